@@ -1,0 +1,6 @@
+//! Doorward keeps the door of a Kubernetes cluster: no pod gets in without an identity of its own.
+//!
+//! The rooms stand in the order in which data flows through them; imports run one way (`tests/layers.rs` holds it). ARCHITECTURE.md
+//! has the plan.
+
+pub mod object;

@@ -1,0 +1,274 @@
+//! JSON in and out of the tree: read by `serde_json`'s scanner, without a value of its own in between.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use sha2::{Digest as _, Sha256};
+
+use super::tree::{Kind, Node, Object, Slot, close, extra, position};
+
+/// Why a text is no JSON document; line and column are 1-based.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message} at line {line} column {column}")]
+pub struct ReadError {
+    /// What the scanner found, in `serde_json`'s words.
+    pub message: String,
+    /// Line of the error.
+    pub line: usize,
+    /// Column of the error, in bytes.
+    pub column: usize,
+}
+
+impl From<serde_json::Error> for ReadError {
+    fn from(error: serde_json::Error) -> Self {
+        let (line, column) = (error.line(), error.column());
+        let mut message = error.to_string();
+        if let Some(end) = message.rfind(" at line ") {
+            message.truncate(end);
+        }
+        Self { message, line, column }
+    }
+}
+
+impl Object {
+    /// Reads one JSON document. Nesting deeper than 128 levels is refused, as are trailing characters.
+    ///
+    /// # Errors
+    /// [`ReadError`] with the place of the first character that does not fit.
+    pub fn from_json(text: impl Into<String>) -> Result<Self, ReadError> {
+        let text = text.into();
+        let (slots, extra, root) = {
+            let mut sink = Sink::over(&text);
+            let mut deserializer = serde_json::Deserializer::from_str(&text);
+            let root = (&mut sink).deserialize(&mut deserializer)?;
+            deserializer.end()?;
+            (sink.slots, sink.extra, root)
+        };
+        Ok(Self { text: Arc::new(text), extra, slots, root })
+    }
+
+    /// The object that a Rust value serialises to.
+    ///
+    /// # Errors
+    /// [`ReadError`] if the value cannot be written as JSON (a map with keys that are no strings).
+    pub fn from_serialize(value: &impl Serialize) -> Result<Self, ReadError> {
+        Self::from_json(serde_json::to_string(value)?)
+    }
+}
+
+/// Collects the tape while the scanner runs.
+struct Sink<'t> {
+    text: &'t str,
+    slots: Vec<Slot>,
+    stack: Vec<Slot>,
+    extra: String,
+}
+
+impl<'t> Sink<'t> {
+    fn over(text: &'t str) -> Self {
+        // A slot for every 12 bytes of text holds for Kubernetes objects without growing.
+        Self { text, slots: Vec::with_capacity(text.len() / 12), stack: Vec::with_capacity(64), extra: String::new() }
+    }
+
+    fn borrowed(&self, value: &str) -> Slot {
+        let start = (value.as_ptr() as usize).wrapping_sub(self.text.as_ptr() as usize);
+        Slot::Text { start: position(start), len: position(value.len()) }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for &mut Sink<'_> {
+    type Value = Slot;
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Slot, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for &mut Sink<'_> {
+    type Value = Slot;
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Slot, E> {
+        Ok(Slot::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Slot, E> {
+        Ok(Slot::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Slot, E> {
+        Ok(Slot::Int(value))
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "Kubernetes reads an integer beyond 64 signed bits as a float")]
+    fn visit_u64<E>(self, value: u64) -> Result<Slot, E> {
+        Ok(i64::try_from(value).map_or(Slot::Float(value as f64), Slot::Int))
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Slot, E> {
+        if value.is_finite() { Ok(Slot::Float(value)) } else { Err(E::custom("number out of range")) }
+    }
+
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Slot, E> {
+        Ok(self.borrowed(value))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Slot, E> {
+        Ok(extra(&mut self.extra, value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Slot, A::Error> {
+        let mark = self.stack.len();
+        while let Some(slot) = items.next_element_seed(&mut *self)? {
+            self.stack.push(slot);
+        }
+        Ok(close(&mut self.slots, &mut self.stack, mark, false))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Slot, A::Error> {
+        let mark = self.stack.len();
+        while let Some(key) = entries.next_key_seed(&mut *self)? {
+            if !matches!(key, Slot::Text { .. } | Slot::Extra { .. }) {
+                return Err(A::Error::custom("a key must be a string"));
+            }
+            self.stack.push(key);
+            let value = entries.next_value_seed(&mut *self)?;
+            self.stack.push(value);
+        }
+        Ok(close(&mut self.slots, &mut self.stack, mark, true))
+    }
+}
+
+impl Node<'_> {
+    /// This value as compact JSON, keys in the author's order.
+    #[must_use]
+    pub fn to_json(self) -> String {
+        let mut out = String::new();
+        self.write_json(&mut out, false);
+        out
+    }
+
+    /// Appends this value as compact JSON; with `sorted`, keys in order (the canonical form that digests are made of).
+    pub fn write_json(self, out: &mut String, sorted: bool) {
+        match self.kind() {
+            Kind::Null => out.push_str("null"),
+            Kind::Bool => out.push_str(if self.as_bool() == Some(true) { "true" } else { "false" }),
+            Kind::Int => {
+                let _ = write!(out, "{}", self.as_i64().unwrap_or_default());
+            }
+            Kind::Float => write_scalar(out, &self.as_f64()),
+            Kind::String => write_scalar(out, &self.as_str()),
+            Kind::List => {
+                out.push('[');
+                for (index, item) in self.items().enumerate() {
+                    if index > 0 {
+                        out.push(',');
+                    }
+                    item.write_json(out, sorted);
+                }
+                out.push(']');
+            }
+            Kind::Map => {
+                out.push('{');
+                let write = |out: &mut String, index: usize, key: &str, value: Node<'_>| {
+                    if index > 0 {
+                        out.push(',');
+                    }
+                    write_scalar(out, &key);
+                    out.push(':');
+                    value.write_json(out, sorted);
+                };
+                if sorted {
+                    for (index, (key, value)) in self.sorted_entries().into_iter().enumerate() {
+                        write(out, index, key, value);
+                    }
+                } else {
+                    for (index, (key, value)) in self.entries().enumerate() {
+                        write(out, index, key, value);
+                    }
+                }
+                out.push('}');
+            }
+        }
+    }
+
+    /// SHA-256 of the canonical JSON, as 64 hexadecimal digits: equal for equal values, whatever the order of their keys.
+    #[must_use]
+    pub fn digest(self) -> String {
+        let mut text = String::new();
+        self.write_json(&mut text, true);
+        hex_digest(text.as_bytes())
+    }
+}
+
+/// SHA-256 of some bytes as lower-case hexadecimal digits.
+#[must_use]
+pub fn hex_digest(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(64);
+    for byte in Sha256::digest(bytes) {
+        let _ = write!(out, "{byte:02x}");
+    }
+    out
+}
+
+impl Serialize for Node<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.kind() {
+            Kind::Null => serializer.serialize_unit(),
+            Kind::Bool => serializer.serialize_bool(self.as_bool().unwrap_or_default()),
+            Kind::Int => serializer.serialize_i64(self.as_i64().unwrap_or_default()),
+            Kind::Float => serializer.serialize_f64(self.as_f64().unwrap_or_default()),
+            Kind::String => serializer.serialize_str(self.as_str().unwrap_or_default()),
+            Kind::List => serializer.collect_seq(self.items()),
+            Kind::Map => serializer.collect_map(self.entries()),
+        }
+    }
+}
+
+/// Strings and floats are written by `serde_json`, which knows every escape; neither can fail.
+fn write_scalar(out: &mut String, value: &impl Serialize) {
+    if let Ok(text) = serde_json::to_string(value) {
+        out.push_str(&text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_and_writes_every_kind_of_value() {
+        let text = r#"{"a":null,"b":[true,false],"c":-7,"d":1.5,"e":"x\ny\u00e9","f":{},"g":18446744073709551615}"#;
+        let object = Object::from_json(text).unwrap();
+        let root = object.root();
+        assert_eq!(root.to_json(), r#"{"a":null,"b":[true,false],"c":-7,"d":1.5,"e":"x\nyé","f":{},"g":1.8446744073709552e19}"#);
+        assert_eq!(root.get("a"), None);
+        assert!(root.entry("a").is_some_and(Node::is_null));
+        assert_eq!(root.text("e"), "x\nyé");
+        assert_eq!(root.get("b").map(Node::len), Some(2));
+    }
+
+    #[test]
+    fn names_the_place_of_an_error() {
+        let error = Object::from_json("{\"a\":\n  tru}").unwrap_err();
+        assert_eq!((error.line, error.column), (2, 6), "{error}");
+        let deep = "[".repeat(200);
+        assert!(Object::from_json(deep).unwrap_err().message.contains("recursion limit"));
+        assert!(Object::from_json("{} x").unwrap_err().message.contains("trailing characters"));
+    }
+
+    #[test]
+    fn equality_and_digest_ignore_the_order_of_keys() {
+        let left = Object::from_json(r#"{"a":1,"b":{"c":[1,2.0]}}"#).unwrap();
+        let right = Object::from_json(r#"{"b":{"c":[1.0,2]},"a":1}"#).unwrap();
+        assert_eq!(left.root(), right.root());
+        let twin = Object::from_json(r#"{"b":{"c":[1,2.0]},"a":1}"#).unwrap();
+        assert_eq!(left.root().digest(), twin.root().digest());
+        assert_ne!(left.root().digest(), Object::from_json("{}").unwrap().root().digest());
+    }
+}

@@ -1,0 +1,30 @@
+//! What a Kubernetes object is to Doorward: a tree over the bytes received, paths into it, changes to it.
+//!
+//! The room imports nothing of the house. [`Object`] and [`FieldPath`] are border types: every other room speaks in them.
+//!
+//! - `tree`: [`Object`], the tape, and [`Node`], the view of one value; [`Builder`] for readers of other formats
+//! - `json`: JSON in and out, digests
+//! - `field_path`: [`FieldPath`], printed as apimachinery prints it
+//! - `patch`: JSON Patch operations and their application
+//! - `origin`: from a path of a patched object back to the author's
+//! - `resource`: groups, versions, kinds, resources
+//! - `pod_template`: where each workload kind keeps its pod template
+//! - `selector`: label selectors
+
+mod field_path;
+mod json;
+mod origin;
+mod patch;
+mod pod_template;
+mod resource;
+mod selector;
+mod tree;
+
+pub use field_path::{FieldPath, Segment};
+pub use json::{ReadError, hex_digest};
+pub use origin::{Adder, Authored, OriginMap};
+pub use patch::{Action, Operation, PatchError};
+pub use pod_template::{CONTAINER_LISTS, POD_TEMPLATE_KINDS, PodTemplate, PodTemplateKind};
+pub use resource::{GroupVersionKind, GroupVersionResource, is_cluster_scoped, resource_of};
+pub use selector::{LabelSelector, Operator, Requirement};
+pub use tree::{Builder, Kind, Node, Object};

@@ -1,0 +1,94 @@
+//! Label selectors, as `metav1.LabelSelector` defines and evaluates them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::tree::Node;
+
+/// A `metav1.LabelSelector`: every requirement must hold; an empty selector selects everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LabelSelector {
+    /// Labels that must be there with exactly these values.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub match_labels: BTreeMap<String, String>,
+    /// Requirements on single labels.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub match_expressions: Vec<Requirement>,
+}
+
+/// A `metav1.LabelSelectorRequirement`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Requirement {
+    /// The label's key.
+    pub key: String,
+    /// How the label relates to the values.
+    pub operator: Operator,
+    /// The values; none for `Exists` and `DoesNotExist`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<String>,
+}
+
+/// A `metav1.LabelSelectorOperator`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Operator {
+    /// The label is there with one of the values.
+    In,
+    /// The label is absent or has none of the values.
+    NotIn,
+    /// The label is there.
+    Exists,
+    /// The label is absent.
+    DoesNotExist,
+}
+
+impl LabelSelector {
+    /// Whether nothing is required.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.match_labels.is_empty() && self.match_expressions.is_empty()
+    }
+
+    /// Whether a map of labels fulfils every requirement. `None` means an object without labels.
+    #[must_use]
+    pub fn matches(&self, labels: Option<Node<'_>>) -> bool {
+        let label = |key: &str| labels.and_then(|labels| labels.get(key)).and_then(Node::as_str);
+        self.match_labels.iter().all(|(key, value)| label(key) == Some(value.as_str()))
+            && self.match_expressions.iter().all(|requirement| {
+                let value = label(&requirement.key);
+                let listed = value.is_some_and(|value| requirement.values.iter().any(|listed| listed == value));
+                match requirement.operator {
+                    Operator::In => listed,
+                    Operator::NotIn => !listed,
+                    Operator::Exists => value.is_some(),
+                    Operator::DoesNotExist => value.is_none(),
+                }
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tree::Object;
+    use super::*;
+
+    #[test]
+    fn follows_the_api_server() {
+        let labels = Object::from_json(r#"{"a":"1","b":"2"}"#).unwrap();
+        let cases = [
+            (r"{}", true),
+            (r#"{"matchLabels":{"a":"1"}}"#, true),
+            (r#"{"matchLabels":{"a":"2"}}"#, false),
+            (r#"{"matchExpressions":[{"key":"b","operator":"In","values":["2","3"]}]}"#, true),
+            (r#"{"matchExpressions":[{"key":"c","operator":"NotIn","values":["2"]}]}"#, true),
+            (r#"{"matchExpressions":[{"key":"a","operator":"Exists"},{"key":"c","operator":"Exists"}]}"#, false),
+            (r#"{"matchExpressions":[{"key":"c","operator":"DoesNotExist"}]}"#, true),
+        ];
+        for (text, expected) in cases {
+            let selector: LabelSelector = serde_json::from_str(text).unwrap();
+            assert_eq!(selector.matches(Some(labels.root())), expected, "{text}");
+        }
+    }
+}
