@@ -7,10 +7,12 @@
 //! - `field_path`: [`FieldPath`], printed as apimachinery prints it
 //! - `patch`: JSON Patch operations and their application
 //! - `origin`: from a path of a patched object back to the author's
+//! - `fact`: what is known of a related object
 //! - `resource`: groups, versions, kinds, resources
 //! - `pod_template`: where each workload kind keeps its pod template
 //! - `selector`: label selectors
 
+mod fact;
 mod field_path;
 mod json;
 mod origin;
@@ -20,8 +22,9 @@ mod resource;
 mod selector;
 mod tree;
 
+pub use fact::Fact;
 pub use field_path::{FieldPath, Segment};
-pub use json::{ReadError, hex_digest};
+pub use json::{ReadError, ShapeError, hex_digest};
 pub use origin::{Adder, Authored, OriginMap};
 pub use patch::{Action, Operation, PatchError};
 pub use pod_template::{CONTAINER_LISTS, POD_TEMPLATE_KINDS, PodTemplate, PodTemplateKind};
