@@ -3,6 +3,7 @@
 //! The rooms stand in the order in which data flows through them; imports run one way (`tests/layers.rs` holds it). ARCHITECTURE.md
 //! has the plan.
 
+pub mod cel;
 pub mod identity;
 pub mod object;
 pub mod settings;
