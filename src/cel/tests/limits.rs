@@ -230,12 +230,17 @@ fn an_expression_may_be_shared_between_threads() {
 }
 
 #[test]
-fn many_texts_compile_on_one_thread_each_with_its_own_error() {
+fn many_texts_compile_together_each_with_its_own_error() {
     let scope = scope();
     let compiled = Expression::compile_all(&[("true", &scope), ("nope", &scope), ("object.a", &scope)]);
     let outcomes: Vec<_> =
         compiled.iter().map(|one| one.as_ref().map_err(|error| error.message.as_str()).map(Expression::source)).collect();
     assert_eq!(outcomes, [Ok("true"), Err("undeclared reference to 'nope'"), Ok("object.a")]);
+    let sources: Vec<String> = (0..150).map(|index| index.to_string()).collect();
+    let pairs: Vec<_> = sources.iter().map(|source| (source.as_str(), &scope)).collect();
+    let compiled = Expression::compile_all(&pairs);
+    assert!(compiled.iter().zip(&sources).all(|(one, source)| one.as_ref().unwrap().source() == source), "in order");
+    assert!(Expression::compile_all(&[]).is_empty());
 }
 
 const TOKENS: &[&str] = &[
