@@ -109,6 +109,8 @@ one_turn() { # SERVER PATH
 
 median() { sort -n "$work/$1.$2.$3" | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 
+# Neighbours on the two cores are the largest error there is; the figure says how many there were.
+read -r load_before _ </proc/loadavg
 for ((round = 1; round <= rounds; round++)); do
     for server in "${servers[@]}"; do
         echo "round $round of $rounds: $server" >&2
@@ -120,7 +122,7 @@ done
 
 protocol=HTTP/1.1
 ((${#http2[@]} == 0)) || protocol=HTTP/2
-echo "$(nproc) cores, $connections connections, $protocol, $rounds round(s) of $seconds s, medians"
+echo "$(nproc) cores, $connections connections, $protocol, $rounds round(s) of $seconds s, medians; load average before: $load_before"
 for path in "${paths[@]}"; do
     printf '\n/%s, %s bytes\n' "$path" "$(wc -c <"$here/reviews/$(body_of "$path")")"
     printf '| server | requests/s | of floor | us above floor | CPU us | CPU us above floor | p50 us | p90 us | p99 us | RSS MiB | peak MiB | busy |\n'
@@ -133,7 +135,7 @@ for path in "${paths[@]}"; do
             if ($2 == 0 || $4 == 0) { print "| " $1 " | no good answer |"; exit }
             printf "| %s | %.0f | %.2f | %.1f | %.1f | %.1f | %d | %d | %d | %.1f | %.1f | %.2f |\n", $1, $4, $4 / $2,
                 1e6 / $4 - 1e6 / $2, $9, $9 - $3, $5, $6, $7, $11 / 1024, $12 / 1024, $8
-            if ($8 < 0.9) print "  (server busy " $8 " of its core: not saturated, trust the CPU columns)" > "/dev/stderr"
+            if ($8 < 0.9) print "  (" $1 " had " $8 " of its core: not saturated, trust the CPU columns)" > "/dev/stderr"
             if ($10 > 0.9) print "  (generator busy " $10 " of its core: it is the bottleneck)" > "/dev/stderr"
         }'
     done
