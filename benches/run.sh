@@ -71,10 +71,12 @@ fi
 # Starts a server and sets `server_pid` and `url`; it has 10 s to say where it listens.
 start_server() {
     local log="$work/$1.log"
+    # Here and not by the redirection below, which happens later: the last round's port must not be read.
+    : >"$log"
     (
         on_server_core
         "start_$1"
-    ) >"$log" 2>&1 &
+    ) >>"$log" 2>&1 &
     server_pid=$!
     for ((waited = 0; waited < 100; waited++)); do
         url=$(grep -oEm1 'https://127\.0\.0\.1:[0-9]+' "$log") && return
