@@ -5,6 +5,7 @@
 //! - `tree`: [`Object`], the tape, and [`Node`], the view of one value; [`Builder`] for readers of other formats
 //! - `json`: JSON in and out, digests
 //! - `field_path`: [`FieldPath`], printed as apimachinery prints it
+//! - `foreign`: text that somebody else chose, made safe to show
 //! - `patch`: JSON Patch operations and their application
 //! - `origin`: from a path of a patched object back to the author's
 //! - `resource`: groups, versions, kinds, resources
@@ -12,6 +13,7 @@
 //! - `selector`: label selectors
 
 mod field_path;
+mod foreign;
 mod json;
 mod origin;
 mod patch;
@@ -21,6 +23,7 @@ mod selector;
 mod tree;
 
 pub use field_path::{FieldPath, Segment};
+pub use foreign::{escaped, quoted};
 pub use json::{ReadError, hex_digest};
 pub use origin::{Adder, Authored, OriginMap};
 pub use patch::{Action, Operation, PatchError};
