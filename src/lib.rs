@@ -4,5 +4,6 @@
 //! has the plan.
 
 pub mod identity;
+pub mod manifest;
 pub mod object;
 pub mod settings;

@@ -5,6 +5,7 @@
 //! - `tree`: [`Object`], the tape, and [`Node`], the view of one value; [`Builder`] for readers of other formats
 //! - `json`: JSON in and out, digests
 //! - `field_path`: [`FieldPath`], printed as apimachinery prints it
+//! - `foreign`: text that somebody else chose, made safe to show
 //! - `patch`: JSON Patch operations and their application
 //! - `origin`: from a path of a patched object back to the author's
 //! - `fact`: what is known of a related object
@@ -14,6 +15,7 @@
 
 mod fact;
 mod field_path;
+mod foreign;
 mod json;
 mod origin;
 mod patch;
@@ -24,6 +26,7 @@ mod tree;
 
 pub use fact::Fact;
 pub use field_path::{FieldPath, Segment};
+pub use foreign::{escaped, quoted};
 pub use json::{ReadError, ShapeError, hex_digest};
 pub use origin::{Adder, Authored, OriginMap};
 pub use patch::{Action, Operation, PatchError};
