@@ -67,6 +67,19 @@ impl PolicySetBuilder {
         self.waivers.push(waiver);
     }
 
+    /// Whether there is a rule of this id.
+    #[must_use]
+    pub fn has_rule(&self, id: &str) -> bool {
+        self.policies.contains_key(id)
+    }
+
+    /// `; did you mean ...?` with the rule whose id is nearest, if one is near.
+    #[must_use]
+    pub fn nearest_rule(&self, id: &str) -> String {
+        let near = self.policies.keys().map(|known| (strsim::jaro_winkler(known, id), known)).max_by(|a, b| a.0.total_cmp(&b.0));
+        near.filter(|(score, _)| *score > 0.8).map(|(_, known)| format!("; did you mean `{known}`?")).unwrap_or_default()
+    }
+
     /// The finished set.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::schema::{OperationName, RelatedResource};
-use crate::object::{Fact, FieldPath, GroupVersionKind, GroupVersionResource, Node, PodTemplate};
+use crate::object::{Fact, FieldPath, GroupVersionKind, GroupVersionResource, Kind, Node, Object, PodTemplate, resource_of};
 
 /// What is done to the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +91,85 @@ pub struct Subject<'a> {
     pub old_object: Option<Node<'a>>,
 }
 
+/// Why a request cannot be judged.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`request.{field}` {reason}")]
+pub struct RequestError {
+    /// The field of the request.
+    pub field: &'static str,
+    /// What is wrong with it.
+    pub reason: &'static str,
+}
+
+/// The request that would create a manifest's object: what CEL sees as `request` in CI. Who asks is not known, so `userInfo` is absent.
+#[must_use]
+pub fn manifest_request(object: Node<'_>, kind: &GroupVersionKind, namespace: &str) -> Object {
+    let metadata = object.get("metadata");
+    let name = metadata.map(|metadata| metadata.text("name")).unwrap_or_default();
+    let resource = GroupVersionResource::new(&kind.group, &kind.version, &resource_of(&kind.kind));
+    let request = serde_json::json!({
+        "uid": "",
+        "kind": kind,
+        "resource": resource,
+        "operation": "CREATE",
+        "namespace": namespace,
+        "name": name,
+        "dryRun": false,
+    });
+    // Strings and a boolean always serialise.
+    Object::from_serialize(&request).unwrap_or_default()
+}
+
 impl<'a> Subject<'a> {
+    /// The subject of an AdmissionRequest (`admission.k8s.io/v1`). `object` and `oldObject` are given apart, since a manifest has no
+    /// request that holds them.
+    ///
+    /// # Errors
+    /// [`RequestError`] with the field that is missing or not of its type.
+    pub fn from_request(
+        source: Source,
+        request: Node<'a>,
+        object: Option<Node<'a>>,
+        old_object: Option<Node<'a>>,
+    ) -> Result<Self, RequestError> {
+        let fail = |field, reason| RequestError { field, reason };
+        let operation = Operation::parse(request.text("operation"))
+            .ok_or_else(|| fail("operation", "must be CREATE, UPDATE, DELETE or CONNECT"))?;
+        let part = |field: &'static str, name: &'static str| {
+            let node = request.get(field).ok_or_else(|| fail(field, "is missing"))?;
+            if node.text("version").is_empty() || node.text(name).is_empty() {
+                return Err(fail(field, "must hold a group, a version and a name"));
+            }
+            Ok((node.text("group"), node.text("version"), node.text(name)))
+        };
+        let (group, version, kind) = part("kind", "kind")?;
+        let kind = GroupVersionKind::new(group, version, kind);
+        let (group, version, resource) = part("resource", "resource")?;
+        if matches!(operation, Operation::Create | Operation::Update) && object.is_none_or(|object| object.kind() != Kind::Map) {
+            return Err(fail("object", "must be an object on CREATE and UPDATE"));
+        }
+        let metadata_name = object.and_then(|object| object.path(&["metadata", "name"])).and_then(Node::as_str);
+        let name = match request.text("name") {
+            "" => metadata_name.unwrap_or_default(),
+            name => name,
+        };
+        Ok(Self {
+            source,
+            uid: request.text("uid"),
+            operation,
+            kind,
+            resource: GroupVersionResource::new(group, version, resource),
+            subresource: request.text("subResource"),
+            namespace: request.text("namespace"),
+            name,
+            username: request.get("userInfo").map(|user| user.text("username")).unwrap_or_default(),
+            dry_run: request.get("dryRun").and_then(Node::as_bool) == Some(true),
+            request,
+            object,
+            old_object,
+        })
+    }
+
     /// The pod template that the object carries.
     #[must_use]
     pub fn template(&self) -> Option<PodTemplate<'a>> {
