@@ -34,10 +34,12 @@ func (s *supervisor) apiserverFlags() []string {
 		"--service-account-issuer=" + issuer,
 		"--service-account-key-file=" + s.file("pki/sa.pub"),
 		"--service-account-signing-key-file=" + s.file("pki/sa.key"),
-		"--service-cluster-ip-range=" + serviceRange,
+		"--service-cluster-ip-range=" + s.services + ".0/24",
 		"--authorization-mode=Node,RBAC",
 		"--enable-admission-plugins=NodeRestriction",
 		"--allow-privileged=true",
+		// Without it a stop waits a minute for the watches of kube-controller-manager; with it they are told to go.
+		"--shutdown-watch-termination-grace-period=5s",
 		"--profiling=false",
 	}
 	if s.audit {

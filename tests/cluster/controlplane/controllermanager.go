@@ -22,11 +22,7 @@ func runControllerManager(args []string) int {
 func (s *supervisor) controllerManagerFlags() []string {
 	return append([]string{
 		"--kubeconfig=" + s.file("controller-manager.kubeconfig"),
-		"--bind-address=127.0.0.1",
-		"--secure-port=" + s.controllerManagerPort.number(),
-		"--permit-port-sharing=true",
-		"--tls-cert-file=" + s.file("pki/apiserver.crt"),
-		"--tls-private-key-file=" + s.file("pki/apiserver.key"),
+		"--secure-port=0",
 		"--leader-elect=false",
 		"--use-service-account-credentials=true",
 		"--service-account-private-key-file=" + s.file("pki/sa.key"),

@@ -23,8 +23,9 @@ import (
 )
 
 // makeKeys writes every key and certificate of the control plane under `dir`/pki. What a former run left there is kept:
-// a control plane that is started again on its directory is the same one to its clients.
-func makeKeys(dir string) error {
+// a control plane that is started again on its directory is the same one to its clients. `services` is the network of
+// the Services' addresses, of which `default/kubernetes` has the first.
+func makeKeys(dir, services string) error {
 	pki := filepath.Join(dir, "pki")
 	if err := os.MkdirAll(pki, 0o700); err != nil {
 		return err
@@ -39,13 +40,12 @@ func makeKeys(dir string) error {
 	if err != nil {
 		return err
 	}
-	// Services get the first address of the range for `default/kubernetes`.
 	if err := authority.issue("apiserver", &x509.Certificate{
 		Subject:     pkix.Name{CommonName: apiserverName},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		DNSNames: []string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc",
 			"kubernetes.default.svc.cluster.local"},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.ParseIP(firstService)},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.ParseIP(services + ".1")},
 	}); err != nil {
 		return err
 	}

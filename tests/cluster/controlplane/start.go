@@ -8,11 +8,15 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
+	"maps"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -23,9 +27,7 @@ import (
 
 const (
 	// issuer is kubeadm's default, and so the API audience of a token that names none.
-	issuer       = "https://kubernetes.default.svc.cluster.local"
-	serviceRange = "10.0.0.0/24"
-	firstService = "10.0.0.1"
+	issuer = "https://kubernetes.default.svc.cluster.local"
 	// stopGrace is how long a program may take to end after SIGTERM.
 	stopGrace = 20 * time.Second
 	pollEvery = 20 * time.Millisecond
@@ -40,9 +42,11 @@ type supervisor struct {
 	// Flags a test adds to those of apiserverFlags and controllerManagerFlags.
 	apiserverExtra, controllerManagerExtra []string
 
-	etcdPort, apiserverPort, controllerManagerPort reservedPort
-	etcd, apiserver, controllerManager             *child
-	client                                         *http.Client
+	etcdPort, apiserverPort            reservedPort
+	etcd, apiserver, controllerManager *child
+	// services is what serviceNetwork gave.
+	services string
+	client   *http.Client
 	// ctx ends with standard input or by a signal: then whatever is going on is given up.
 	ctx context.Context
 }
@@ -94,15 +98,15 @@ func start(args []string) int {
 			}
 			began := time.Now()
 			reply := map[string]any{"command": words[0], "ok": true}
-			if words[0] == "status" {
-				for key, value := range s.state() {
-					reply[key] = value
-				}
-			} else if err := s.obey(words[0], words[1:]); err != nil {
-				reply["ok"], reply["error"] = false, err.Error()
-			}
-			if words[0] == "quit" {
+			switch words[0] {
+			case "status":
+				maps.Copy(reply, s.state())
+			case "quit":
 				s.killAll()
+			default:
+				if err := s.obey(words[0], words[1:]); err != nil {
+					reply["ok"], reply["error"] = false, err.Error()
+				}
 			}
 			reply["seconds"] = since(began)
 			answer(reply)
@@ -113,30 +117,33 @@ func start(args []string) int {
 	}
 }
 
-// obey carries out one command and returns when it is done. `extra` are flags for this one start of the program.
+// obey does to one program what the command says, and returns when it is done. `extra` are flags for this one start.
 func (s *supervisor) obey(command string, extra []string) error {
-	defer s.writeState()
-	switch command {
-	case "stop-apiserver":
-		return s.apiserver.stop(s.ctx, stopGrace)
-	case "kill-apiserver":
-		s.apiserver.kill()
-		return nil
-	case "start-apiserver":
-		return s.startAPIServer(extra)
-	case "restart-apiserver":
-		if err := s.apiserver.stop(s.ctx, stopGrace); err != nil {
-			return err
-		}
-		return s.startAPIServer(extra)
-	case "stop-kcm":
-		return s.controllerManager.stop(s.ctx, stopGrace)
-	case "start-kcm":
-		return s.startControllerManager(extra)
-	case "quit":
-		return nil
+	verb, program, _ := strings.Cut(command, "-")
+	running, start := s.apiserver, s.startAPIServer
+	switch program {
+	case "apiserver":
+	case "kcm":
+		running, start = s.controllerManager, s.startControllerManager
+	default:
+		verb = ""
 	}
-	return fmt.Errorf("%q is no command; use status, stop-apiserver, kill-apiserver, start-apiserver, restart-apiserver, stop-kcm, start-kcm or quit", command)
+	var err error
+	switch verb {
+	case "start":
+		err = start(extra)
+	case "stop":
+		err = running.stop(s.ctx, stopGrace)
+	case "kill":
+		running.kill()
+	case "restart":
+		if err = running.stop(s.ctx, stopGrace); err == nil {
+			err = start(extra)
+		}
+	default:
+		return fmt.Errorf("%q is no command; use status, quit, or start, stop, kill or restart with -apiserver or -kcm", command)
+	}
+	return errors.Join(err, s.writeState())
 }
 
 // bringUp makes the directory and starts all three programs, etcd first.
@@ -152,11 +159,6 @@ func (s *supervisor) bringUp() error {
 		return s.blameEtcd(err)
 	}
 	if err := s.startControllerManager(nil); err != nil {
-		return err
-	}
-	// A pod can be made in a namespace only when its `default` ServiceAccount is there.
-	account := "https://" + s.apiserverPort.address() + "/api/v1/namespaces/default/serviceaccounts/default"
-	if err := s.await(s.controllerManager, account); err != nil {
 		return err
 	}
 	return s.writeState()
@@ -179,12 +181,15 @@ func (s *supervisor) prepare() error {
 	if err := unix.Flock(lock, unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		return fmt.Errorf("%s is in use by another control plane; give --dir another directory", s.dir)
 	}
-	for _, port := range []*reservedPort{&s.etcdPort, &s.apiserverPort, &s.controllerManagerPort} {
+	for _, port := range []*reservedPort{&s.etcdPort, &s.apiserverPort} {
 		if *port, err = reservePort(); err != nil {
 			return fmt.Errorf("no free port on 127.0.0.1: %w", err)
 		}
 	}
-	if err := makeKeys(s.dir); err != nil {
+	if s.services, err = serviceNetwork(s.file("service-network")); err != nil {
+		return err
+	}
+	if err := makeKeys(s.dir, s.services); err != nil {
 		return err
 	}
 	if err := os.WriteFile(s.file("audit-policy.yaml"), []byte(auditPolicy), 0o600); err != nil {
@@ -199,6 +204,19 @@ func (s *supervisor) prepare() error {
 	return err
 }
 
+// serviceNetwork gives the network of the Services' addresses, `127.a.b` of a /24, kept in a file as long as the
+// directory. All of 127/8 is this machine on Linux: whoever listens on a Service's clusterIP and port is that Service, as
+// if there were a kube-proxy. It is drawn by lot, so that two control planes do not hand out the same addresses.
+func serviceNetwork(file string) (string, error) {
+	if kept, err := os.ReadFile(file); err == nil {
+		return string(kept), nil
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	network := fmt.Sprintf("127.%d.%d", 1+rand.IntN(254), rand.IntN(256))
+	return network, os.WriteFile(file, []byte(network), 0o600)
+}
+
 func (s *supervisor) startAPIServer(extra []string) error {
 	if s.apiserver.alive() {
 		return errors.New("kube-apiserver is running already")
@@ -210,15 +228,33 @@ func (s *supervisor) startAPIServer(extra []string) error {
 	return s.await(s.apiserver, "https://"+s.apiserverPort.address()+"/readyz")
 }
 
+// startControllerManager has no health endpoint to rely on: kube-controller-manager's answers 200 before a controller
+// runs. So the proof is a controller's work: the `default` ServiceAccount of kube-node-lease, which nobody uses, is
+// deleted before and has to come back.
 func (s *supervisor) startControllerManager(extra []string) error {
 	if s.controllerManager.alive() {
 		return errors.New("kube-controller-manager is running already")
+	}
+	if !s.apiserver.alive() {
+		return errors.New("kube-controller-manager cannot start while kube-apiserver is down")
+	}
+	proof := s.defaultAccount("kube-node-lease")
+	if err := s.ask(s.ctx, http.MethodDelete, proof, http.StatusOK, http.StatusNotFound); err != nil {
+		return err
 	}
 	var err error
 	if s.controllerManager, err = spawn(s.dir, controllerManagerName, append(s.controllerManagerFlags(), extra...)); err != nil {
 		return err
 	}
-	return s.await(s.controllerManager, "https://"+s.controllerManagerPort.address()+"/healthz")
+	if err := s.await(s.controllerManager, proof); err != nil {
+		return err
+	}
+	// Without it there is no pod in the namespace that every test knows.
+	return s.await(s.controllerManager, s.defaultAccount("default"))
+}
+
+func (s *supervisor) defaultAccount(namespace string) string {
+	return "https://" + s.apiserverPort.address() + "/api/v1/namespaces/" + namespace + "/serviceaccounts/default"
 }
 
 // await asks the URL until it answers 200, the child that is to bring this about ends, or the time is over. A child
@@ -238,7 +274,7 @@ func (s *supervisor) await(c *child, url string) error {
 			}
 			return fmt.Errorf("%s is not ready after %.0f s: %w", c.name, since(began), last)
 		case <-time.After(pollEvery):
-			if err := s.ask(ctx, url); err == nil {
+			if err := s.ask(ctx, http.MethodGet, url, http.StatusOK); err == nil {
 				return nil
 			} else if ctx.Err() == nil {
 				last = err
@@ -247,9 +283,10 @@ func (s *supervisor) await(c *child, url string) error {
 	}
 }
 
-// ask is nil when the URL answers 200. Of a health endpoint's answer only the checks that fail are told.
-func (s *supervisor) ask(ctx context.Context, url string) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+// ask is nil when the URL answers one of the accepted statuses. The error has the health checks that fail, or what
+// kube-apiserver says.
+func (s *supervisor) ask(ctx context.Context, method, url string, accepted ...int) error {
+	request, err := http.NewRequestWithContext(ctx, method, url, nil)
 	if err != nil {
 		return err
 	}
@@ -258,17 +295,16 @@ func (s *supervisor) ask(ctx context.Context, url string) error {
 		return err
 	}
 	defer response.Body.Close()
-	if response.StatusCode == http.StatusOK {
+	if slices.Contains(accepted, response.StatusCode) {
 		return nil
 	}
 	body, _ := io.ReadAll(io.LimitReader(response.Body, 64<<10)) // what came is what we can tell
-	var failing []string
-	for _, line := range strings.Split(string(body), "\n") {
-		if strings.HasPrefix(line, "[-]") {
-			failing = append(failing, line)
-		}
+	said := string(body)
+	if strings.Contains(said, "[-]") {
+		passes := func(line string) bool { return !strings.HasPrefix(line, "[-]") }
+		said = strings.Join(slices.DeleteFunc(strings.Split(said, "\n"), passes), ", ")
 	}
-	return fmt.Errorf("%s answers %s %s", url, response.Status, strings.Join(failing, ", "))
+	return fmt.Errorf("%s %s answers %s: %s", method, url, response.Status, said)
 }
 
 // blameEtcd names etcd where it is the cause of kube-apiserver's failure.
@@ -296,6 +332,7 @@ func (s *supervisor) state() map[string]any {
 		"etcd":       "http://" + s.etcdPort.address(),
 		"caFile":     s.file("pki/ca.crt"),
 		"issuer":     issuer,
+		"services":   s.services + ".0/24",
 		"pids":       pids,
 	}
 	if s.audit {
