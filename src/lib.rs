@@ -3,7 +3,9 @@
 //! The rooms stand in the order in which data flows through them; imports run one way (`tests/layers.rs` holds it). ARCHITECTURE.md
 //! has the plan.
 
+pub mod admission;
 pub mod identity;
 pub mod manifest;
 pub mod object;
+pub mod policy;
 pub mod settings;
