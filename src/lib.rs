@@ -4,5 +4,6 @@
 //! has the plan.
 
 pub mod identity;
+pub mod inject;
 pub mod object;
 pub mod settings;
