@@ -5,6 +5,7 @@
 
 pub mod admission;
 pub mod identity;
+pub mod inject;
 pub mod manifest;
 pub mod object;
 pub mod policy;
