@@ -3,4 +3,5 @@
 //! The rooms stand in the order in which data flows through them; imports run one way (`tests/layers.rs` holds it). ARCHITECTURE.md
 //! has the plan.
 
+pub mod admission;
 pub mod object;

@@ -10,7 +10,9 @@
 //! - `resource`: groups, versions, kinds, resources
 //! - `pod_template`: where each workload kind keeps its pod template
 //! - `selector`: label selectors
+//! - `fact`: [`Fact`], what is known of related objects
 
+mod fact;
 mod field_path;
 mod json;
 mod origin;
@@ -20,6 +22,7 @@ mod resource;
 mod selector;
 mod tree;
 
+pub use fact::Fact;
 pub use field_path::{FieldPath, Segment};
 pub use json::{ReadError, hex_digest};
 pub use origin::{Adder, Authored, OriginMap};
