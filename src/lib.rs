@@ -4,4 +4,6 @@
 //! has the plan.
 
 pub mod admission;
+#[cfg(feature = "serve")]
+pub mod cluster;
 pub mod object;
