@@ -4,6 +4,8 @@
 //! has the plan.
 
 pub mod admission;
+#[cfg(feature = "serve")]
+pub mod cluster;
 pub mod identity;
 pub mod inject;
 pub mod manifest;

@@ -12,6 +12,7 @@
 //! - `resource`: groups, versions, kinds, resources
 //! - `pod_template`: where each workload kind keeps its pod template
 //! - `selector`: label selectors
+//! - `fact`: [`Fact`], what is known of related objects
 
 mod fact;
 mod field_path;
