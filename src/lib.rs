@@ -4,6 +4,7 @@
 //! has the plan.
 
 pub mod admission;
+pub mod cel;
 #[cfg(feature = "serve")]
 pub mod cluster;
 pub mod identity;
