@@ -120,6 +120,7 @@ fn is_plain(text: &str) -> bool {
     };
     let version = first.is_ascii_digit() && text.bytes().filter(|byte| *byte == b'.').count() > 1 && !text.contains(':');
     (opens || version)
+        && !text.starts_with("...")
         && text.char_indices().all(is_harmless)
         && matches!(scalar::plain(text), Scalar::Text(_))
         && !(first == '.' && text.bytes().any(|byte| byte.is_ascii_digit()))
@@ -176,6 +177,24 @@ mod tests {
         kind: Pod
         metadata:
           name: api
+          annotations:
+            a.io/b: "true"
+            t: "10:30"
+        spec:
+          containers:
+          - name: api
+            image: repo.io/api:1.2
+            args:
+            - "--x=1"
+            - "-c"
+            - |
+              echo a
+              exit 0
+            env: []
+          x:
+          - - 1
+            - []
+          - - {}
         "#);
     }
 
