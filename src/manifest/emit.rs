@@ -200,7 +200,41 @@ mod tests {
 
     #[test]
     fn quotes_what_would_be_read_otherwise() {
-        for text in ["yes", "y", "NO", "~", "null", "1", "0644", "1e3", "1_0", ".5", ".inf", "2001-01-01", "1:30", "", " a", "a: b", "a #b", "-", "- a", "=", "<<", "*a", "&a", "!a", "%a", "@a", "0x1F", "a:", "{}", "[]", "#", "|", ">"] {
+        for text in [
+            "yes",
+            "y",
+            "NO",
+            "~",
+            "null",
+            "1",
+            "0644",
+            "1e3",
+            "1_0",
+            ".5",
+            ".inf",
+            "2001-01-01",
+            "1:30",
+            "",
+            " a",
+            "a: b",
+            "a #b",
+            "-",
+            "- a",
+            "=",
+            "<<",
+            "*a",
+            "&a",
+            "!a",
+            "%a",
+            "@a",
+            "0x1F",
+            "a:",
+            "{}",
+            "[]",
+            "#",
+            "|",
+            ">",
+        ] {
             let json = serde_json::to_string(text).unwrap();
             assert!(yaml(&json).starts_with('"'), "{text:?} must be quoted, not {}", yaml(&json));
         }

@@ -184,7 +184,10 @@ fn reads_json_and_streams_of_it() {
 #[test]
 fn requires_objects_and_says_what_is_missing() {
     let messages = |text: &str| load("x.yaml", text).errors.into_iter().map(|error| (error.line, error.message)).collect::<Vec<_>>();
-    assert_eq!(messages("\n# c\na: 1"), [(3, "it has no `apiVersion` and no `kind`: add both, as in `apiVersion: v1` and `kind: Pod`".into())]);
+    assert_eq!(
+        messages("\n# c\na: 1"),
+        [(3, "it has no `apiVersion` and no `kind`: add both, as in `apiVersion: v1` and `kind: Pod`".into())]
+    );
     assert_eq!(messages("kind: Pod"), [(1, "it has no `apiVersion` (a string such as `v1` or `apps/v1`): add it".into())]);
     assert_eq!(messages("apiVersion: v1\nkind: 3"), [(1, "it has no `kind` (a string such as `Pod`): add it".into())]);
     assert!(messages("- a")[0].1.starts_with("the document is a list, not a map"));
@@ -236,7 +239,10 @@ fn lists_of_one_kind_lend_their_kind_to_bare_items() {
     assert!(messages[1].1.starts_with("items[2] of this PodList: the document is a number"), "{messages:?}");
     let absent = locate(&loaded.documents[0], &FieldPath::of(&["apiVersion"]));
     assert_eq!((absent.line, absent.exact), (1, false));
-    assert_eq!(load("x.yaml", "apiVersion: v1\nkind: Evasion\nitems: [{apiVersion: v1, kind: Pod}]").documents[0].object.root().text("kind"), "Pod");
+    assert_eq!(
+        load("x.yaml", "apiVersion: v1\nkind: Evasion\nitems: [{apiVersion: v1, kind: Pod}]").documents[0].object.root().text("kind"),
+        "Pod"
+    );
     assert!(load("x.yaml", "apiVersion: v1\nkind: PodList\nitems:\n").documents.is_empty());
 }
 
@@ -270,7 +276,8 @@ fn locates_fields_items_and_what_is_absent() {
     assert_eq!(at("spec.containers[1].securityContext.runAsUser"), (11, 5, 11, 13, false));
     assert_eq!(at("spec.serviceAccountName"), (7, 1, 7, 5, false));
     assert_eq!(at("metadata"), (5, 1, 5, 11, false));
-    let json = load("x.json", "{\"apiVersion\": \"v1\", \"kind\": \"A\"} {\"apiVersion\": \"v1\",\n\t\"kind\": \"B\", \"ü\": [1, {\"x\": 2}]}");
+    let json =
+        load("x.json", "{\"apiVersion\": \"v1\", \"kind\": \"A\"} {\"apiVersion\": \"v1\",\n\t\"kind\": \"B\", \"ü\": [1, {\"x\": 2}]}");
     let position = locate(&json.documents[1], &FieldPath::parse("ü[1].x").unwrap());
     assert_eq!((position.line, position.column), (2, 25));
     assert_eq!(&json.documents[1].source.text[position.span], "\"x\"");
@@ -287,7 +294,9 @@ fn discovers_files_in_a_fixed_order() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     };
-    for name in ["m/b.yaml", "m/a.yml", "m/sub/c.JSON", "m/.git/x.yaml", "m/node_modules/x.yaml", "m/.hidden.yaml", "m/Chart.yaml", "m/n.txt"] {
+    for name in
+        ["m/b.yaml", "m/a.yml", "m/sub/c.JSON", "m/.git/x.yaml", "m/node_modules/x.yaml", "m/.hidden.yaml", "m/Chart.yaml", "m/n.txt"]
+    {
         write(name, "apiVersion: v1\nkind: Pod\n");
     }
     write("outside.yaml", "");
@@ -299,7 +308,10 @@ fn discovers_files_in_a_fixed_order() {
     assert_eq!(names(&found), [path("m/a.yml"), path("m/b.yaml"), path("m/sub/c.JSON")]);
     assert_eq!(found.notes.iter().map(|note| note.file.clone()).collect::<Vec<_>>(), [path("m/Chart.yaml"), path("m/link.yaml")]);
     let found = discover(&[path("m/n.txt"), path("m/*.y*ml"), path("nowhere"), path("no*.x"), "-".into()]);
-    assert_eq!(names(&found), [path("m/n.txt"), path("m/Chart.yaml"), path("m/a.yml"), path("m/b.yaml"), path("m/link.yaml"), "<stdin>".into()]);
+    assert_eq!(
+        names(&found),
+        [path("m/n.txt"), path("m/Chart.yaml"), path("m/a.yml"), path("m/b.yaml"), path("m/link.yaml"), "<stdin>".into()]
+    );
     let errors: Vec<_> = found.errors.iter().map(|error| error.message.as_str()).collect();
     assert_eq!(errors, ["cannot be read (no such file or directory): check the path", "no file matches the pattern: check the path"]);
     let loaded = load_file(&found.files[0]);
@@ -318,8 +330,26 @@ mod laws {
             "[ -~]{0,12}",
             "[a-z \n:#-]{0,16}",
             "[0-9_.eExob+-]{1,8}",
-            prop::sample::select(vec!["yes", "y", "no", "~", "null", "0644", "1e3", ".inf", "<<", "- a", "a: b", "---", "...", "2001-01-01", "a\n\n", "\n", "x\r\ny"])
-                .prop_map(str::to_owned),
+            prop::sample::select(vec![
+                "yes",
+                "y",
+                "no",
+                "~",
+                "null",
+                "0644",
+                "1e3",
+                ".inf",
+                "<<",
+                "- a",
+                "a: b",
+                "---",
+                "...",
+                "2001-01-01",
+                "a\n\n",
+                "\n",
+                "x\r\ny"
+            ])
+            .prop_map(str::to_owned),
         ];
         let leaf = prop_oneof![
             Just(Value::Null),
@@ -338,8 +368,44 @@ mod laws {
 
     fn soup() -> impl Strategy<Value = String> {
         let tokens = vec![
-            "a", "b: ", "- ", "\n", "\n  ", "\n    ", ": ", "{", "}", "[", "]", ", ", "&x ", "*x", "<<: ", "!!str ", "!t ", "? ", "| ", ">\n", "\"", "'", "# c", "---\n",
-            "...\n", "\t", "\r\n", "%YAML 1.1\n", "1", "~", "yes", "\u{feff}", "\u{2028}", "{{ x }}", "apiVersion: v1\nkind: List\nitems:\n", "kind: Pod\n", "\\u12", "ü",
+            "a",
+            "b: ",
+            "- ",
+            "\n",
+            "\n  ",
+            "\n    ",
+            ": ",
+            "{",
+            "}",
+            "[",
+            "]",
+            ", ",
+            "&x ",
+            "*x",
+            "<<: ",
+            "!!str ",
+            "!t ",
+            "? ",
+            "| ",
+            ">\n",
+            "\"",
+            "'",
+            "# c",
+            "---\n",
+            "...\n",
+            "\t",
+            "\r\n",
+            "%YAML 1.1\n",
+            "1",
+            "~",
+            "yes",
+            "\u{feff}",
+            "\u{2028}",
+            "{{ x }}",
+            "apiVersion: v1\nkind: List\nitems:\n",
+            "kind: Pod\n",
+            "\\u12",
+            "ü",
         ];
         prop::collection::vec(prop::sample::select(tokens), 0..40).prop_map(|tokens| tokens.concat())
     }

@@ -23,7 +23,7 @@ mod selector;
 mod tree;
 
 pub use field_path::{FieldPath, Segment};
-pub use foreign::{escaped, quoted};
+pub use foreign::{escaped, is_deceptive, quoted};
 pub use json::{ReadError, hex_digest};
 pub use origin::{Adder, Authored, OriginMap};
 pub use patch::{Action, Operation, PatchError};
