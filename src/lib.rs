@@ -12,4 +12,5 @@ pub mod inject;
 pub mod manifest;
 pub mod object;
 pub mod policy;
+pub mod report;
 pub mod settings;

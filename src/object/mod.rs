@@ -27,7 +27,7 @@ mod tree;
 
 pub use fact::Fact;
 pub use field_path::{FieldPath, Segment};
-pub use foreign::{escaped, quoted};
+pub use foreign::{escaped, is_deceptive, quoted};
 pub use json::{ReadError, ShapeError, hex_digest};
 pub use origin::{Adder, Authored, OriginMap};
 pub use patch::{Action, Operation, PatchError};
