@@ -4,3 +4,6 @@
 //! has the plan.
 
 pub mod object;
+
+#[cfg(feature = "serve")]
+pub mod serve;
