@@ -113,7 +113,10 @@ async fn drive<C: Connection>(connection: C, protocol: Protocol, activity: &Acti
                 Phase::Stopped => {
                     awaited = Phase::Ended;
                     leaving = true;
-                    connection.as_mut().leave();
+                    // hyper closes an HTTP/1.1 connection that has not asked yet, whose first request may be on its way.
+                    if protocol == Protocol::Http2 || activity.has_served() {
+                        connection.as_mut().leave();
+                    }
                     look.as_mut().reset(Instant::now() + FAREWELL);
                 }
                 Phase::Ended => return,
@@ -212,12 +215,16 @@ impl Activity {
         self.busy.load(Ordering::Acquire) > 0
     }
 
+    fn has_served(&self) -> bool {
+        self.served.load(Ordering::Acquire)
+    }
+
     fn due(&self, limits: &Limits) -> Due {
         let now = Instant::now();
         let end = if self.is_busy() {
             // A body and the gate have limits of their own.
             now + limits.header
-        } else if self.served.load(Ordering::Acquire) {
+        } else if self.has_served() {
             self.opened + Duration::from_millis(self.idle_since.load(Ordering::Acquire)) + limits.idle
         } else {
             self.opened + limits.header
