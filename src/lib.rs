@@ -13,4 +13,6 @@ pub mod manifest;
 pub mod object;
 pub mod policy;
 pub mod report;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod settings;
