@@ -12,6 +12,7 @@
 //! - `resource`: groups, versions, kinds, resources
 //! - `pod_template`: where each workload kind keeps its pod template
 //! - `selector`: label selectors
+//! - `fact`: [`Fact`], what is known of related objects
 
 mod fact;
 mod field_path;
@@ -26,7 +27,7 @@ mod tree;
 
 pub use fact::Fact;
 pub use field_path::{FieldPath, Segment};
-pub use foreign::{escaped, quoted};
+pub use foreign::{escaped, is_deceptive, quoted};
 pub use json::{ReadError, ShapeError, hex_digest};
 pub use origin::{Adder, Authored, OriginMap};
 pub use patch::{Action, Operation, PatchError};

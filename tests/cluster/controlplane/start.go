@@ -92,6 +92,9 @@ func start(args []string) int {
 		case <-ctx.Done():
 			return 0
 		case line := <-commands:
+			if ctx.Err() != nil {
+				return 0 // both were ready, and the end comes first
+			}
 			words := strings.Fields(line)
 			if len(words) == 0 {
 				continue

@@ -1,0 +1,41 @@
+//! The Kubernetes shell: everything that talks to an API server, and nothing that judges.
+//!
+//! What is fetched here is handed to the pure rooms as facts. No room above asks the cluster on its own, and on the path of a
+//! request there is one live `GET` at most (`lookups`).
+//!
+//! - `connect`: a client from `--kubeconfig FILE`, or from the pod that Doorward runs in
+//! - `caches`: Namespaces, ServiceAccounts and related objects, watched and kept small
+//! - `lookups`: one live `GET` when a cache lacks an object
+//! - `installation`: the webhook configurations, applied whole and read back
+//! - `kept`: what of an object is kept
+//! - `authority`: a certificate authority of one's own and the leaves it issues; no cluster needed
+//! - `certificates`: that authority in a Secret of the cluster
+
+pub mod authority;
+pub mod caches;
+pub mod certificates;
+pub mod connect;
+pub mod installation;
+mod kept;
+pub mod lookups;
+
+pub use authority::{Authority, AuthorityError, Leaf};
+pub use caches::{Cache, Caches};
+pub use connect::{ConnectError, connect};
+pub use lookups::{Limits, Lookups, ObjectKey};
+
+/// What went wrong at the API server, for people: lower case, the innermost cause, no type names.
+pub(crate) fn reason(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if status.message.is_empty() => format!("the API server answered {}", status.code),
+        kube::Error::Api(status) => format!("the API server answered {}: {}", status.code, status.message),
+        kube::Error::SerdeError(error) => format!("the API server's answer cannot be read: {error}"),
+        other => {
+            let mut cause: &dyn std::error::Error = other;
+            while let Some(inner) = cause.source() {
+                cause = inner;
+            }
+            format!("the API server cannot be reached: {cause}")
+        }
+    }
+}
