@@ -198,7 +198,7 @@ impl Caches {
     }
 
     /// Whether every first list is complete. A related resource that the cluster does not serve must not be among them, or this
-    /// never holds: ask discovery first.
+    /// never holds: ask `discovery::served` first.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.all().all(|cache| cache.is_ready())

@@ -16,7 +16,7 @@ use kube::api::{ApiResource, DynamicObject};
 use kube::{Api, Client};
 
 use super::kept::kept;
-use super::reason;
+use super::{answered, reason};
 use crate::object::{Fact, Object};
 
 /// Which object is asked for.
@@ -158,7 +158,7 @@ impl Lookups {
             },
             // Only a Status of the API server's confirms absence: a proxy's page, or a path that is not served, says nothing.
             Ok(Err(kube::Error::Api(status))) if status.code == 404 && status.reason == "NotFound" => Fact::Absent,
-            Ok(Err(kube::Error::Api(status))) => Fact::Unknown(format!("the API server answered {} when asked for {key}", status.code)),
+            Ok(Err(kube::Error::Api(status))) => Fact::Unknown(format!("{} when asked for {key}", answered(&status))),
             Ok(Err(error)) => Fact::Unknown(reason(&error)),
         }
     }
@@ -340,6 +340,7 @@ mod tests {
                 "the API server answered 500 when asked for namespaces",
             ),
             (404, "404 page not found", "the API server answered 404 when asked for namespaces"),
+            (404, "{}", "the API server answered with an error that is no Status when asked for namespaces"),
         ] {
             let server = open(code, body);
             assert_eq!(told(server.lookups.get(&ObjectKey::namespace("a")).await), reason);

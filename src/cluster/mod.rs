@@ -4,6 +4,7 @@
 //! request there is one live `GET` at most (`lookups`).
 //!
 //! - `connect`: a client from `--kubeconfig FILE`, or from the pod that Doorward runs in
+//! - `discovery`: which of the resources that policies name the cluster serves
 //! - `caches`: Namespaces, ServiceAccounts and related objects, watched and kept small
 //! - `lookups`: one live `GET` when a cache lacks an object
 //! - `installation`: the webhook configurations, applied whole and read back
@@ -15,6 +16,7 @@ pub mod authority;
 pub mod caches;
 pub mod certificates;
 pub mod connect;
+pub mod discovery;
 pub mod installation;
 mod kept;
 pub mod lookups;
@@ -27,8 +29,8 @@ pub use lookups::{Limits, Lookups, ObjectKey};
 /// What went wrong at the API server, for people: lower case, the innermost cause, no type names.
 pub(crate) fn reason(error: &kube::Error) -> String {
     match error {
-        kube::Error::Api(status) if status.message.is_empty() => format!("the API server answered {}", status.code),
-        kube::Error::Api(status) => format!("the API server answered {}: {}", status.code, status.message),
+        kube::Error::Api(status) if status.message.is_empty() => answered(status),
+        kube::Error::Api(status) => format!("{}: {}", answered(status), status.message),
         kube::Error::SerdeError(error) => format!("the API server's answer cannot be read: {error}"),
         other => {
             let mut cause: &dyn std::error::Error = other;
@@ -37,5 +39,13 @@ pub(crate) fn reason(error: &kube::Error) -> String {
             }
             format!("the API server cannot be reached: {cause}")
         }
+    }
+}
+
+/// The code of a refusal, without the API server's words, which name objects. A body that is JSON but no Status has no code.
+fn answered(status: &kube::core::Status) -> String {
+    match status.code {
+        0 => "the API server answered with an error that is no Status".into(),
+        code => format!("the API server answered {code}"),
     }
 }
