@@ -231,6 +231,27 @@ impl Caches {
 }
 
 #[cfg(test)]
+impl Cache {
+    /// A cache whose first list is complete and holds these objects.
+    pub(super) fn listed(self, objects: Vec<DynamicObject>) -> Self {
+        let mut listed = HashMap::new();
+        for object in objects {
+            self.apply(Event::InitApply(object), &mut listed);
+        }
+        self.apply(Event::InitDone, &mut listed);
+        self
+    }
+}
+
+#[cfg(test)]
+impl Caches {
+    pub(super) fn of(namespaces: Cache, service_accounts: Cache, related: Vec<Cache>) -> Self {
+        let related = related.into_iter().map(Arc::new).collect();
+        Self { namespaces: Arc::new(namespaces), service_accounts: Arc::new(service_accounts), related: Arc::new(related) }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

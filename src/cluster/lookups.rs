@@ -48,6 +48,20 @@ impl ObjectKey {
     }
 }
 
+impl ObjectKey {
+    /// Whether namespace and name are each one segment of a URL's path. They come from objects that nobody has validated yet, and
+    /// `../secrets/x` would make Doorward read what the author may not; the client escapes nothing.
+    fn is_askable(&self) -> bool {
+        let segment = |text: &str| {
+            text.len() <= 253
+                && text != "."
+                && text != ".."
+                && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b':'))
+        };
+        !self.name.is_empty() && segment(&self.name) && segment(&self.namespace)
+    }
+}
+
 /// The resource alone: names come from requests, and reasons end in logs and replies.
 impl fmt::Display for ObjectKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -107,6 +121,9 @@ impl Lookups {
     ///
     /// The request goes on when the caller gives up, so that the next one profits.
     pub async fn get(&self, key: &ObjectKey) -> Answer {
+        if !key.is_askable() {
+            return Fact::Unknown(format!("{key} not asked for: no such name can be in a URL"));
+        }
         let flight = {
             let mut state = self.lock();
             let now = Instant::now();
@@ -348,6 +365,19 @@ mod tests {
         let server = open(200, "<html>");
         let Fact::Unknown(reason) = server.lookups.get(&ObjectKey::namespace("a")).await else { panic!("unknown") };
         assert!(reason.starts_with("the API server's answer cannot be read: "), "{reason}");
+    }
+
+    #[tokio::test]
+    async fn a_name_cannot_lead_elsewhere() {
+        let server = open(200, FOUND);
+        for name in ["", "..", "../secrets/doorward-ca", "a?b", "a#b", "a%2fb", "a/token", "a\nb", "\u{e9}"] {
+            for key in [ObjectKey::namespace(name), ObjectKey::service_account("n", name)] {
+                assert_eq!(told(server.lookups.get(&key).await), format!("{key} not asked for: no such name can be in a URL"));
+            }
+        }
+        let elsewhere = ObjectKey::service_account("../../secrets", "a");
+        assert!(matches!(server.lookups.get(&elsewhere).await, Fact::Unknown(_)));
+        assert_eq!(server.asked.load(Ordering::SeqCst), 0);
     }
 
     #[tokio::test]
