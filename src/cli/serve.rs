@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use super::exit::Exit;
 use super::sources::{ContextArgs, PolicyArgs, complain_all};
 use super::{complain, demonstration};
-use crate::cluster::{self, Caches, Lookups, certificates};
+use crate::cluster::{self, Caches, Lookups, Surroundings, certificates};
 use crate::manifest::InputError;
 use crate::policy::PolicySet;
 use crate::serve::{
@@ -37,8 +37,8 @@ pub(super) struct Args {
     /// Private key of the certificate (PEM)
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
-    /// Secret with the CA that this replica issues its own certificate from, made by `doorward certs init`
-    #[arg(long, value_name = "NAMESPACE/NAME", conflicts_with = "tls_cert")]
+    /// Secret with the CA that this replica issues its own certificate from, made by `doorward certs init` (in the own namespace unless named)
+    #[arg(long, value_name = "[NAMESPACE/]NAME", conflicts_with = "tls_cert")]
     ca_secret: Option<String>,
     /// Further DNS name or IP address of a certificate that Doorward issues (repeatable)
     #[arg(long = "tls-name", value_name = "NAME")]
@@ -124,7 +124,7 @@ async fn start(args: Args) -> Result<(), Failure> {
         Some(client) => {
             let caches = Caches::new(Vec::new());
             tasks = caches.run(client);
-            Knowledge::Cluster { caches, lookups: Lookups::new(client.clone(), cluster::Limits::default()) }
+            Knowledge::Cluster(Surroundings::new(caches, Lookups::new(client.clone(), cluster::Limits::default())))
         }
         None => Knowledge::Files(known(&args, demonstration)?),
     };
@@ -172,9 +172,8 @@ async fn certificate(args: &Args, client: Option<&kube::Client>, tasks: &mut tok
     let Some(client) = client.cloned() else {
         return Err(Failure::Usage("`--ca-secret` needs a cluster: give `--kubeconfig FILE`".into()));
     };
-    let Some((namespace, name)) = secret.split_once('/') else {
-        return Err(Failure::Usage(format!("`--ca-secret {secret}` must be NAMESPACE/NAME")));
-    };
+    let own_namespace = client.default_namespace().to_owned();
+    let (namespace, name) = secret.split_once('/').unwrap_or((own_namespace.as_str(), secret));
     let mut names = cluster::authority::service_names("doorward", namespace);
     names.extend(args.tls_names.iter().cloned());
     let slot = ServingCertificate::empty();

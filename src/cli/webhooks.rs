@@ -25,24 +25,24 @@ pub(super) struct Args {
     /// Kubeconfig of the cluster; in a pod its own ServiceAccount is used
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
-    /// Namespace that Doorward runs in: excluded, and where its Service is
-    #[arg(long, value_name = "NS", default_value = "doorward")]
-    own_namespace: String,
-    /// Service that the API server calls
-    #[arg(long, value_name = "NAME", default_value = "doorward")]
+    /// Service that the API server calls; its namespace is Doorward's own, and excluded
+    #[arg(long, value_name = "NAMESPACE/NAME", default_value = "doorward/doorward")]
     service: String,
     /// Port of that Service
     #[arg(long, value_name = "PORT", default_value_t = 443)]
     port: u16,
-    /// Call this URL instead of a Service
-    #[arg(long, value_name = "URL", conflicts_with_all = ["service", "port"])]
+    /// Call this URL instead of the Service
+    #[arg(long, value_name = "URL", conflicts_with = "port")]
     url: Option<String>,
     /// CA bundle that the API server checks Doorward's certificate by (PEM)
     #[arg(long, value_name = "FILE", conflicts_with = "ca_secret")]
-    ca_bundle: Option<PathBuf>,
-    /// Secret of the cluster that holds the CA bundle under `ca.crt`
-    #[arg(long, value_name = "NAMESPACE/NAME")]
+    ca_file: Option<PathBuf>,
+    /// Secret of Doorward's namespace that holds the CA bundle under `ca.crt`
+    #[arg(long, value_name = "NAME")]
     ca_secret: Option<String>,
+    /// Namespace whose pods must start before Doorward does: no webhook is called for it (repeatable, beside those of the settings)
+    #[arg(long = "bootstrap-namespace", value_name = "NS")]
+    bootstrap_namespaces: Vec<String>,
     /// What an unreachable webhook means: `ignore` lets everything pass, for the first days of an installation
     #[arg(long, value_name = "POLICY", default_value = "fail")]
     on_failure: Failure,
@@ -124,17 +124,21 @@ async fn made(args: &Args, client: Option<&kube::Client>) -> Outcome<(serde_json
         complain_all(&errors);
         (Exit::Policy, String::new())
     })?;
-    let ca_bundle_pem = bundle(args, client).await?;
+    let Some((own_namespace, service)) = args.service.split_once('/') else {
+        return Err((Exit::Usage, format!("`--service {}` must be NAMESPACE/NAME", args.service)));
+    };
+    let ca_bundle_pem = bundle(args, own_namespace, client).await?;
     let target = match &args.url {
         Some(base) => Target::Url { base: base.clone(), ca_bundle_pem },
-        None => Target::Service { namespace: args.own_namespace.clone(), name: args.service.clone(), port: args.port, ca_bundle_pem },
+        None => Target::Service { namespace: own_namespace.into(), name: service.into(), port: args.port, ca_bundle_pem },
     };
     let on_failure = match args.on_failure {
         Failure::Fail => OnFailure::Fail,
         Failure::Ignore => OnFailure::Ignore,
     };
-    let bootstrap_namespaces = set.settings().bootstrap_namespaces.clone();
-    let installation = Installation { target, own_namespace: args.own_namespace.clone(), bootstrap_namespaces, on_failure };
+    let mut bootstrap_namespaces = set.settings().bootstrap_namespaces.clone();
+    bootstrap_namespaces.extend(args.bootstrap_namespaces.iter().cloned());
+    let installation = Installation { target, own_namespace: own_namespace.into(), bootstrap_namespaces, on_failure };
     let coverage = Coverage::of(&set);
     for unserved in coverage.unserved() {
         complain(format!("no webhook entry can hold {}/{}: a policy that matches it is asked for nothing", unserved.group, unserved.resource));
@@ -142,12 +146,12 @@ async fn made(args: &Args, client: Option<&kube::Client>) -> Outcome<(serde_json
     Ok(configurations(&installation, &coverage))
 }
 
-async fn bundle(args: &Args, client: Option<&kube::Client>) -> Outcome<String> {
-    if let Some(file) = &args.ca_bundle {
+async fn bundle(args: &Args, namespace: &str, client: Option<&kube::Client>) -> Outcome<String> {
+    if let Some(file) = &args.ca_file {
         return installation::bundle_from_file(file).map_err(|error| (Exit::Input, error.to_string()));
     }
-    let Some((namespace, name)) = args.ca_secret.as_deref().and_then(|secret| secret.split_once('/')) else {
-        return Err((Exit::Usage, "give `--ca-bundle FILE` or `--ca-secret NAMESPACE/NAME`: without it no call would be trusted".into()));
+    let Some(name) = &args.ca_secret else {
+        return Err((Exit::Usage, "give `--ca-file FILE` or `--ca-secret NAME`: without it no call would be trusted".into()));
     };
     let connected;
     let client = match client {
