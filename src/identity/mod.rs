@@ -12,6 +12,8 @@
 //! - `vault`: whether and how it logs in to Vault
 
 mod credentials;
+#[cfg(test)]
+mod fixture;
 mod mesh;
 mod model;
 mod mount_path;

@@ -199,6 +199,8 @@ pub struct VaultLogin<'a> {
     /// The login of the agent that the pod holds or asks for, as far as it can be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub login: Option<Login<'a>>,
+    /// The logins of further agents in the pod that differ from it.
+    pub other_logins: Vec<Login<'a>>,
     /// The containers that log in: the agents, else the app containers. Empty when the pod is no client.
     pub containers: Vec<&'a str>,
     /// Those of `containers` that have no token of the Vault audience.
