@@ -62,7 +62,6 @@ impl Step {
     /// Makes one step of two with the same id, so that the order of the policies they come from does not matter: the lesser of
     /// two values that are both given.
     #[must_use]
-    #[cfg_attr(not(test), expect(dead_code, reason = "stub"))]
     pub(super) fn merged(self, other: &Self) -> Self {
         match (self, other) {
             (
