@@ -223,9 +223,18 @@ fn append(operations: &mut Vec<Operation>, parent: Node<'_>, at: &FieldPath, lis
 fn insert_init(operations: &mut Vec<Operation>, spec: Node<'_>, containers: Vec<(usize, Value)>) -> Result<(), Conflict> {
     let path = FieldPath::of(&["spec", "initContainers"]);
     match spec.get("initContainers") {
-        None => return append(operations, spec, &FieldPath::of(&["spec"]), "initContainers", containers.into_iter().map(|(_, item)| item).collect()),
+        None => {
+            return append(
+                operations,
+                spec,
+                &FieldPath::of(&["spec"]),
+                "initContainers",
+                containers.into_iter().map(|(_, item)| item).collect(),
+            );
+        }
         Some(present) if present.kind() == Kind::List => {
-            operations.extend(containers.into_iter().enumerate().map(|(n, (index, item))| Operation::add(path.clone().index(index + n), item)));
+            operations
+                .extend(containers.into_iter().enumerate().map(|(n, (index, item))| Operation::add(path.clone().index(index + n), item)));
         }
         Some(_) if containers.is_empty() => {}
         Some(_) => return Err(Conflict::new(path, "the field is no list", "write it as a list")),

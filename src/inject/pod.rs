@@ -35,10 +35,11 @@ impl<'a> Pod<'a> {
 
     /// Every container of every list that has the shape of one.
     pub(super) fn containers(&self) -> impl Iterator<Item = Container<'a>> + use<'a> {
-        self.template
-            .containers()
-            .filter(|(_, _, node)| node.kind() == Kind::Map)
-            .map(|(list, index, node)| Container { list, index, node })
+        self.template.containers().filter(|(_, _, node)| node.kind() == Kind::Map).map(|(list, index, node)| Container {
+            list,
+            index,
+            node,
+        })
     }
 
     /// The author's application containers: those of `containers` that neither a mesh nor an injection of ours put there.
@@ -151,7 +152,9 @@ pub(super) fn holds(actual: Node<'_>, wanted: &Value) -> bool {
             })
         }),
         Value::Array(items) => {
-            actual.kind() == Kind::List && actual.len() == items.len() && actual.items().zip(items).all(|(actual, item)| holds(actual, item))
+            actual.kind() == Kind::List
+                && actual.len() == items.len()
+                && actual.items().zip(items).all(|(actual, item)| holds(actual, item))
         }
         Value::String(text) => actual.as_str() == Some(text),
         Value::Bool(value) => actual.as_bool() == Some(*value),

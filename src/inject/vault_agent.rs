@@ -12,7 +12,7 @@ use super::pod::{Container, Pod};
 use super::vault_token::Token;
 use super::{AgentMode, Step};
 use crate::identity::Class;
-use crate::object::{FieldPath, Kind, Node, Operation};
+use crate::object::{FieldPath, Node, Operation};
 use crate::settings::ConfigMode;
 
 const INIT: &str = "vault-agent-init";
@@ -72,7 +72,13 @@ pub(super) fn role(pod: &Pod<'_>, steps: &[Step]) -> Role {
         (Some(mode), _) => mode,
         (None, Some("init")) => AgentMode::Init,
         (None, Some("sidecar")) => AgentMode::Sidecar,
-        (None, None) => if job { AgentMode::Init } else { AgentMode::Sidecar },
+        (None, None) => {
+            if job {
+                AgentMode::Init
+            } else {
+                AgentMode::Sidecar
+            }
+        }
         (None, Some(other)) => {
             let path = annotation_path(MODE_ANNOTATION);
             return Role::Refused(Conflict::new(path, format!("there is no agent mode `{other}`"), "write `init` or `sidecar`"));
@@ -117,7 +123,11 @@ fn add(pod: &Pod<'_>, mode: AgentMode, token: &Token<'_>) -> Result<Vec<Operatio
     let vault = &pod.settings().vault;
     // The injection of the token ran before, and if it failed this one is not called.
     let Some(serving) = token.serving(pod) else {
-        return Err(Conflict::new(FieldPath::of(&["spec", "volumes"]), "no volume holds a token for Vault", "ask for injection `vault-token`"));
+        return Err(Conflict::new(
+            FieldPath::of(&["spec", "volumes"]),
+            "no volume holds a token for Vault",
+            "ask for injection `vault-token`",
+        ));
     };
     let mut additions = Additions::default();
 
@@ -177,7 +187,8 @@ fn place_containers(pod: &Pod<'_>, mode: AgentMode, parts: &container::Parts<'_>
     let init = container::wanted(pod, parts, container::Form::Once);
     let once = present(pod, "initContainers", &init)?;
     let behind_proxy = || {
-        let is_proxy = |node: Node<'_>| matches!(node.text("name"), "linkerd-proxy" | "istio-proxy") && node.text("restartPolicy") == "Always";
+        let is_proxy =
+            |node: Node<'_>| matches!(node.text("name"), "linkerd-proxy" | "istio-proxy") && node.text("restartPolicy") == "Always";
         pod.spec().list("initContainers").rposition(is_proxy).map_or(0, |index| index + 1)
     };
     let sidecar = match (mode, native) {

@@ -85,7 +85,10 @@ pub(super) fn apply(pod: &Pod<'_>, token: &Token<'_>) -> Result<Vec<Operation>, 
         (None, Some((index, _))) => {
             return Err(Conflict::new(
                 volume_path(index),
-                format!("a volume named `{VOLUME}` exists and holds no token for audience `{}` of at most {} s", token.audience, token.seconds),
+                format!(
+                    "a volume named `{VOLUME}` exists and holds no token for audience `{}` of at most {} s",
+                    token.audience, token.seconds
+                ),
                 "rename the volume and its mounts, or remove both",
             ));
         }

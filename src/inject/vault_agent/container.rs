@@ -128,5 +128,7 @@ pub(super) fn is_agent(container: Node<'_>) -> bool {
     // The images' own entry point is the program.
     let image = container.text("image");
     let name = image.rsplit('/').next().unwrap_or_default().split([':', '@']).next().unwrap_or_default();
-    container.get("command").is_none_or(Node::is_empty) && words.first() == Some(&"agent") && matches!(name, "vault" | "openbao" | "vault-enterprise")
+    container.get("command").is_none_or(Node::is_empty)
+        && words.first() == Some(&"agent")
+        && matches!(name, "vault" | "openbao" | "vault-enterprise")
 }
