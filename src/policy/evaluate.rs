@@ -318,7 +318,7 @@ impl<'a> Judge<'_, 'a, '_> {
         remedy: String,
         certainty: Certainty,
     ) {
-        let value = path.resolve(root).map(|value| value.digest()).unwrap_or_default();
+        let value = path.resolve(root).map(Node::digest).unwrap_or_default();
         let stable = path.stable(root);
         let (authored, added_by) = self.authored(on_pod_template, path);
         self.record(authored, added_by, enforcement, message, remedy, certainty, &format!("{stable}\n{value}"));

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::schema::RelatedResource;
 use super::set::PolicySet;
 use super::subject::{Facts, Subject};
-use crate::object::{Fact, GroupVersionKind, Node, namespace_of, resource_of};
+use crate::object::{Fact, GroupVersionKind, Node, PodTemplate, namespace_of, resource_of};
 
 /// An index over objects that may be related to others.
 #[derive(Debug, Default)]
@@ -49,7 +49,7 @@ impl<'a> RelatedIndex<'a> {
     /// What this index knows for a subject.
     #[must_use]
     pub fn facts(&self, set: &PolicySet, subject: &Subject<'_>, now: i64) -> Facts<'a> {
-        let service_account = subject.template().map(|template| template.service_account_name());
+        let service_account = subject.template().map(PodTemplate::service_account_name);
         let namespace = subject.namespace;
         Facts {
             namespace: match namespace {
