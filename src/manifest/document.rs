@@ -10,7 +10,7 @@ use super::reader::{self, Fault, Place};
 use super::split::{self, Chunk};
 use super::tree::TreeSink;
 use super::{MAX_DEPTH, MAX_FILE_BYTES};
-use crate::object::{Builder, FieldPath, Kind, Node, Object, quoted};
+use crate::object::{Builder, FieldPath, Kind, Node, Object, escaped};
 
 /// A text and the name under which it is shown.
 #[derive(Debug)]
@@ -70,9 +70,9 @@ pub struct InputError {
 impl std::fmt::Display for InputError {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match (self.line, self.column) {
-            (0, _) => write!(formatter, "{}: {}", quoted(&self.file), self.message),
-            (line, 0) => write!(formatter, "{}:{line}: {}", quoted(&self.file), self.message),
-            (line, column) => write!(formatter, "{}:{line}:{column}: {}", quoted(&self.file), self.message),
+            (0, _) => write!(formatter, "{}: {}", escaped(&self.file), self.message),
+            (line, 0) => write!(formatter, "{}:{line}: {}", escaped(&self.file), self.message),
+            (line, column) => write!(formatter, "{}:{line}:{column}: {}", escaped(&self.file), self.message),
         }
     }
 }
@@ -101,6 +101,8 @@ pub struct Loaded {
     pub errors: Vec<InputError>,
     /// Remarks.
     pub notes: Vec<Note>,
+    /// The texts of files with errors, so that a report can show the lines.
+    pub sources: Vec<Arc<Source>>,
     /// Documents that are no Kubernetes objects and were passed over ([`load_found`] only).
     pub skipped: usize,
 }
@@ -111,6 +113,7 @@ impl Loaded {
         self.documents.extend(other.documents);
         self.errors.extend(other.errors);
         self.notes.extend(other.notes);
+        self.sources.extend(other.sources);
         self.skipped += other.skipped;
     }
 }
@@ -154,6 +157,9 @@ pub fn read(name: &str, text: &str) -> Loaded {
         return loaded;
     }
     Reading { source: &source, loaded: &mut loaded, index: 0 }.all();
+    if !loaded.errors.is_empty() {
+        loaded.sources.push(source);
+    }
     loaded
 }
 
@@ -345,7 +351,8 @@ fn is_sound(node: Node<'_>, depth: usize) -> bool {
 
 /// Requires objects and flattens lists.
 fn objects(read: Loaded, found: bool) -> Loaded {
-    let mut loaded = Loaded { errors: read.errors, notes: read.notes, ..Loaded::default() };
+    let mut loaded = Loaded { errors: read.errors, notes: read.notes, sources: read.sources, ..Loaded::default() };
+    let source = read.documents.first().map(|document| Arc::clone(&document.source));
     for document in read.documents {
         let name = document.source.name.clone();
         let at = (document.first_line, 1);
@@ -360,6 +367,9 @@ fn objects(read: Loaded, found: bool) -> Loaded {
         }
     }
     loaded.errors.sort();
+    if loaded.sources.is_empty() && !loaded.errors.is_empty() {
+        loaded.sources.extend(source);
+    }
     loaded
 }
 

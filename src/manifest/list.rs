@@ -7,7 +7,7 @@ use granit_parser::{Event, Parser, options};
 
 use super::document::{Document, InputError, Loaded, Within, complaint};
 use super::locate;
-use crate::object::{Builder, FieldPath, Kind, Node, Object};
+use crate::object::{Builder, FieldPath, Kind, Node, Object, quoted};
 
 /// Adds a document, or the items of a list, to `loaded`.
 pub(super) fn flatten(document: Document, loaded: &mut Loaded) {
@@ -51,7 +51,7 @@ pub(super) fn flatten(document: Document, loaded: &mut Loaded) {
                     file: part.source.name.clone(),
                     line: position.line,
                     column: position.column,
-                    message: format!("items[{index}] of this {kind}: {}", complaint.message),
+                    message: format!("items[{index}] of this {}: {}", quoted(kind), complaint.message),
                 });
             }
         }
