@@ -72,13 +72,16 @@ fn volume() -> impl Strategy<Value = Value> {
 }
 
 fn container() -> impl Strategy<Value = Value> {
-    (name(), proptest::collection::vec((name(), prop_oneof![Just("/var/run/secrets/vault"), Just("/run/x/"), Just("/")]), 0..3), any::<bool>()).prop_map(
-        |(name, mounts, vault)| {
+    (
+        name(),
+        proptest::collection::vec((name(), prop_oneof![Just("/var/run/secrets/vault"), Just("/run/x/"), Just("/")]), 0..3),
+        any::<bool>(),
+    )
+        .prop_map(|(name, mounts, vault)| {
             let mounts: Vec<Value> = mounts.into_iter().map(|(name, path)| json!({"name": name, "mountPath": path})).collect();
             let env = if vault { json!([{"name": "VAULT_ADDR", "value": "https://vault"}]) } else { json!([]) };
             json!({"name": name, "image": "x", "volumeMounts": mounts, "env": env})
-        },
-    )
+        })
 }
 
 prop_compose! {
