@@ -280,8 +280,11 @@ impl Reading<'_> {
     }
 }
 
-/// Reads one YAML document: straight into the builder, or through the tree if it has merge keys. Beside it the extents of its `items`.
-fn object(text: &str, remarks: &mut reader::Remarks) -> Result<Option<(Object, Vec<Extent>)>, (Place, String)> {
+/// An object, and the extents of its `items` if it has such.
+type WithItems = (Object, Vec<Extent>);
+
+/// Reads one YAML document: straight into the builder, or through the tree if it has merge keys.
+fn object(text: &str, remarks: &mut reader::Remarks) -> Result<Option<WithItems>, (Place, String)> {
     let failed = |fault| match fault {
         Fault::At(place, message) => (place, message),
         Fault::Merge => (Place::default(), "a merge key cannot be resolved here".to_owned()),
