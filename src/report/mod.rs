@@ -4,11 +4,13 @@
 //! write what is deceptive as `\u....`, so that their values stay whole.
 //!
 //! - `model`: [`Report`], which is exactly what `-o json` prints; `report.schema.json` is generated from it
+//! - `assemble`: from documents and verdicts to a report
 //! - `excerpt`: [`Excerpts`]: the source lines that the table shows
 //! - `table`: for people
 //! - `json`: for programs
 //! - `sarif`: for code scanning (SARIF 2.1.0)
 
+mod assemble;
 mod excerpt;
 mod json;
 mod model;
@@ -18,6 +20,7 @@ mod table;
 use std::fmt;
 use std::str::FromStr;
 
+pub use assemble::Judged;
 pub use excerpt::{Excerpts, NoExcerpts, Sources};
 pub use model::{Enforcement, ObjectRef, Report, RuleInfo, Severity, Status, Summary, Violation};
 
