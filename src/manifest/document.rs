@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::list;
-use super::reader::{self, Fault, Place};
+use super::reader::{self, Extent, Fault, ObjectSink, Place};
 use super::split::{self, Chunk};
 use super::tree::TreeSink;
 use super::{MAX_DEPTH, MAX_FILE_BYTES};
@@ -51,6 +51,8 @@ pub(super) struct Within {
     pub(super) whole_line: usize,
     pub(super) whole_indent: usize,
     pub(super) whole_path: FieldPath,
+    /// Extents of the items of a list, inside the range; gone once it is flattened.
+    pub(super) items: Vec<Extent>,
 }
 
 /// What could not be read, and where: exit code 3.
@@ -203,7 +205,12 @@ impl Reading<'_> {
         match Object::from_json(value) {
             // Only the reader with positions can say where.
             Ok(object) if !is_sound(object.root(), 0) => self.chunk(&chunk, indent),
-            Ok(object) => self.push(object, &chunk, indent),
+            Ok(object) => {
+                // Only a list needs the places of its items, and only the reader with positions knows them.
+                let is_list = object.root().get("items").is_some_and(|items| items.kind() == Kind::List);
+                let items = is_list.then(|| self::object(value, &mut Vec::new()).ok().flatten()).flatten();
+                self.push(object, &chunk, indent, items.map(|(_, items)| items).unwrap_or_default());
+            }
             Err(_) => self.chunk(&chunk, indent),
         }
     }
@@ -224,7 +231,7 @@ impl Reading<'_> {
         let text = source.text.get(chunk.range.clone()).unwrap_or_default();
         let mut remarks = Vec::new();
         match object(text, &mut remarks) {
-            Ok(Some(object)) => self.push(object, chunk, indent),
+            Ok(Some((object, items))) => self.push(object, chunk, indent, items),
             Ok(None) => {}
             Err((place, message)) => {
                 let message = hint(message, text);
@@ -242,7 +249,7 @@ impl Reading<'_> {
         self.loaded.errors.push(InputError { file: self.source.name.clone(), line, column, message });
     }
 
-    fn push(&mut self, object: Object, chunk: &Chunk, indent: usize) {
+    fn push(&mut self, object: Object, chunk: &Chunk, indent: usize, items: Vec<Extent>) {
         let index = self.index;
         self.index += 1;
         if object.root().is_null() {
@@ -259,6 +266,7 @@ impl Reading<'_> {
             whole_line: chunk.first_line,
             whole_indent: indent,
             whole_path: FieldPath::root(),
+            items,
         };
         let first_line = chunk.first_line + above;
         self.loaded.documents.push(Document {
@@ -272,15 +280,18 @@ impl Reading<'_> {
     }
 }
 
+/// An object, and the extents of its `items` if it has such.
+type WithItems = (Object, Vec<Extent>);
+
 /// Reads one YAML document: straight into the builder, or through the tree if it has merge keys.
-fn object(text: &str, remarks: &mut reader::Remarks) -> Result<Option<Object>, (Place, String)> {
+fn object(text: &str, remarks: &mut reader::Remarks) -> Result<Option<WithItems>, (Place, String)> {
     let failed = |fault| match fault {
         Fault::At(place, message) => (place, message),
         Fault::Merge => (Place::default(), "a merge key cannot be resolved here".to_owned()),
     };
-    let mut builder = Builder::new();
-    match reader::read(text, &mut builder, remarks) {
-        Ok(any) => return Ok(any.then(|| builder.finish())),
+    let mut sink = ObjectSink::default();
+    match reader::read(text, &mut sink, remarks) {
+        Ok(any) => return Ok(any.then(|| (sink.builder.finish(), sink.items))),
         Err(Fault::Merge) => remarks.clear(),
         Err(fault) => return Err(failed(fault)),
     }
@@ -288,8 +299,8 @@ fn object(text: &str, remarks: &mut reader::Remarks) -> Result<Option<Object>, (
     reader::read(text, &mut sink, remarks).map_err(failed)?;
     let Some(tree) = sink.finish() else { return Ok(None) };
     let mut builder = Builder::new();
-    tree.write(&mut builder).map_err(failed)?;
-    Ok(Some(builder.finish()))
+    tree.write(&mut builder);
+    Ok(Some((builder.finish(), Vec::new())))
 }
 
 /// Adds what helps to the parser's words: a text with `{{` that does not parse is most likely a template.

@@ -59,36 +59,70 @@ pub(super) trait Sink {
     fn end(&mut self, extent: Extent) -> Result<(), Fault>;
 }
 
-impl Sink for Builder {
+/// The fast sink: the object's builder, and where the items of a list stand.
+#[derive(Debug, Default)]
+pub(super) struct ObjectSink {
+    pub(super) builder: Builder,
+    /// Extents of the lists and maps in the list at `items`; scalars among them are left out.
+    pub(super) items: Vec<Extent>,
+    depth: usize,
+    in_items: bool,
+    item: Place,
+}
+
+impl ObjectSink {
+    fn begin(&mut self, extent: Extent) {
+        self.depth += 1;
+        if self.depth == 3 {
+            self.item = extent.0;
+        }
+    }
+}
+
+impl Sink for ObjectSink {
     const MERGES: bool = false;
 
     fn scalar(&mut self, value: Scalar<'_>, _: Extent) {
-        match value {
-            Scalar::Null => self.null(),
-            Scalar::Bool(value) => self.bool(value),
-            Scalar::Int(value) => self.int(value),
-            #[expect(clippy::cast_precision_loss, reason = "Kubernetes reads an integer beyond 64 signed bits as a float")]
-            Scalar::Unsigned(value) => self.float(value as f64),
-            Scalar::Float(value) => self.float(value),
-            Scalar::Text(value) => self.string(value),
-        }
+        write_scalar(&mut self.builder, value);
     }
 
     fn key(&mut self, key: &str, _: Extent) {
-        self.string(key);
+        if self.depth == 1 {
+            self.in_items = key == "items";
+        }
+        self.builder.string(key);
     }
 
-    fn begin_list(&mut self, _: Extent) {
-        Builder::begin_list(self);
+    fn begin_list(&mut self, extent: Extent) {
+        self.begin(extent);
+        self.builder.begin_list();
     }
 
-    fn begin_map(&mut self, _: Extent) {
-        Builder::begin_map(self);
+    fn begin_map(&mut self, extent: Extent) {
+        self.begin(extent);
+        self.builder.begin_map();
     }
 
-    fn end(&mut self, _: Extent) -> Result<(), Fault> {
-        Builder::end(self);
+    fn end(&mut self, extent: Extent) -> Result<(), Fault> {
+        self.depth -= 1;
+        if self.depth == 2 && self.in_items {
+            self.items.push((self.item, extent.1));
+        }
+        self.builder.end();
         Ok(())
+    }
+}
+
+/// Pushes a scalar.
+pub(super) fn write_scalar(builder: &mut Builder, value: Scalar<'_>) {
+    match value {
+        Scalar::Null => builder.null(),
+        Scalar::Bool(value) => builder.bool(value),
+        Scalar::Int(value) => builder.int(value),
+        #[expect(clippy::cast_precision_loss, reason = "Kubernetes reads an integer beyond 64 signed bits as a float")]
+        Scalar::Unsigned(value) => builder.float(value as f64),
+        Scalar::Float(value) => builder.float(value),
+        Scalar::Text(value) => builder.string(value),
     }
 }
 
