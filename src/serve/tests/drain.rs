@@ -2,6 +2,7 @@
 
 use super::client::{Answer, Failure};
 use super::*;
+use tokio::task::JoinSet;
 
 const ROUNDS: usize = 4;
 const HTTP_1_CLIENTS: usize = 16;
@@ -92,27 +93,32 @@ async fn no_request_is_lost_until_the_port_closes() {
         .await;
         let trusted = Trusted::new(authority.certificate_pem());
         let seen = [Seen::nothing(), Seen::nothing()];
-        let clients: Vec<_> = (0..=HTTP_1_CLIENTS)
-            .map(|index| {
-                let http2 = index == HTTP_1_CLIENTS;
-                let lifecycle = Arc::clone(server.lifecycle());
-                let seen = Arc::clone(&seen[usize::from(http2)]);
-                tokio::spawn(closed_loop(trusted.clone(), server.address(), lifecycle, http2, seen))
-            })
-            .collect();
-        for phase in [Phase::Serving, Phase::Leaving] {
-            server.lifecycle().enter(phase);
-            for seen in &seen {
-                Seen::more(&seen.answers, ANSWERS).await;
-            }
+        let mut clients = JoinSet::new();
+        for index in 0..=HTTP_1_CLIENTS {
+            let http2 = index == HTTP_1_CLIENTS;
+            let lifecycle = Arc::clone(server.lifecycle());
+            clients.spawn(closed_loop(trusted.clone(), server.address(), lifecycle, http2, Arc::clone(&seen[usize::from(http2)])));
         }
-        server.lifecycle().enter(Phase::Closing);
-        for (seen, count) in seen.iter().zip(RECONNECTS) {
-            Seen::more(&seen.connections, count).await;
+        let phases = async {
+            for phase in [Phase::Serving, Phase::Leaving] {
+                server.lifecycle().enter(phase);
+                for seen in &seen {
+                    Seen::more(&seen.answers, ANSWERS).await;
+                }
+            }
+            server.lifecycle().enter(Phase::Closing);
+            for (seen, count) in seen.iter().zip(RECONNECTS) {
+                Seen::more(&seen.connections, count).await;
+            }
+        };
+        // A client ends before the server has stopped only because it lost a request.
+        tokio::select! {
+            () = phases => {}
+            Some(client) = clients.join_next() => panic!("round {round}: {client:?}"),
         }
         let ended = server.drain().await;
-        for client in clients {
-            client.await.unwrap_or_else(|error| panic!("round {round}: {error}"));
+        while let Some(client) = clients.join_next().await {
+            client.unwrap_or_else(|error| panic!("round {round}: {error}"));
         }
         assert_eq!(ended, Ended::Drained, "round {round}");
         let begun = gate.begun.each_ref().map(|count| count.load(Ordering::Relaxed));
