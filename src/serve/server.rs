@@ -144,11 +144,16 @@ pub async fn run<G: Gate>(options: Options, gate: Arc<G>, metrics: Arc<Metrics>,
     let mut signals = Signals::listen()?;
     let server = Server::start(options, gate, metrics, log).await?;
     tracing::info!(address = %server.address(), admin = %server.admin_address(), "serving");
-    signals.next().await;
+    Ok(attend(server, async || signals.next().await).await)
+}
+
+/// Drains the server at the first signal, leaves it at the second.
+pub(super) async fn attend(server: Server, mut signal: impl AsyncFnMut()) -> Ended {
+    signal().await;
     tracing::info!("draining; a second signal ends at once");
     tokio::select! {
-        ended = server.drain() => Ok(ended),
-        () = signals.next() => Ok(Ended::AtOnce),
+        ended = server.drain() => ended,
+        () = signal() => Ended::AtOnce,
     }
 }
 

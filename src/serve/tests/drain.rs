@@ -4,7 +4,7 @@ use super::client::{Answer, Failure};
 use super::*;
 use tokio::task::JoinSet;
 
-const ROUNDS: usize = 4;
+const ROUNDS: usize = 3;
 const HTTP_1_CLIENTS: usize = 16;
 
 /// Answers of all clients of a protocol in each phase.
@@ -187,4 +187,18 @@ async fn a_request_after_the_port_has_closed_is_told_to_ask_again() {
     assert_eq!(answer.text(), "this server is stopping: ask again, another one will answer");
     assert!(answer.closes());
     assert_eq!(door.outcomes("mutate", "stopped"), 1);
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_at_once() {
+    let door = Door::open(|options| options.drain.delay = Duration::from_secs(3600)).await;
+    let mut changes = door.server.lifecycle().watch();
+    let signals = Semaphore::new(0);
+    let ended = server::attend(door.server, async || signals.acquire().await.unwrap().forget());
+    let operator = async {
+        signals.add_permits(1);
+        phase::reached(&mut changes, Phase::Leaving).await;
+        signals.add_permits(1);
+    };
+    assert_eq!(tokio::join!(ended, operator).0, Ended::AtOnce);
 }
