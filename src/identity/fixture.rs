@@ -57,8 +57,8 @@ impl Scene {
         let surroundings = Surroundings {
             settings: &self.settings,
             namespace: self.namespace,
-            namespace_object: &namespace.map(Object::root),
-            service_account: &account.map(Object::root),
+            namespace_object: &namespace.as_ref().map(Object::root),
+            service_account: &account.as_ref().map(Object::root),
             token_secrets: &self.token_secrets,
             class: Class::App,
         };
