@@ -52,7 +52,7 @@ impl Scene {
     /// The identity as rules see it.
     pub(super) fn read(&self) -> Value {
         let object = Object::from_json(self.pod.to_string()).unwrap();
-        let tree = |fact: &Fact<Value>| fact.map(|value| Object::from_json(value.to_string()).unwrap());
+        let tree = |fact: &Fact<Value>| fact.as_ref().map(|value| Object::from_json(value.to_string()).unwrap());
         let (namespace, account) = (tree(&self.namespace_object), tree(&self.service_account));
         let surroundings = Surroundings {
             settings: &self.settings,

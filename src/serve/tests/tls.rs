@@ -36,7 +36,7 @@ async fn tls_1_2_is_spoken() {
 async fn a_new_certificate_leaves_living_connections_alone() {
     let door = Door::open(|_| {}).await;
     let mut clients = [door.http1().await, door.http2().await];
-    let next = door.authority.issue(&names(), SystemTime::now()).unwrap();
+    let next = issue(&door.authority, &names(), SystemTime::now()).unwrap().0;
     door.serving.install(next.clone());
     for client in &mut clients {
         assert_eq!(client.send(review("/mutate", "{}")).await.unwrap().status, StatusCode::OK);
