@@ -44,7 +44,7 @@ impl Scene {
         self
     }
 
-    pub(super) fn of_namespace(mut self, metadata: Value) -> Self {
+    pub(super) fn of_namespace(mut self, metadata: &Value) -> Self {
         self.namespace_object = Fact::Found(json!({ "metadata": metadata }));
         self
     }
