@@ -52,21 +52,12 @@ impl Scene {
     /// The identity as rules see it.
     pub(super) fn read(&self) -> Value {
         let object = Object::from_json(self.pod.to_string()).unwrap();
-<<<<<<< HEAD
-        let tree = |fact: &Fact<Value>| fact.as_ref().map(|value| Object::from_json(value.to_string()).unwrap());
-=======
->>>>>>> identity
         let (namespace, account) = (tree(&self.namespace_object), tree(&self.service_account));
         let surroundings = Surroundings {
             settings: &self.settings,
             namespace: self.namespace,
-<<<<<<< HEAD
-            namespace_object: &namespace.as_ref().map(Object::root),
-            service_account: &account.as_ref().map(Object::root),
-=======
             namespace_object: &roots(&namespace),
             service_account: &roots(&account),
->>>>>>> identity
             token_secrets: &self.token_secrets,
             class: Class::App,
         };
