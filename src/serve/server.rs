@@ -134,22 +134,34 @@ impl Server {
     }
 }
 
-/// Serves until SIGTERM or SIGINT, drains, and returns. `announce` is told of the server once it listens. A second signal returns at once; the process then exits without waiting.
+/// Serves until SIGTERM or SIGINT, drains, and returns. `announce` is told of the server once it listens. A second signal returns at
+/// once; the process then exits without waiting.
 ///
 /// # Errors
 /// When the server does not start; the message names the flag that mends it.
-pub async fn run<G: Gate>(options: Options, gate: Arc<G>, metrics: Arc<Metrics>, log: DecisionLog, announce: impl FnOnce(&Server)) -> Result<Ended, ServeError> {
+pub async fn run<G: Gate>(
+    options: Options,
+    gate: Arc<G>,
+    metrics: Arc<Metrics>,
+    log: DecisionLog,
+    announce: impl FnOnce(&Server),
+) -> Result<Ended, ServeError> {
     panics::report_places_only();
     // Before the ports are open: a signal is never missed.
     let mut signals = Signals::listen()?;
     let server = Server::start(options, gate, metrics, log).await?;
     tracing::info!(address = %server.address(), admin = %server.admin_address(), "serving");
     announce(&server);
-    signals.next().await;
+    Ok(attend(server, async || signals.next().await).await)
+}
+
+/// Drains the server at the first signal, leaves it at the second.
+pub(super) async fn attend(server: Server, mut signal: impl AsyncFnMut()) -> Ended {
+    signal().await;
     tracing::info!("draining; a second signal ends at once");
     tokio::select! {
-        ended = server.drain() => Ok(ended),
-        () = signals.next() => Ok(Ended::AtOnce),
+        ended = server.drain() => ended,
+        () = signal() => Ended::AtOnce,
     }
 }
 
