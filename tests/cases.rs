@@ -78,7 +78,8 @@ impl Sets {
                 fallback: Some(settings),
                 ..Sources::default()
             };
-            let set = load(&sources).map_err(|errors| errors.iter().map(|error| format!("{error}\n")).collect::<String>())?;
+            // A policy that does not load must not pass for one that a case fails.
+            let set = load(&sources).unwrap_or_else(|errors| panic!("{id}: {errors:?}"));
             self.made.insert(key.clone(), set);
         }
         run_case(&self.made[&key], id, case).map_err(|error| error.to_string())
@@ -151,6 +152,54 @@ fn every_validation_has_a_case_that_it_allows_and_one_that_it_denies() {
         }
     }
     assert!(unproven.is_empty(), "{}", unproven.join("\n"));
+}
+
+/// A message or remedy that fails to evaluate is left out silently, so it is shown here in the message's place.
+#[test]
+fn every_message_and_remedy_can_be_made() {
+    let folders = folders();
+    let injections: Vec<Text> = folders.iter().filter(|folder| folder.policy["kind"] == "InjectionPolicy").map(text).collect();
+    let mut failed = Vec::new();
+    for mut folder in folders.into_iter().filter(|folder| folder.policy["kind"] == "IdentityPolicy") {
+        for case in &mut folder.cases {
+            for expected in case.case.expect.iter_mut().flatten() {
+                expected.message = "this is said nowhere, so that what is said shows".into();
+            }
+        }
+        for (what, from) in [("message", ["message", "messageExpression"]), ("remedy", ["remedy", "remedyExpression"])] {
+            let changed = Folder { id: folder.id.clone(), policy: showing(&folder.policy, from), cases: Vec::new() };
+            let mut sets = Sets { policies: injections.iter().cloned().chain([text(&changed)]).collect(), made: BTreeMap::new() };
+            for case in &folder.cases {
+                if let Err(said) = sets.run(&folder.id, case)
+                    && (said.contains("failed expression") || said.contains("could not be evaluated"))
+                {
+                    failed.push(format!("{}: {what}: {said}", case.name));
+                }
+            }
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+/// A policy whose validations say in their message what they say in these fields.
+fn showing(policy: &Value, [fixed, expression]: [&str; 2]) -> Value {
+    let mut policy = policy.clone();
+    for rule in policy["spec"]["rules"].as_array_mut().into_iter().flatten() {
+        for validation in rule["validations"].as_array_mut().into_iter().flatten() {
+            let said = [validation[fixed].clone(), validation[expression].clone()];
+            assert!(said.iter().any(|said| !said.is_null()), "a validation of {} has no {fixed}", policy["metadata"]["name"]);
+            let [fixed, expression] = said;
+            let fields = validation.as_object_mut().expect("a validation is a map");
+            fields.remove("message");
+            fields.remove("messageExpression");
+            if expression.is_null() {
+                fields.insert("message".into(), fixed);
+            } else {
+                fields.insert("messageExpression".into(), expression);
+            }
+        }
+    }
+    policy
 }
 
 #[test]
