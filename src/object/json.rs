@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use sha2::{Digest as _, Sha256};
 
+use super::field_path::{FieldPath, Segment};
 use super::tree::{Kind, Node, Object, Slot, close, extra, position};
 
 /// Why a text is no JSON document; line and column are 1-based.
@@ -19,6 +20,16 @@ pub struct ReadError {
     pub line: usize,
     /// Column of the error, in bytes.
     pub column: usize,
+}
+
+/// Why a document does not have the shape that its kind asks for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {message}")]
+pub struct ShapeError {
+    /// The field that does not fit.
+    pub path: FieldPath,
+    /// What is wrong with it: an unknown field (with the known ones), a missing one, or a wrong type.
+    pub message: String,
 }
 
 impl From<serde_json::Error> for ReadError {
@@ -197,6 +208,26 @@ impl Node<'_> {
         }
     }
 
+    /// Reads this value into a Rust type.
+    ///
+    /// # Errors
+    /// [`ShapeError`] with the path, below this value, of the field that does not fit.
+    pub fn read<T: serde::de::DeserializeOwned>(self) -> Result<T, ShapeError> {
+        let text = self.to_json();
+        let mut deserializer = serde_json::Deserializer::from_str(&text);
+        serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+            let mut path = FieldPath::root();
+            for segment in error.path() {
+                match segment {
+                    serde_path_to_error::Segment::Seq { index } => path.push(Segment::Index(*index)),
+                    serde_path_to_error::Segment::Map { key } => path.push(Segment::Field(key.as_str().into())),
+                    serde_path_to_error::Segment::Enum { .. } | serde_path_to_error::Segment::Unknown => {}
+                }
+            }
+            ShapeError { path, message: ReadError::from(error.into_inner()).message }
+        })
+    }
+
     /// SHA-256 of the canonical JSON, as 64 hexadecimal digits: equal for equal values, whatever the order of their keys.
     #[must_use]
     pub fn digest(self) -> String {
@@ -246,7 +277,7 @@ mod tests {
         let text = r#"{"a":null,"b":[true,false],"c":-7,"d":1.5,"e":"x\ny\u00e9","f":{},"g":18446744073709551615}"#;
         let object = Object::from_json(text).unwrap();
         let root = object.root();
-        assert_eq!(root.to_json(), r#"{"a":null,"b":[true,false],"c":-7,"d":1.5,"e":"x\nyé","f":{},"g":1.8446744073709552e19}"#);
+        assert_eq!(root.to_json(), r#"{"a":null,"b":[true,false],"c":-7,"d":1.5,"e":"x\nyé","f":{},"g":1.8446744073709552e+19}"#);
         assert_eq!(root.get("a"), None);
         assert!(root.entry("a").is_some_and(Node::is_null));
         assert_eq!(root.text("e"), "x\nyé");

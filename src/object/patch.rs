@@ -158,9 +158,9 @@ impl Plan {
                 (_, None) => {}
             }
             if level.is_map {
-                builder.begin_map()
+                builder.begin_map();
             } else {
-                builder.begin_list()
+                builder.begin_list();
             }
             for slot in level.slots {
                 builder.push(slot);

@@ -4,6 +4,8 @@
 //! without a judgement (a wrong path, too much at once, not ready yet) is decided here.
 //!
 //! - `gate`: [`Gate`], the border to the judgement
+//! - `door`: [`Door`], the gate that judges
+//! - `knowledge`: [`Knowledge`], where the facts of a review come from
 //! - `server`: [`run`] and [`Server`], from bind to exit
 //! - `options`: [`Options`], [`Limits`], [`ServeError`], [`runtime`]
 //! - `listener`: accepting, bounded; TLS
@@ -23,8 +25,10 @@ mod body;
 mod certificates;
 mod connection;
 mod decision_log;
+mod door;
 mod gate;
 mod in_flight;
+mod knowledge;
 mod listener;
 mod metrics;
 mod options;
@@ -35,12 +39,12 @@ mod server;
 #[cfg(test)]
 mod tests;
 
-pub use certificates::{
-    Authority, CertificateError, CertificateSource, ClientAuthority, LEAF_LIFETIME, Pair, SELF_MADE_NAMES, ServingCertificate,
-};
+pub use certificates::{CertificateError, CertificateSource, ClientAuthority, Pair, SELF_MADE_NAMES, ServingCertificate};
 pub use decision_log::{DecisionLog, QUEUE_LENGTH};
+pub use door::Door;
 pub use gate::{Caller, Gate, Hook, Readiness, Reply};
 pub use in_flight::{Claim, InFlight, LEAST_WEIGHT};
+pub use knowledge::{Knowledge, KnownObjects};
 pub use metrics::{Metrics, NAMESPACE_CAP, OTHER_NAMESPACES};
 pub use options::{Limits, Options, ServeError, runtime};
 pub use phase::{DrainTimes, Lifecycle, Phase};

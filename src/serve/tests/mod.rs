@@ -17,6 +17,7 @@ use http_body_util::Full;
 use tokio::sync::{Notify, Semaphore};
 
 use super::*;
+use crate::cluster::Authority;
 use client::{Client, Trusted};
 
 /// A gate that does what the body says: `panic`, `wait` (until released), else it answers who asked.
@@ -70,11 +71,16 @@ fn names() -> Vec<String> {
     SELF_MADE_NAMES.map(str::to_owned).to_vec()
 }
 
+fn leaf(authority: &Authority, now: SystemTime) -> Pair {
+    let leaf = authority.issue_leaf(&names(), now).unwrap();
+    Pair::from_pem(leaf.chain_pem.as_bytes(), "the leaf", leaf.key_pem.as_bytes(), "its key").unwrap()
+}
+
 impl Door {
     async fn open(change: impl FnOnce(&mut Options)) -> Self {
-        let authority = Authority::new(SystemTime::now()).unwrap();
+        let authority = Authority::make(SystemTime::now()).unwrap();
         let serving = ServingCertificate::empty();
-        serving.install(authority.issue(&names(), SystemTime::now()).unwrap());
+        serving.install(leaf(&authority, SystemTime::now()));
         let mut options = Options {
             listen: ([127, 0, 0, 1], 0).into(),
             admin_listen: ([127, 0, 0, 1], 0).into(),

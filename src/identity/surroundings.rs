@@ -1,0 +1,70 @@
+//! What stands around a pod template and decides who it will be: namespace, ServiceAccount, class, settings.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use crate::object::{Fact, GroupVersionKind, Node, PodTemplate};
+use crate::settings::Settings;
+
+/// Everything beside the template that an identity depends on. All of it was fetched before.
+#[derive(Clone, Copy, Debug)]
+pub struct Surroundings<'a> {
+    /// The operator's settings.
+    pub settings: &'a Settings,
+    /// Name of the namespace.
+    pub namespace: &'a str,
+    /// The Namespace object.
+    pub namespace_object: &'a Fact<Node<'a>>,
+    /// The ServiceAccount that the pod names.
+    pub service_account: &'a Fact<Node<'a>>,
+    /// Names of the namespace's Secrets of type `kubernetes.io/service-account-token`; names only, never their data. Unknown where that
+    /// list is not at hand, which is the webhook's default: to list Secrets is to read them all.
+    pub token_secrets: &'a Fact<BTreeSet<String>>,
+    /// What sort of workload it is.
+    pub class: Class,
+}
+
+/// What sort of workload a pod belongs to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Class {
+    /// Anything else.
+    #[default]
+    App,
+    /// Its template sits in a Job or `CronJob`, or the job controller made it for a Job.
+    Job,
+    /// It talks to the Kubernetes API; granted by a policy.
+    Controller,
+    /// It serves the node or the cluster; granted by a policy.
+    Infrastructure,
+    /// It acts for a human or another agent; may be self-declared because it is stricter.
+    Agent,
+}
+
+impl Class {
+    /// The class that shows from the object itself. An owner counts only if it is the controller and the job controller is who
+    /// asks: a tenant can write any owner reference (`hardening.md` A8).
+    #[must_use]
+    pub fn of(kind: &GroupVersionKind, object: Node<'_>, template: PodTemplate<'_>, requester: &str, settings: &Settings) -> Self {
+        if kind.group == "batch" {
+            return Self::Job;
+        }
+        let owned_by_job = kind.kind == "Pod"
+            && settings.job_controllers.iter().any(|controller| controller == requester)
+            && object.get("metadata").is_some_and(|metadata| {
+                metadata.list("ownerReferences").any(|owner| {
+                    owner.text("kind") == "Job"
+                        && owner.text("apiVersion").starts_with("batch/")
+                        && owner.get("controller").and_then(Node::as_bool) == Some(true)
+                })
+            });
+        if owned_by_job {
+            Self::Job
+        } else if template.label("doorward.dev/class") == Some("agent") {
+            Self::Agent
+        } else {
+            Self::App
+        }
+    }
+}

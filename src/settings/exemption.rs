@@ -1,0 +1,81 @@
+//! Who is free of which rules: matched by namespace and ServiceAccount (or object name) from configuration, never by what a tenant
+//! can write.
+
+use serde::{Deserialize, Serialize};
+
+/// One exemption: the same struct as a waiver's subject, without an expiry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Exemption {
+    /// Rule ids; `*` names all of them.
+    pub rules: Vec<String>,
+    /// Namespace, by exact name.
+    pub namespace: String,
+    /// ServiceAccount of the pod, by exact name; absent: every object of the namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_account: Option<String>,
+    /// Object name, exact; absent: every object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Why; printed by `doorward policy list`.
+    #[serde(default)]
+    pub reason: String,
+    /// Which of the built-in groups this belongs to, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<ExemptionGroup>,
+}
+
+/// The two groups that ship; every other exemption is the operator's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ExemptionGroup {
+    /// `kube-system`, `kube-public`, `kube-node-lease`: the cluster cannot start without them.
+    System,
+    /// Doorward's own namespace, or it could not start.
+    Doorward,
+}
+
+impl Exemption {
+    /// Whether this exempts an object from a rule.
+    #[must_use]
+    pub fn covers(&self, rule: &str, namespace: &str, service_account: Option<&str>, name: &str) -> bool {
+        !namespace.is_empty()
+            && self.namespace == namespace
+            && self.rules.iter().any(|listed| listed == "*" || listed == rule)
+            && self.service_account.as_deref().is_none_or(|wanted| service_account == Some(wanted))
+            && self.name.as_deref().is_none_or(|wanted| wanted == name)
+    }
+
+    pub(super) fn shipped() -> Vec<Self> {
+        let group = |namespace: &str, group, reason: &str| Self {
+            rules: vec!["*".into()],
+            namespace: namespace.into(),
+            service_account: None,
+            name: None,
+            reason: reason.into(),
+            group: Some(group),
+        };
+        vec![
+            group("kube-system", ExemptionGroup::System, "the control plane and its add-ons start before Doorward"),
+            group("kube-public", ExemptionGroup::System, "readable cluster information, no workloads"),
+            group("kube-node-lease", ExemptionGroup::System, "node heartbeats, no workloads"),
+            group("doorward", ExemptionGroup::Doorward, "the webhook cannot admit its own pods"),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exemption_needs_the_exact_subject() {
+        let entry: Exemption =
+            serde_json::from_str(r#"{"rules":["no-host-namespaces"],"namespace":"spire","serviceAccount":"spire-agent"}"#).unwrap();
+        assert!(entry.covers("no-host-namespaces", "spire", Some("spire-agent"), "x"));
+        assert!(!entry.covers("no-host-namespaces", "spire", Some("other"), "x"));
+        assert!(!entry.covers("no-host-namespaces", "spire", None, "x"));
+        assert!(!entry.covers("no-legacy-token-use", "spire", Some("spire-agent"), "x"));
+        assert!(!entry.covers("no-host-namespaces", "spire-evil", Some("spire-agent"), "x"));
+    }
+}
