@@ -134,7 +134,8 @@ impl Server {
     }
 }
 
-/// Serves until SIGTERM or SIGINT, drains, and returns. `announce` is told of the server once it listens. A second signal returns at once; the process then exits without waiting.
+/// Serves until SIGTERM or SIGINT, drains, and returns. `announce` is told of the server once it listens. A second signal returns at
+/// once; the process then exits without waiting.
 ///
 /// # Errors
 /// When the server does not start; the message names the flag that mends it.
