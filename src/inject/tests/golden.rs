@@ -433,8 +433,8 @@ fn the_agents_configuration_is_json_in_a_reserved_annotation() {
     };
     let expected = json!({
         "vault": {"address": "https://vault.vault.svc.cluster.local:8200"},
-        "auto_auth": {"method": {"type": "kubernetes", "mount_path": "auth/kubernetes-demo",
-            "config": {"role": "payments.api", "token_path": "/var/run/secrets/vault/token"}}},
+        "auto_auth": [{"method": [{"type": "kubernetes", "mount_path": "auth/kubernetes-demo",
+            "config": {"role": "payments.api", "token_path": "/var/run/secrets/vault/token"}}]}],
         "template": [{
             "contents": "{{ with secret \"kv/data/db\" }}P=\"{{ .Data.data.p }}\"\n} command = \"id\"{{ end }}",
             "destination": "/vault/secrets/db.env",
@@ -446,10 +446,10 @@ fn the_agents_configuration_is_json_in_a_reserved_annotation() {
     assert_eq!(config(&scene), expected);
     // A role counts if the operator listed it for this ServiceAccount.
     let listed = scene.clone().with(|scene| drop(scene.settings.vault.roles.insert("payments/api".into(), vec!["root".into()])));
-    assert_eq!(config(&listed)["auto_auth"]["method"]["config"]["role"], "root");
+    assert_eq!(config(&listed)["auto_auth"][0]["method"][0]["config"]["role"], "root");
     // Without a template the sink is needed.
     let bare = config(&Scene::new(plain(), json!([{"vaultAgent": {}}])));
-    assert_eq!(bare["auto_auth"]["sink"], json!([{"type": "file", "config": {"path": "/vault/secrets/.vault-token"}}]));
+    assert_eq!(bare["auto_auth"][0]["sink"], json!([{"type": "file", "config": {"path": "/vault/secrets/.vault-token"}}]));
 
     let refused = |annotations: Value| {
         let mut authored = plain();
@@ -470,7 +470,7 @@ fn the_agents_configuration_is_json_in_a_reserved_annotation() {
     assert_eq!(refused(many.into()), "vault-agent: metadata.annotations: 33 templates are asked for, 32 is the most");
     assert_eq!(
         refused(json!({"doorward.dev/vault-template-x": "x".repeat(16 * 1024)})),
-        "vault-agent: metadata.annotations: the agent's configuration would be 16853 bytes long, 16384 is the most"
+        "vault-agent: metadata.annotations: the agent's configuration would be 16857 bytes long, 16384 is the most"
     );
 }
 
