@@ -16,7 +16,7 @@ use super::subject::{Facts, Operation, Source, Subject};
 use super::verdict::{Certainty, Verdict, Violation};
 use super::waive::lifted_by;
 use crate::cel::{Budget, EvaluationError, Expression};
-use crate::object::{FieldPath, Node, Object, PodTemplate, hex_digest};
+use crate::object::{FieldPath, Node, Object, PodTemplate, escaped, hex_digest};
 use crate::settings::{Enforcement, OnMissingRelated, Preset};
 
 /// Cost limit of one expression, as on the API server.
@@ -254,8 +254,13 @@ impl<'a> Judge<'_, 'a, '_> {
                 Budget::new(EXPRESSION_LIMIT.min(POLICY_LIMIT.saturating_sub(self.spent))).with_deadline(self.limits.past_deadline);
             let value = expression.evaluate(activation, &budget);
             self.spent = self.spent.saturating_add(budget.spent());
-            let text = value.ok()?.as_str()?.trim().to_owned();
-            (!text.is_empty() && text.len() <= MESSAGE_LIMIT && !text.contains('\n')).then_some(text)
+            // Kubernetes drops a message with a line break or one too long; then who chose a foreign name chose whether it is told.
+            let mut text = escaped(value.ok()?.as_str()?.trim());
+            if text.len() > MESSAGE_LIMIT {
+                text.truncate(text.floor_char_boundary(MESSAGE_LIMIT));
+                text.push('…');
+            }
+            (!text.is_empty()).then_some(text)
         });
         made.or_else(|| (!fixed.is_empty()).then(|| fixed.to_owned()))
     }
@@ -365,8 +370,8 @@ impl<'a> Judge<'_, 'a, '_> {
             enforcement,
             path,
             added_by,
-            message,
-            remedy,
+            message: escaped(&message),
+            remedy: escaped(&remedy),
             certainty,
             old: false,
         });
