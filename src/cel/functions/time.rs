@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use jiff::civil::DateTime;
 use jiff::tz::{Offset, TimeZone};
 
-use super::{Context, Cost, Function, Kind, METHOD, no_such_overload, row};
+use super::{Cost, Function, Kind, METHOD, no_such_overload, row};
 use crate::cel::error::EvaluationError;
 use crate::cel::evaluate::Outcome;
 use crate::cel::ir::Operator;
