@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::Scene;
 use super::neighbours::{self, plugin_volume};
 use crate::identity::Class;
+use crate::settings::ConfigMode;
 
 #[expect(clippy::needless_pass_by_value, reason = "every caller makes the value in place")]
 fn pod(spec: Value) -> Value {
@@ -510,4 +511,19 @@ fn the_agents_containers_fit_pod_security_restricted() {
     );
     let absent = Scene::new(plain(), json!([{"vaultAgent": {}}])).with(|scene| scene.settings.vault.address = None).run();
     assert_eq!((absent.states().len(), absent.operations().len()), (0, 0));
+}
+
+#[test]
+fn a_config_map_may_hold_the_configuration() {
+    let of_map = |pod: Value| {
+        let scene =
+            Scene::new(pod, json!([{"vaultAgent": {}}])).with(|scene| scene.settings.vault.agent.config_mode = ConfigMode::ConfigMap);
+        let ran = scene.run();
+        assert_eq!(ran.at("/metadata/annotations/doorward.dev~1vault-agent-config"), &Value::Null);
+        ran.at("/spec/volumes/2").clone()
+    };
+    assert_eq!(of_map(plain()), json!({"name": "vault-config", "configMap": {"name": "api-vault-config"}}));
+    let mut named = plain();
+    named["metadata"]["annotations"] = json!({"doorward.dev/vault-config-map": "mine"});
+    assert_eq!(of_map(named), json!({"name": "vault-config", "configMap": {"name": "mine"}}));
 }
