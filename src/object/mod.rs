@@ -5,15 +5,18 @@
 //! - `tree`: [`Object`], the tape, and [`Node`], the view of one value; [`Builder`] for readers of other formats
 //! - `json`: JSON in and out, digests
 //! - `field_path`: [`FieldPath`], printed as apimachinery prints it
+//! - `foreign`: text that somebody else chose, made safe to show
 //! - `patch`: JSON Patch operations and their application
 //! - `origin`: from a path of a patched object back to the author's
 //! - `fact`: what is known of a related object
 //! - `resource`: groups, versions, kinds, resources
 //! - `pod_template`: where each workload kind keeps its pod template
 //! - `selector`: label selectors
+//! - `fact`: [`Fact`], what is known of related objects
 
 mod fact;
 mod field_path;
+mod foreign;
 mod json;
 mod origin;
 mod patch;
@@ -24,10 +27,11 @@ mod tree;
 
 pub use fact::Fact;
 pub use field_path::{FieldPath, Segment};
+pub use foreign::{escaped, is_deceptive, quoted};
 pub use json::{ReadError, ShapeError, hex_digest};
 pub use origin::{Adder, Authored, OriginMap};
 pub use patch::{Action, Operation, PatchError};
 pub use pod_template::{CONTAINER_LISTS, POD_TEMPLATE_KINDS, PodTemplate, PodTemplateKind};
-pub use resource::{GroupVersionKind, GroupVersionResource, is_cluster_scoped, resource_of};
+pub use resource::{GroupVersionKind, GroupVersionResource, is_cluster_scoped, namespace_of, resource_of};
 pub use selector::{LabelSelector, Operator, Requirement};
 pub use tree::{Builder, Kind, Node, Object};

@@ -81,6 +81,13 @@ impl Object {
         Self { text: Arc::default(), extra: String::new(), slots: Vec::new(), root: Slot::Null }
     }
 
+    /// One value of an object as an object of its own: what a patch relative to that value is applied to. Copies the tape, not the
+    /// text.
+    #[must_use]
+    pub fn detached(node: Node<'_>) -> Self {
+        Self { root: node.slot, ..node.object.clone() }
+    }
+
     fn string(&self, slot: Slot) -> &str {
         let (source, start, len) = match slot {
             Slot::Text { start, len } => (self.text.as_str(), start, len),
@@ -88,6 +95,16 @@ impl Object {
             _ => return "",
         };
         source.get(start as usize..start as usize + len as usize).unwrap_or_default()
+    }
+
+    /// Whether a string slot holds this text. Lengths first: keys of one map mostly differ in them, and no slice is made for those.
+    fn is(&self, slot: Slot, text: &str) -> bool {
+        let (source, start, len) = match slot {
+            Slot::Text { start, len } => (self.text.as_bytes(), start as usize, len as usize),
+            Slot::Extra { start, len } => (self.extra.as_bytes(), start as usize, len as usize),
+            _ => return false,
+        };
+        len == text.len() && source.get(start..start + len) == Some(text.as_bytes())
     }
 
     fn run(&self, start: u32, len: u32) -> &[Slot] {
@@ -173,7 +190,7 @@ impl<'a> Node<'a> {
         let pairs = self.object.run(start, len * 2).chunks_exact(2).rev();
         for pair in pairs {
             if let [name, value] = *pair
-                && self.object.string(name) == key
+                && self.object.is(name, key)
             {
                 return Some(Node { object: self.object, slot: value });
             }

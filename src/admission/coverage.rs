@@ -1,0 +1,443 @@
+//! What the loaded policies look at, sorted into the shapes that the validating webhook's entries have.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::object::{POD_TEMPLATE_KINDS, PodTemplateKind};
+use crate::policy::{Carrier, OperationName, PolicySet, ResourceRule};
+
+/// An admission operation that a webhook rule can name.
+///
+/// `DELETE` and `CONNECT` are not among them: nothing is ever refused for being deleted, and a connect carries no object to judge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Operation {
+    /// An object is made.
+    Create,
+    /// An object is changed.
+    Update,
+}
+
+impl Operation {
+    /// The word that `admissionregistration.k8s.io` uses.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Create => "CREATE",
+            Self::Update => "UPDATE",
+        }
+    }
+}
+
+/// A resource that some policy matches, and the operations it matches it on. `*` stands for every group, or every resource.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Covered {
+    /// API group; empty for the core group.
+    pub group: String,
+    /// Resource, the plural name that a URL holds.
+    pub resource: String,
+    /// Subresource, such as `ephemeralcontainers`; empty for the object itself.
+    pub subresource: String,
+    /// The operations.
+    pub operations: BTreeSet<Operation>,
+}
+
+impl Covered {
+    /// A resource matched on `CREATE` and `UPDATE`; `resource` may hold a subresource after a `/`, as in a webhook's rule.
+    #[must_use]
+    pub fn new(group: &str, resource: &str) -> Self {
+        Self::on(group, resource, &[Operation::Create, Operation::Update])
+    }
+
+    /// A resource matched on some operations; `resource` as in [`Covered::new`].
+    #[must_use]
+    pub fn on(group: &str, resource: &str, operations: &[Operation]) -> Self {
+        let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
+        Self {
+            group: group.into(),
+            resource: resource.into(),
+            subresource: subresource.into(),
+            operations: operations.iter().copied().collect(),
+        }
+    }
+}
+
+/// Everything that the loaded policies match: the only input beside the installation's own names.
+///
+/// Health is no input: a rule that is failing, slow or not ready is still covered, so that a restart never opens the door.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Coverage {
+    /// What the validating entries must match.
+    pub covered: BTreeSet<Covered>,
+    /// Whether any injection is loaded: without one there is no mutating entry.
+    pub injects: bool,
+}
+
+impl Coverage {
+    /// Everything that Doorward knows a class for: the coverage of the whole built-in library.
+    #[must_use]
+    pub fn everything() -> Self {
+        let covered = known().into_iter().map(|kind| Covered::on(kind.group, &kind.path(), &kind.operations)).collect();
+        Self { covered, injects: true }
+    }
+
+    /// What the policies of a set match, and Doorward's own kinds if any policy is loaded.
+    #[must_use]
+    pub fn of(set: &PolicySet) -> Self {
+        let mut covered = BTreeSet::new();
+        for matches in set.policies().iter().flat_map(crate::policy::IdentityPolicy::matches) {
+            if let Some(carrier) = matches.pod_template {
+                covered.extend(pod_templates(carrier));
+            }
+            covered.extend(matches.resource_rules.iter().flat_map(named));
+        }
+        Self { covered, injects: !set.injections().is_empty() }
+    }
+
+    /// What policies match and no entry will hold, because a webhook on it would hang the cluster or never judge anything: nodes,
+    /// leases, events and the reviews of the API server itself, and every subresource but `pods/ephemeralcontainers` and
+    /// `serviceaccounts/token`.
+    #[must_use]
+    pub fn unserved(&self) -> Vec<&Covered> {
+        let known = known();
+        self.covered.iter().filter(|covered| served(covered, &known).is_empty()).collect()
+    }
+
+    /// The rules of each entry.
+    pub(super) fn rules(&self) -> BTreeMap<Shape, Vec<Rule>> {
+        let known = known();
+        // Two policies may match one resource on different operations: first the union, then the rules.
+        let mut union: BTreeMap<Shape, BTreeMap<Place, BTreeSet<Operation>>> = BTreeMap::new();
+        for covered in &self.covered {
+            for (shape, rule) in served(covered, &known) {
+                for resource in rule.resources {
+                    let key = (rule.group.clone(), rule.versions.clone(), resource);
+                    union.entry(shape).or_default().entry(key).or_default().extend(rule.operations.iter().copied());
+                }
+            }
+        }
+        union.into_iter().map(|(shape, resources)| (shape, merged(resources))).collect()
+    }
+}
+
+/// The resources that carry a pod template, and a pod's subresource that adds containers.
+fn pod_templates(carrier: Carrier) -> Vec<Covered> {
+    let wanted = |kind: &&PodTemplateKind| match carrier {
+        Carrier::Any => true,
+        Carrier::Pod => kind.is_pod(),
+        Carrier::Workload => !kind.is_pod(),
+    };
+    let mut covered: Vec<Covered> = POD_TEMPLATE_KINDS.iter().filter(wanted).map(|kind| Covered::new(kind.group, kind.resource)).collect();
+    if carrier != Carrier::Workload {
+        covered.push(Covered::on("", "pods/ephemeralcontainers", &[Operation::Update]));
+    }
+    covered
+}
+
+/// The resources that a rule of a policy names, on the operations that a webhook is asked for.
+fn named(rule: &ResourceRule) -> Vec<Covered> {
+    let mut operations = BTreeSet::new();
+    for wanted in &rule.operations {
+        match wanted {
+            OperationName::Create => operations.extend([Operation::Create]),
+            OperationName::Update => operations.extend([Operation::Update]),
+            OperationName::Any => operations.extend([Operation::Create, Operation::Update]),
+            OperationName::Delete | OperationName::Connect => {}
+        }
+    }
+    let operations: Vec<Operation> = operations.into_iter().collect();
+    rule.api_groups
+        .iter()
+        .flat_map(|group| rule.resources.iter().map(|resource| Covered::on(group, resource, &operations)))
+        .filter(|covered| !covered.operations.is_empty())
+        .collect()
+}
+
+/// Group, versions and resource.
+type Place = (String, Vec<String>, String);
+
+/// Resources of one group, the same versions and the same operations share a rule.
+fn merged(resources: BTreeMap<Place, BTreeSet<Operation>>) -> Vec<Rule> {
+    let mut rules: BTreeMap<(String, Vec<String>, BTreeSet<Operation>), Vec<String>> = BTreeMap::new();
+    for ((group, versions, resource), operations) in resources {
+        rules.entry((group, versions, operations)).or_default().push(resource);
+    }
+    rules.into_iter().map(|((group, versions, operations), resources)| Rule { group, versions, resources, operations }).collect()
+}
+
+/// One `rules` item of a webhook entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Rule {
+    pub(super) group: String,
+    pub(super) versions: Vec<String>,
+    pub(super) resources: Vec<String>,
+    pub(super) operations: BTreeSet<Operation>,
+}
+
+/// The shape of an object decides its entry, because match conditions are per entry. The order is that of the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Shape {
+    /// Pods.
+    Pods,
+    /// The workload kinds, which carry a pod template.
+    Workloads,
+    /// `pods/ephemeralcontainers`.
+    EphemeralContainers,
+    /// `serviceaccounts/token`.
+    Tokens,
+    /// Who may do what and who is who: RBAC, SPIRE, ServiceAccounts, Namespaces, Doorward's own kinds.
+    Grants,
+    /// Secrets of type `kubernetes.io/service-account-token`.
+    LegacyTokens,
+    /// Every other Secret.
+    Secrets,
+    /// The kinds of operators: configuration, secret stores, certificates, mesh, pipelines.
+    Operators,
+}
+
+/// A kind that Doorward knows a class for.
+struct KnownKind {
+    group: &'static str,
+    versions: &'static [&'static str],
+    resource: &'static str,
+    subresource: &'static str,
+    shapes: &'static [Shape],
+    operations: Vec<Operation>,
+}
+
+impl KnownKind {
+    fn path(&self) -> String {
+        path(self.resource, self.subresource)
+    }
+}
+
+fn path(resource: &str, subresource: &str) -> String {
+    if subresource.is_empty() { resource.into() } else { format!("{resource}/{subresource}") }
+}
+
+/// Resources of one group that are served and judged alike.
+struct Family {
+    group: &'static str,
+    versions: &'static [&'static str],
+    shapes: &'static [Shape],
+    resources: &'static [&'static str],
+}
+
+/// Versions: for Kubernetes' own kinds the API server converts every other one (`matchPolicy: Equivalent`); for a custom resource
+/// every version that the rules can read, since a cluster may serve an old one alone; `*` where each served version reads alike.
+const FAMILIES: &[Family] = &[
+    Family { group: "", versions: &["v1"], shapes: &[Shape::Grants], resources: &["namespaces", "serviceaccounts"] },
+    Family {
+        group: "rbac.authorization.k8s.io",
+        versions: &["v1"],
+        shapes: &[Shape::Grants],
+        resources: &["clusterrolebindings", "clusterroles", "rolebindings", "roles"],
+    },
+    Family {
+        group: "spire.spiffe.io",
+        versions: &["v1alpha1"],
+        shapes: &[Shape::Grants],
+        resources: &["clusterfederatedtrustdomains", "clusterspiffeids", "clusterstaticentries"],
+    },
+    Family {
+        group: "doorward.dev",
+        versions: &["v1alpha1"],
+        shapes: &[Shape::Grants],
+        resources: &["identitypolicies", "identitywaivers", "injectionpolicies"],
+    },
+    Family { group: "", versions: &["v1"], shapes: &[Shape::Operators], resources: &["configmaps", "persistentvolumes"] },
+    Family { group: "certificates.k8s.io", versions: &["v1"], shapes: &[Shape::Operators], resources: &["certificatesigningrequests"] },
+    Family {
+        group: "cert-manager.io",
+        versions: &["v1"],
+        shapes: &[Shape::Operators],
+        resources: &["certificaterequests", "certificates", "clusterissuers", "issuers"],
+    },
+    Family {
+        group: "external-secrets.io",
+        versions: &["v1", "v1beta1"],
+        shapes: &[Shape::Operators],
+        resources: &["clusterexternalsecrets", "clustersecretstores", "externalsecrets", "secretstores"],
+    },
+    Family { group: "generators.external-secrets.io", versions: &["*"], shapes: &[Shape::Operators], resources: &["vaultdynamicsecrets"] },
+    Family { group: "gateway.networking.k8s.io", versions: &["v1", "v1beta1"], shapes: &[Shape::Operators], resources: &["httproutes"] },
+    Family {
+        group: "policy.linkerd.io",
+        versions: &["*"],
+        shapes: &[Shape::Operators],
+        resources: &[
+            "authorizationpolicies",
+            "httproutes",
+            "meshtlsauthentications",
+            "networkauthentications",
+            "serverauthorizations",
+            "servers",
+        ],
+    },
+    Family {
+        group: "secrets.hashicorp.com",
+        versions: &["v1beta1"],
+        shapes: &[Shape::Operators],
+        resources: &["vaultauths", "vaultconnections"],
+    },
+    Family { group: "secrets-store.csi.x-k8s.io", versions: &["v1"], shapes: &[Shape::Operators], resources: &["secretproviderclasses"] },
+    Family {
+        group: "security.istio.io",
+        versions: &["v1", "v1beta1"],
+        shapes: &[Shape::Operators],
+        resources: &["authorizationpolicies", "peerauthentications"],
+    },
+    Family {
+        group: "tekton.dev",
+        versions: &["v1", "v1beta1"],
+        shapes: &[Shape::Operators],
+        resources: &["pipelineruns", "pipelines", "taskruns", "tasks"],
+    },
+];
+
+/// A webhook on these locks a cluster out (nodes, leases) or is called by the API server about itself (reviews); see hardening B1, B2.
+const NEVER: &[(&str, &str)] = &[
+    ("", "bindings"),
+    ("", "componentstatuses"),
+    ("", "endpoints"),
+    ("", "events"),
+    ("", "nodes"),
+    ("admissionregistration.k8s.io", "*"),
+    ("apiregistration.k8s.io", "*"),
+    ("authentication.k8s.io", "*"),
+    ("authorization.k8s.io", "*"),
+    ("coordination.k8s.io", "*"),
+    ("discovery.k8s.io", "*"),
+    ("events.k8s.io", "*"),
+    ("flowcontrol.apiserver.k8s.io", "*"),
+    ("storage.k8s.io", "*"),
+];
+
+const BOTH: [Operation; 2] = [Operation::Create, Operation::Update];
+
+fn known() -> Vec<KnownKind> {
+    let kind = |group, versions, resource, subresource, shapes, operations: &[Operation]| KnownKind {
+        group,
+        versions,
+        resource,
+        subresource,
+        shapes,
+        operations: operations.to_vec(),
+    };
+    let mut kinds = vec![
+        kind("", &["v1"], "pods", "ephemeralcontainers", &[Shape::EphemeralContainers], &[Operation::Update]),
+        kind("", &["v1"], "serviceaccounts", "token", &[Shape::Tokens], &[Operation::Create]),
+        kind("", &["v1"], "secrets", "", &[Shape::LegacyTokens, Shape::Secrets], &BOTH),
+    ];
+    for carrier in POD_TEMPLATE_KINDS {
+        let shapes: &[Shape] = if carrier.is_pod() { &[Shape::Pods] } else { &[Shape::Workloads] };
+        kinds.push(kind(carrier.group, std::slice::from_ref(&carrier.version), carrier.resource, "", shapes, &BOTH));
+    }
+    for Family { group, versions, shapes, resources } in FAMILIES {
+        kinds.extend(resources.iter().map(|resource| kind(group, versions, resource, "", shapes, &BOTH)));
+    }
+    kinds
+}
+
+/// The entries that must hold a covered resource, each with its rule; none if no webhook may.
+fn served(covered: &Covered, known: &[KnownKind]) -> Vec<(Shape, Rule)> {
+    let matches = |pattern: &str, name: &str| pattern == "*" || pattern == name;
+    let mut found = Vec::new();
+    for kind in known {
+        let operations: BTreeSet<_> = kind.operations.iter().copied().filter(|operation| covered.operations.contains(operation)).collect();
+        if operations.is_empty()
+            || !matches(&covered.group, kind.group)
+            || !matches(&covered.resource, kind.resource)
+            || !matches(&covered.subresource, kind.subresource)
+        {
+            continue;
+        }
+        let versions = kind.versions.iter().map(|version| (*version).to_owned()).collect();
+        let rule = Rule { group: kind.group.into(), versions, resources: vec![kind.path()], operations };
+        found.extend(kind.shapes.iter().map(|shape| (*shape, rule.clone())));
+    }
+    if found.is_empty() && may_be_watched(covered) {
+        // A kind of the user's own: its outage must not be ours, so it is watched and never guarded.
+        let (group, operations) = (covered.group.clone(), covered.operations.clone());
+        let rule = Rule { group, versions: vec!["*".into()], resources: vec![covered.resource.clone()], operations };
+        found.push((Shape::Operators, rule));
+    }
+    found
+}
+
+fn may_be_watched(covered: &Covered) -> bool {
+    let never = NEVER.iter().any(|(group, resource)| *group == covered.group && (*resource == "*" || *resource == covered.resource));
+    let wildcard = covered.group == "*" || covered.resource == "*";
+    covered.subresource.is_empty() && !covered.operations.is_empty() && !never && !wildcard
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(covered: &[Covered]) -> BTreeMap<Shape, Vec<Rule>> {
+        Coverage { covered: covered.iter().cloned().collect(), injects: false }.rules()
+    }
+
+    #[test]
+    fn an_object_meets_one_entry() {
+        let mut seen = BTreeMap::new();
+        for (shape, rules) in Coverage::everything().rules() {
+            for rule in rules {
+                for resource in rule.resources {
+                    if let Some(other) = seen.insert((rule.group.clone(), resource.clone()), shape) {
+                        // The two entries for Secrets part them by type.
+                        assert_eq!((resource.as_str(), other, shape), ("secrets", Shape::LegacyTokens, Shape::Secrets));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn operations_of_several_policies_are_united_and_resources_share_a_rule() {
+        let rules = rules(&[
+            Covered::on("apps", "deployments", &[Operation::Create]),
+            Covered::on("apps", "deployments", &[Operation::Update]),
+            Covered::new("apps", "statefulsets"),
+            Covered::on("apps", "daemonsets", &[Operation::Create]),
+        ]);
+        let [workloads] = rules.values().collect::<Vec<_>>()[..] else { panic!("one entry: {rules:?}") };
+        let summary: Vec<_> = workloads.iter().map(|rule| (rule.resources.join(","), rule.operations.len())).collect();
+        assert_eq!(summary, [("daemonsets".to_owned(), 1), ("deployments,statefulsets".to_owned(), 2)]);
+    }
+
+    #[test]
+    fn what_hangs_a_cluster_is_never_matched() {
+        let coverage = Coverage {
+            covered: [
+                Covered::new("", "nodes"),
+                Covered::new("coordination.k8s.io", "leases"),
+                Covered::new("", "pods/status"),
+                Covered::new("apps", "deployments/scale"),
+                Covered::on("", "pods/ephemeralcontainers", &[Operation::Create]),
+                Covered::new("", "pods"),
+            ]
+            .into(),
+            injects: false,
+        };
+        let unserved: Vec<_> = coverage.unserved().iter().map(|covered| path(&covered.resource, &covered.subresource)).collect();
+        assert_eq!(unserved, ["nodes", "pods/ephemeralcontainers", "pods/status", "deployments/scale", "leases"]);
+        assert_eq!(coverage.rules().len(), 1);
+    }
+
+    #[test]
+    fn a_wildcard_means_the_kinds_that_are_known() {
+        let rules = rules(&[Covered::new("*", "*")]);
+        let all: Vec<_> = rules.values().flatten().flat_map(|rule| rule.resources.iter().map(String::as_str)).collect();
+        assert!(!all.contains(&"*"), "{all:?}");
+        assert!(all.contains(&"pods") && all.contains(&"roles") && all.contains(&"tasks"), "{all:?}");
+        assert!(!all.contains(&"pods/ephemeralcontainers"), "`*` names no subresource, as in a webhook's own rules: {all:?}");
+    }
+
+    #[test]
+    fn a_kind_of_the_users_own_is_watched() {
+        let rules = rules(&[Covered::new("argoproj.io", "rollouts")]);
+        let expected =
+            Rule { group: "argoproj.io".into(), versions: vec!["*".into()], resources: vec!["rollouts".into()], operations: BOTH.into() };
+        assert_eq!(rules, [(Shape::Operators, vec![expected])].into());
+    }
+}

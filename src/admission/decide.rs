@@ -1,0 +1,184 @@
+//! From a subject and its facts to a decision: what the answer says, and what is recorded of it.
+
+use std::collections::BTreeMap;
+
+use crate::identity::InjectionState;
+use crate::object::{Operation as Change, escaped};
+use crate::policy::{Certainty, Facts, Limits, PolicySet, RequestError, Source, Subject, Verdict, Violation, evaluate, mutate};
+use crate::settings::Enforcement;
+
+/// Longest message of a refusal, in bytes; every violation stands in the causes.
+const MESSAGE_LIMIT: usize = 8 * 1024;
+/// Events are cut at 1,024 bytes: the ids of the rules stand before this one.
+const IDS_LIMIT: usize = 900;
+/// The API server cuts a warning to 256 characters once there are many.
+const WARNING_LIMIT: usize = 240;
+/// The API server drops warnings beyond 4,096 characters in all: 16 of them fit.
+const WARNINGS: usize = 16;
+
+/// The answer to one review.
+#[derive(Debug, Default)]
+pub struct Decision {
+    /// Whether the object is let in.
+    pub allowed: bool,
+    /// HTTP status code of a refusal.
+    pub code: u16,
+    /// Kubernetes' reason of a refusal.
+    pub reason: &'static str,
+    /// Message of a refusal.
+    pub message: String,
+    /// Every violation that refuses, as field and message.
+    pub causes: Vec<(String, String)>,
+    /// API warnings.
+    pub warnings: Vec<String>,
+    /// Annotations of the API server's audit event.
+    pub audit: BTreeMap<&'static str, String>,
+    /// The changes to the object.
+    pub patch: Vec<Change>,
+    /// What was found; empty for the mutating call.
+    pub verdict: Verdict,
+    /// What became of each injection.
+    pub injections: Vec<InjectionState>,
+}
+
+impl Decision {
+    /// A refusal that names no rule.
+    #[must_use]
+    pub fn refuse(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { code, reason, message: message.into(), ..Self::default() }
+    }
+
+    /// The refusal of a request that cannot be judged.
+    #[must_use]
+    pub fn malformed(error: &RequestError) -> Self {
+        Self::refuse(400, "BadRequest", format!("doorward cannot judge this request: {error}"))
+    }
+
+    /// The metric label.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        if self.allowed { "allowed" } else { "denied" }
+    }
+}
+
+/// Decides a subject: by injection for the mutating call, by the rules for the validating one.
+#[must_use]
+pub fn decide(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>, limits: Limits<'_>) -> Decision {
+    let mut decision = if subject.source == Source::Mutating { inject(set, subject, facts) } else { judge(set, subject, facts, limits) };
+    decision.audit.insert("decision", decision.word().to_owned());
+    decision.audit.insert("admission-id", subject.uid.to_owned());
+    decision.audit.insert("policy-revision", set.revision().to_owned());
+    if let Some(claimed) = subject.template().and_then(|template| template.annotation("doorward.dev/correlation-id")) {
+        decision.audit.insert("claimed-correlation-id", crate::object::quoted(claimed));
+    }
+    decision
+}
+
+fn inject(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>) -> Decision {
+    let mutation = mutate(set, subject, facts);
+    if let Some(reason) = mutation.undecided {
+        let message = format!(
+            "doorward cannot tell which injections {} {} needs: {}; try again",
+            subject.kind.kind,
+            place(subject),
+            escaped(&reason)
+        );
+        return Decision { injections: mutation.injections, ..Decision::refuse(503, "ServiceUnavailable", message) };
+    }
+    let mut audit = BTreeMap::new();
+    let done: Vec<&str> = mutation.injections.iter().filter(|state| state.done).map(|state| state.id.as_str()).collect();
+    if !done.is_empty() {
+        audit.insert("injections", done.join(","));
+    }
+    Decision { allowed: true, patch: mutation.operations, injections: mutation.injections, audit, ..Decision::default() }
+}
+
+fn judge(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>, limits: Limits<'_>) -> Decision {
+    let verdict = evaluate(set, subject, facts, limits);
+    let refusing: Vec<&Violation> = verdict.counted().filter(|violation| violation.enforcement == Enforcement::Deny).collect();
+    let mut decision = Decision { allowed: refusing.is_empty(), warnings: warnings(&verdict), ..Decision::default() };
+    if !decision.allowed {
+        decision.code = 403;
+        decision.reason = "Forbidden";
+        decision.message = message(subject, &refusing);
+        decision.causes = refusing.iter().map(|violation| (violation.path.to_string(), escaped(&violation.line()))).collect();
+    }
+    let rules: Vec<String> = verdict.counted().map(|violation| format!("{}={}", violation.rule, violation.enforcement.word())).collect();
+    if !rules.is_empty() {
+        decision.audit.insert("violations", deduplicated(rules).join(","));
+    }
+    let waived: Vec<String> = verdict
+        .violations
+        .iter()
+        .filter_map(|violation| violation.waived_by.as_ref().map(|by| format!("{} by {by}", violation.rule)))
+        .collect();
+    if !waived.is_empty() {
+        decision.audit.insert("waived", escaped(&deduplicated(waived).join(",")));
+    }
+    decision.verdict = verdict;
+    decision
+}
+
+fn place(subject: &Subject<'_>) -> String {
+    let name = subject.display_name();
+    let full = if subject.namespace.is_empty() { name } else { format!("{}/{name}", subject.namespace) };
+    crate::object::quoted(&full)
+}
+
+fn deduplicated(mut entries: Vec<String>) -> Vec<String> {
+    entries.sort();
+    entries.dedup();
+    entries
+}
+
+/// `doorward refuses Pod payments/api for 2 violations: rule-a, rule-b`, then a line a violation while there is room.
+fn message(subject: &Subject<'_>, refusing: &[&Violation]) -> String {
+    let count = refusing.len();
+    let plural = if count == 1 { "" } else { "s" };
+    let mut out = format!("doorward refuses {} {} for {count} violation{plural}: ", subject.kind.kind, place(subject));
+    let ids = deduplicated(refusing.iter().map(|violation| violation.rule.to_string()).collect());
+    for (index, id) in ids.iter().enumerate() {
+        if out.len() + id.len() + 2 > IDS_LIMIT {
+            out.push_str(&format!(" and {} more", ids.len() - index));
+            break;
+        }
+        if index > 0 {
+            out.push_str(", ");
+        }
+        out.push_str(id);
+    }
+    for (index, violation) in refusing.iter().enumerate() {
+        let line = escaped(&violation.line());
+        if out.len() + line.len() + 1 > MESSAGE_LIMIT {
+            out.push_str(&format!("\nand {} more, all of them in status.details.causes", count - index));
+            break;
+        }
+        out.push('\n');
+        out.push_str(&line);
+    }
+    out
+}
+
+/// Most severe first, short enough to arrive whole, without any character that would make the API server drop them.
+fn warnings(verdict: &Verdict) -> Vec<String> {
+    let warned: Vec<&Violation> = verdict.counted().filter(|violation| violation.enforcement == Enforcement::Warn).collect();
+    let mut out: Vec<String> = warned
+        .iter()
+        .take(if warned.len() > WARNINGS { WARNINGS - 1 } else { WARNINGS })
+        .map(|violation| {
+            let unsure = if violation.certainty == Certainty::Unknown { "(not certain) " } else { "" };
+            cut(&format!("doorward: {unsure}{}", escaped(&violation.line())))
+        })
+        .collect();
+    if warned.len() > out.len() {
+        out.push(format!("doorward: and {} more: run doorward audit on the manifest", warned.len() - out.len()));
+    }
+    out
+}
+
+fn cut(text: &str) -> String {
+    if text.chars().count() <= WARNING_LIMIT {
+        return text.to_owned();
+    }
+    text.chars().take(WARNING_LIMIT - 1).chain(std::iter::once('…')).collect()
+}

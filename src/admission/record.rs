@@ -1,0 +1,135 @@
+//! What is recorded of a decision: one JSON line, with the context that INV-10 asks for, and never the object itself.
+
+use serde::Serialize;
+
+use super::decide::Decision;
+use crate::object::{Node, PodTemplate, quoted};
+use crate::policy::{PolicySet, Source, Subject};
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Record<'a> {
+    timestamp: &'a str,
+    event: &'static str,
+    hook: &'static str,
+    uid: String,
+    operation: &'static str,
+    kind: String,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    subresource: &'a str,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    namespace: String,
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<String>,
+    requester: String,
+    groups: Vec<String>,
+    verified_caller: bool,
+    dry_run: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_account: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spiffe_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    claimed_correlation_id: Option<String>,
+    decision: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    violations: Vec<Finding<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    injections: Vec<Injected<'a>>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    reason: &'a str,
+    policy_revision: &'a str,
+    duration_microseconds: u64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Finding<'a> {
+    rule: &'a str,
+    enforcement: &'static str,
+    path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waived_by: Option<&'a str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    old: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Injected<'a> {
+    id: &'a str,
+    result: &'static str,
+}
+
+/// What became of an injection, as the metric label says it.
+#[must_use]
+pub fn injection_result(state: &crate::identity::InjectionState) -> &'static str {
+    match (state.done, &state.conflict) {
+        (_, Some(_)) => "conflict",
+        (true, None) => "done",
+        (false, None) => "due",
+    }
+}
+
+/// The circumstances that the decision itself does not know.
+#[derive(Clone, Copy, Debug)]
+pub struct Circumstances<'a> {
+    /// RFC 3339, UTC.
+    pub timestamp: &'a str,
+    /// Whether the caller was verified to be the API server.
+    pub verified_caller: bool,
+    /// How long it took.
+    pub duration: std::time::Duration,
+}
+
+/// The record of a decision as one line of JSON.
+#[must_use]
+pub fn record(set: &PolicySet, subject: &Subject<'_>, decision: &Decision, circumstances: Circumstances<'_>) -> String {
+    let user = subject.request.get("userInfo");
+    let template = subject.template();
+    let service_account = template.map(PodTemplate::service_account_name);
+    let metadata = subject.object.or(subject.old_object).and_then(|object| object.get("metadata"));
+    let owner = metadata.and_then(|metadata| {
+        let mut owners = metadata.list("ownerReferences");
+        let controller = owners.find(|owner| owner.get("controller").and_then(Node::as_bool) == Some(true))?;
+        Some(quoted(&format!("{}/{}", controller.text("kind"), controller.text("name"))))
+    });
+    let record = Record {
+        timestamp: circumstances.timestamp,
+        event: "admission",
+        hook: if subject.source == Source::Mutating { "mutate" } else { "validate" },
+        uid: quoted(subject.uid),
+        operation: subject.operation.word(),
+        kind: quoted(&subject.kind.to_string()),
+        subresource: subject.subresource,
+        namespace: quoted(subject.namespace),
+        name: quoted(&subject.display_name()),
+        owner,
+        requester: quoted(subject.username),
+        groups: user.map(|user| user.list("groups").take(32).filter_map(Node::as_str).map(quoted).collect()).unwrap_or_default(),
+        verified_caller: circumstances.verified_caller,
+        dry_run: subject.dry_run,
+        service_account: service_account.map(quoted),
+        spiffe_id: service_account.and_then(|name| set.settings().expected_spiffe_id(subject.namespace, name)).map(|id| quoted(&id)),
+        claimed_correlation_id: template.and_then(|template| template.annotation("doorward.dev/correlation-id")).map(quoted),
+        decision: decision.word(),
+        violations: decision
+            .verdict
+            .violations
+            .iter()
+            .map(|violation| Finding {
+                rule: &violation.rule,
+                enforcement: violation.enforcement.word(),
+                path: quoted(&violation.path.to_string()),
+                waived_by: violation.waived_by.as_deref(),
+                old: violation.old,
+            })
+            .collect(),
+        injections: decision.injections.iter().map(|state| Injected { id: &state.id, result: injection_result(state) }).collect(),
+        reason: decision.reason,
+        policy_revision: set.revision(),
+        duration_microseconds: u64::try_from(circumstances.duration.as_micros()).unwrap_or(u64::MAX),
+    };
+    serde_json::to_string(&record).unwrap_or_default()
+}

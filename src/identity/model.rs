@@ -1,0 +1,343 @@
+//! The identity as data: what rules written in CEL see as `identity`, and what the inventory prints.
+//!
+//! Keys are stable (`identity.schema.json`). What is not known or does not apply is absent, so that CEL's `has()` and `?.` tell it;
+//! lists are always there.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+
+use super::mount_path::MountPath;
+use super::surroundings::Class;
+
+/// A pod template read as an identity.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Identity<'a> {
+    /// Name of the namespace.
+    pub namespace: &'a str,
+    /// Name of the ServiceAccount after defaulting.
+    pub service_account: &'a str,
+    /// What sort of workload it is.
+    pub class: Class,
+    /// The SPIFFE ID to expect; absent without a trust domain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spiffe_id: Option<String>,
+    /// The token for the Kubernetes API.
+    pub api_token: ApiToken<'a>,
+    /// Every credential that the pod can obtain. At most some thousands: past that the last one is of kind `unknown`.
+    pub credentials: Vec<Credential<'a>>,
+    /// Whether the mesh carries the pod.
+    pub mesh: MeshState,
+    /// Whether and how it logs in to Vault.
+    pub vault: VaultLogin<'a>,
+    /// What was, or is to be, added to it. Filled by the policy room.
+    pub injections: Vec<InjectionState>,
+}
+
+/// Whether some container holds a token that the Kubernetes API accepts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ApiToken<'a> {
+    /// Whether one is mounted or will be; true also when that is not known (`source` says `unknown`).
+    pub mounted: bool,
+    /// `automountServiceAccountToken` of the pod, else of its ServiceAccount; absent if neither sets it, or the latter is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explicit: Option<bool>,
+    /// Where the token comes from.
+    pub source: ApiTokenSource,
+    /// The containers that get it.
+    pub containers: Vec<&'a str>,
+}
+
+/// Where a token for the Kubernetes API comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ApiTokenSource {
+    /// The pod sets automount to true.
+    Pod,
+    /// The ServiceAccount does.
+    ServiceAccount,
+    /// Neither sets it, so it is on.
+    Default,
+    /// The author's own projected volume.
+    Projected,
+    /// There is none.
+    None,
+    /// The ServiceAccount could not be read.
+    Unknown,
+}
+
+/// One door by which a pod obtains a credential. One source mounted at two paths is two of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Credential<'a> {
+    /// What sort of credential.
+    pub kind: CredentialKind,
+    /// Audience of a token (`""`: the API server); the signer of a pod certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audience: Option<&'a str>,
+    /// Lifetime asked for, in seconds, after defaulting.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<i64>,
+    /// Where containers find it: the file of a token, the mount of anything else. Absent if it is no file, is mounted nowhere, or its
+    /// place hangs on a variable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<MountPath>,
+    /// The containers that get it, in the pod's order.
+    pub containers: Vec<&'a str>,
+    /// Where it stands in the pod template.
+    pub field_path: String,
+    /// The volume it comes by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub volume: Option<&'a str>,
+    /// The Secret, the CSI driver, the directory of the node, or the unknown sort of source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<Cow<'a, str>>,
+    /// The environment variable that holds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub env: Option<&'a str>,
+    /// Mounted by `subPath` or `subPathExpr`, so that it is never refreshed.
+    pub sub_path: bool,
+    /// False if a container mounts it writable.
+    pub read_only: bool,
+    /// How sure this is.
+    pub certainty: Certainty,
+    /// A token that the Kubernetes API accepts.
+    pub api_audience: bool,
+    /// A token that the ServiceAccount plugin adds, or has added: equal to its volume in content, while automount is on.
+    pub automounted: bool,
+}
+
+/// What sort of credential a door gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum CredentialKind {
+    /// A projected `serviceAccountToken`, or the one that automount adds.
+    ServiceAccountToken,
+    /// A projected `podCertificate`.
+    PodCertificate,
+    /// An inline CSI volume. Known for the identity drivers of the settings; of any other driver `unknown`, as it may ask for tokens.
+    Csi,
+    /// A Secret that holds a never-expiring ServiceAccount token.
+    LegacyTokenSecret,
+    /// Any other Secret.
+    Secret,
+    /// A Secret for pulling images; no container sees it.
+    ImagePullSecret,
+    /// An environment variable out of a file that another container writes (`fileKeyRef`).
+    EnvFile,
+    /// A directory of the node that holds sockets or tokens of other pods.
+    HostPath,
+    /// A sort of volume or projected source that this version does not know.
+    Unknown,
+}
+
+/// How sure the reading of a credential is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Certainty {
+    /// As the object says.
+    Known,
+    /// Only the Secret's name looks like a legacy token: `<service account>-token-<5 characters>`.
+    Shaped,
+    /// It hangs on an object that was not at hand.
+    Unknown,
+}
+
+/// Whether the mesh carries a pod.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MeshState {
+    /// The answer.
+    pub state: MeshAnswer,
+    /// Why, in the field's words; absent when the pod is meshed or there is no mesh.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cow<'static, str>>,
+    /// The field of the pod template that decided; absent if none did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field_path: Option<String>,
+    /// Whether a proxy stands in this very object and passed every check. Of a template, or of a pod before the mesh's injector ran, it
+    /// is false: the state then tells intent.
+    pub proven: bool,
+}
+
+/// The answers to "does the mesh carry this pod?".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum MeshAnswer {
+    /// Yes.
+    Meshed,
+    /// The author says no.
+    OptedOut,
+    /// Nothing asks for it, or the injector passes the pod by.
+    Unmeshed,
+    /// Something stands in the pod that keeps the injector away, or a proxy that is not the mesh's own.
+    Bypassed,
+    /// An annotation has a value that the injector does not know, so it does nothing.
+    Invalid,
+    /// There is no mesh.
+    Off,
+    /// The namespace could not be read, or no proxy image is configured to prove one by.
+    Unknown,
+}
+
+/// Whether and how a pod logs in to Vault or `OpenBao`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VaultLogin<'a> {
+    /// Whether it is a client at all.
+    pub client: bool,
+    /// What shows it, in the field's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Cow<'a, str>>,
+    /// The field of the pod template that shows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field_path: Option<String>,
+    /// Whether the vendor's injector (vault-k8s or openbao-k8s) is asked to add an agent.
+    pub vendor: bool,
+    /// The login of the agent that the pod holds or asks for, as far as it can be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub login: Option<Login<'a>>,
+    /// The logins of further agents in the pod that differ from it.
+    pub other_logins: Vec<Login<'a>>,
+    /// The containers that log in: the agents, else the app containers. Empty when the pod is no client.
+    pub containers: Vec<&'a str>,
+    /// Those of `containers` that have no token of the Vault audience.
+    pub without_token: Vec<&'a str>,
+    /// The token that a container logs in with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<VaultToken<'a>>,
+}
+
+/// How an agent logs in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Login<'a> {
+    /// The agent's container; absent while the vendor's injector has yet to add it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container: Option<&'a str>,
+    /// The auth method.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<Cow<'a, str>>,
+    /// The Vault role.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<Cow<'a, str>>,
+    /// The auth mount as written, such as `auth/kubernetes-prod`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mount: Option<Cow<'a, str>>,
+    /// The server's URL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<Cow<'a, str>>,
+    /// The file that holds the token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_path: Option<MountPath>,
+    /// The volume that the file comes by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_volume: Option<&'a str>,
+    /// Where the configuration stands in the pod template.
+    pub field_path: String,
+}
+
+/// A projected token with the Vault audience.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VaultToken<'a> {
+    /// The volume it comes by.
+    pub volume: &'a str,
+    /// Its file in the container.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<MountPath>,
+    /// Its lifetime.
+    pub seconds: i64,
+    /// Where it stands in the pod template.
+    pub field_path: String,
+}
+
+/// What became of one injection. Filled by the policy room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InjectionState {
+    /// The injection's id.
+    pub id: String,
+    /// Whether a policy asks for it.
+    pub due: bool,
+    /// Whether the pod has what it adds.
+    pub done: bool,
+    /// What stands in its way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conflict: Option<Conflict>,
+}
+
+/// What stands in the way of an injection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Conflict {
+    /// The field of the pod template that is taken.
+    pub field_path: String,
+    /// By what.
+    pub reason: String,
+    /// What its author can do.
+    pub remedy: String,
+}
+
+#[cfg(test)]
+pub(super) mod sample {
+    //! An identity with every optional field set.
+
+    use super::*;
+
+    pub(in super::super) fn full() -> Identity<'static> {
+        let path = MountPath::new("/run/secrets/vault/token");
+        Identity {
+            namespace: "payments",
+            service_account: "api",
+            class: Class::App,
+            spiffe_id: Some("spiffe://demo.example.com/ns/payments/sa/api".into()),
+            api_token: ApiToken { mounted: true, explicit: Some(true), source: ApiTokenSource::Pod, containers: vec!["app"] },
+            credentials: vec![Credential {
+                kind: CredentialKind::ServiceAccountToken,
+                audience: Some("vault"),
+                seconds: Some(600),
+                path: Some(path.clone()),
+                containers: vec!["app"],
+                field_path: "spec.volumes[0].projected.sources[0].serviceAccountToken".into(),
+                volume: Some("vault-token"),
+                name: Some("n".into()),
+                env: Some("E"),
+                sub_path: false,
+                read_only: true,
+                certainty: Certainty::Known,
+                api_audience: false,
+                automounted: false,
+            }],
+            mesh: MeshState { state: MeshAnswer::Bypassed, cause: Some("c".into()), field_path: Some("spec".into()), proven: false },
+            vault: VaultLogin {
+                client: true,
+                evidence: Some("e".into()),
+                field_path: Some("spec".into()),
+                vendor: false,
+                login: Some(Login {
+                    container: Some("vault-agent"),
+                    method: Some("kubernetes".into()),
+                    role: Some("payments.api".into()),
+                    mount: Some("auth/kubernetes-demo".into()),
+                    address: Some("https://vault:8200".into()),
+                    token_path: Some(path.clone()),
+                    token_volume: Some("vault-token"),
+                    field_path: "spec".into(),
+                }),
+                other_logins: Vec::new(),
+                containers: vec!["vault-agent"],
+                without_token: Vec::new(),
+                token: Some(VaultToken { volume: "vault-token", path: Some(path), seconds: 600, field_path: "spec".into() }),
+            },
+            injections: vec![InjectionState {
+                id: "vault-token".into(),
+                due: true,
+                done: false,
+                conflict: Some(Conflict { field_path: "spec.volumes[0]".into(), reason: "taken".into(), remedy: "rename it".into() }),
+            }],
+        }
+    }
+}

@@ -1,0 +1,363 @@
+//! From a document to a policy that can be evaluated: every expression compiled, every path parsed, every name resolved. A policy
+//! that does not compile is refused with all of its mistakes, each with the path of the field it stands in.
+
+use std::sync::Arc;
+
+use super::location::Location;
+use super::schema::{
+    API_VERSION, Carrier, Document, FailurePolicy, IdentityPolicySpec, InjectionPolicySpec, Match, MatchCondition, Related,
+    RelatedResource, Rule, Severity, Validation, Variable, When,
+};
+use crate::cel::{Expression, Scope};
+use crate::inject::Step;
+use crate::object::{FieldPath, Node};
+use crate::settings::Enforcement;
+
+/// The variables that every expression may read, in the order of their slots.
+pub(super) const BASE: [&str; 9] =
+    ["object", "oldObject", "request", "params", "namespaceObject", "pod", "serviceAccount", "identity", "self"];
+
+/// Slots of [`BASE`].
+pub(super) mod slot {
+    pub(in crate::policy) const OBJECT: usize = 0;
+    pub(in crate::policy) const OLD_OBJECT: usize = 1;
+    pub(in crate::policy) const REQUEST: usize = 2;
+    pub(in crate::policy) const PARAMS: usize = 3;
+    pub(in crate::policy) const NAMESPACE_OBJECT: usize = 4;
+    pub(in crate::policy) const POD: usize = 5;
+    pub(in crate::policy) const SERVICE_ACCOUNT: usize = 6;
+    pub(in crate::policy) const IDENTITY: usize = 7;
+    pub(in crate::policy) const SELF: usize = 8;
+    /// The first slot of a rule's own: its variables, then its related objects, then the names that `at` binds.
+    pub(in crate::policy) const FIRST_OWN: usize = 9;
+}
+
+/// One mistake in a policy.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {message}")]
+pub struct PolicyError {
+    /// The field that holds it.
+    pub path: FieldPath,
+    /// What is wrong, and what would be right.
+    pub message: String,
+}
+
+/// A compiled `IdentityPolicy`.
+#[derive(Debug)]
+pub struct IdentityPolicy {
+    /// Rule id.
+    pub id: Arc<str>,
+    /// One line.
+    pub title: String,
+    /// Invariants.
+    pub invariants: Arc<[String]>,
+    /// Severity.
+    pub severity: Severity,
+    /// Ceiling of the enforcement.
+    pub enforcement: Enforcement,
+    /// What an evaluation error does.
+    pub failure_policy: FailurePolicy,
+    pub(super) rules: Vec<CompiledRule>,
+}
+
+impl IdentityPolicy {
+    /// What its rules match.
+    pub fn matches(&self) -> impl Iterator<Item = &Match> {
+        self.rules.iter().map(|rule| &rule.matches)
+    }
+
+    /// Kinds that its rules read beside the object.
+    pub fn related(&self) -> impl Iterator<Item = &RelatedResource> {
+        self.rules.iter().flat_map(|rule| rule.related.iter().map(|related| &related.resource))
+    }
+
+    /// Number of its validations.
+    #[must_use]
+    pub fn validations(&self) -> usize {
+        self.rules.iter().map(|rule| rule.validations.len()).sum()
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct CompiledRule {
+    pub(super) matches: Match,
+    pub(super) on_pod_template: bool,
+    pub(super) conditions: Vec<(String, Expression)>,
+    pub(super) variables: Vec<Expression>,
+    pub(super) related: Vec<CompiledRelated>,
+    pub(super) validations: Vec<CompiledValidation>,
+}
+
+#[derive(Debug)]
+pub(super) struct CompiledRelated {
+    pub(super) resource: RelatedResource,
+    pub(super) name: Option<Expression>,
+}
+
+#[derive(Debug)]
+pub(super) struct CompiledValidation {
+    /// Where it looks, and whether in the identity model instead of the object.
+    pub(super) location: Option<Location>,
+    pub(super) in_identity: bool,
+    pub(super) expression: Expression,
+    pub(super) field_path: FieldPath,
+    pub(super) message: String,
+    pub(super) message_expression: Option<Expression>,
+    pub(super) remedy: String,
+    pub(super) remedy_expression: Option<Expression>,
+    pub(super) enforcement: Enforcement,
+    pub(super) ratchet: bool,
+}
+
+/// A compiled `InjectionPolicy`.
+#[derive(Debug)]
+pub struct InjectionPolicy {
+    /// Its name.
+    pub id: Arc<str>,
+    /// One line.
+    pub title: String,
+    /// Which pods.
+    pub matches: Match,
+    pub(super) conditions: Vec<(String, Expression)>,
+    /// Whether the author has a say.
+    pub when: When,
+    /// What is added.
+    pub steps: Vec<Step>,
+}
+
+/// Collects mistakes with the path of the field that is being read.
+struct Compiler {
+    errors: Vec<PolicyError>,
+}
+
+impl IdentityPolicy {
+    /// Compiles a document of kind `IdentityPolicy`.
+    ///
+    /// # Errors
+    /// Every mistake of the document.
+    pub fn compile(document: Node<'_>) -> Result<Self, Vec<PolicyError>> {
+        let Document { metadata, spec, .. } = read::<IdentityPolicySpec>(document)?;
+        let mut compiler = Compiler { errors: Vec::new() };
+        let path = FieldPath::of(&["spec", "rules"]);
+        if spec.rules.is_empty() {
+            compiler.fail(path.clone(), "must hold at least one rule");
+        }
+        let rules = spec
+            .rules
+            .into_iter()
+            .enumerate()
+            .filter_map(|(index, rule)| compiler.rule(rule, &path.clone().index(index), spec.enforcement))
+            .collect();
+        compiler.finish(Self {
+            id: metadata.name.into(),
+            title: spec.title,
+            invariants: spec.invariants.into(),
+            severity: spec.severity,
+            enforcement: spec.enforcement,
+            failure_policy: spec.failure_policy,
+            rules,
+        })
+    }
+}
+
+impl InjectionPolicy {
+    /// Compiles a document of kind `InjectionPolicy`.
+    ///
+    /// # Errors
+    /// Every mistake of the document.
+    pub fn compile(document: Node<'_>) -> Result<Self, Vec<PolicyError>> {
+        let Document { metadata, spec, .. } = read::<InjectionPolicySpec>(document)?;
+        let mut compiler = Compiler { errors: Vec::new() };
+        if spec.inject.is_empty() {
+            compiler.fail(FieldPath::of(&["spec", "inject"]), "must hold at least one step");
+        }
+        compiler.selectors(&spec.matches, &FieldPath::of(&["spec", "match"]));
+        let scope = Scope::new(&BASE);
+        let conditions = compiler.conditions(&spec.match_conditions, &FieldPath::of(&["spec", "matchConditions"]), &scope);
+        compiler.finish(Self {
+            id: metadata.name.into(),
+            title: spec.title,
+            matches: spec.matches,
+            conditions,
+            when: spec.when,
+            steps: spec.inject,
+        })
+    }
+}
+
+/// Reads a document of ours into its type.
+pub(super) fn read<Spec: serde::de::DeserializeOwned>(document: Node<'_>) -> Result<Document<Spec>, Vec<PolicyError>> {
+    let version = document.text("apiVersion");
+    if version != API_VERSION {
+        let message = format!("`{version}` is not known; write `{API_VERSION}`");
+        return Err(vec![PolicyError { path: FieldPath::of(&["apiVersion"]), message }]);
+    }
+    let read: Document<Spec> = document.read().map_err(|error| vec![PolicyError { path: error.path, message: error.message }])?;
+    let name = &read.metadata.name;
+    let fits = !name.is_empty()
+        && name.len() <= 63
+        && name.split('-').all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()));
+    if !fits {
+        let message = format!("`{name}` must be lower-case words joined by `-`, at most 63 characters: it is a metric label and a folder");
+        return Err(vec![PolicyError { path: FieldPath::of(&["metadata", "name"]), message }]);
+    }
+    Ok(read)
+}
+
+impl Compiler {
+    fn fail(&mut self, path: FieldPath, message: impl Into<String>) {
+        self.errors.push(PolicyError { path, message: message.into() });
+    }
+
+    fn finish<T>(self, policy: T) -> Result<T, Vec<PolicyError>> {
+        if self.errors.is_empty() { Ok(policy) } else { Err(self.errors) }
+    }
+
+    fn rule(&mut self, rule: Rule, path: &FieldPath, ceiling: Enforcement) -> Option<CompiledRule> {
+        self.selectors(&rule.matches, &path.clone().field("match"));
+        let base = Scope::new(&BASE);
+        let conditions = self.conditions(&rule.match_conditions, &path.clone().field("matchConditions"), &base);
+        let (variables, scope) = self.variables(&rule.variables, &path.clone().field("variables"), base);
+        let (related, scope) = self.related(&rule.related, &path.clone().field("related"), scope);
+        let on_pod_template = rule.matches.pod_template.is_some();
+        let validations_path = path.clone().field("validations");
+        if rule.validations.is_empty() {
+            self.fail(validations_path.clone(), "must hold at least one validation");
+        }
+        let validations: Vec<_> = rule
+            .validations
+            .iter()
+            .enumerate()
+            .filter_map(|(index, validation)| self.validation(validation, &validations_path.clone().index(index), &scope, ceiling))
+            .collect();
+        if !self.errors.is_empty() {
+            return None;
+        }
+        Some(CompiledRule { matches: rule.matches, on_pod_template, conditions, variables, related, validations })
+    }
+
+    fn selectors(&mut self, matches: &Match, path: &FieldPath) {
+        match (matches.pod_template, matches.resource_rules.is_empty()) {
+            (None, true) => self.fail(path.clone(), "must name a `podTemplate` (Any, Pod or Workload) or `resourceRules`"),
+            (Some(Carrier::Any | Carrier::Pod | Carrier::Workload), false) => {
+                self.fail(path.clone(), "must not name both a `podTemplate` and `resourceRules`; write two rules");
+            }
+            _ => {}
+        }
+        if let Some(index) = matches.resource_rules.iter().position(|rule| rule.api_groups.is_empty() || rule.resources.is_empty()) {
+            self.fail(path.clone().field("resourceRules").index(index), "must list `apiGroups` and `resources`");
+        }
+    }
+
+    fn conditions(&mut self, conditions: &[MatchCondition], path: &FieldPath, scope: &Scope) -> Vec<(String, Expression)> {
+        let mut compiled = Vec::new();
+        for (index, condition) in conditions.iter().enumerate() {
+            if let Some(expression) = self.expression(&condition.expression, path.clone().index(index).field("expression"), scope) {
+                compiled.push((condition.name.clone(), expression));
+            }
+        }
+        compiled
+    }
+
+    fn variables(&mut self, variables: &[Variable], path: &FieldPath, base: Scope) -> (Vec<Expression>, Scope) {
+        let mut scope = base;
+        let mut compiled = Vec::new();
+        for (index, variable) in variables.iter().enumerate() {
+            let path = path.clone().index(index);
+            if let Some(expression) = self.expression(&variable.expression, path.clone().field("expression"), &scope) {
+                compiled.push(expression);
+            }
+            scope = self.declare(&scope, &format!("variables.{}", variable.name), path.field("name"));
+        }
+        (compiled, scope)
+    }
+
+    fn related(&mut self, related: &[Related], path: &FieldPath, scope: Scope) -> (Vec<CompiledRelated>, Scope) {
+        let names = scope.clone();
+        let mut scope = scope;
+        let mut compiled = Vec::new();
+        for (index, entry) in related.iter().enumerate() {
+            let path = path.clone().index(index);
+            let name = match &entry.name_expression {
+                Some(source) => self.expression(source, path.clone().field("nameExpression"), &names),
+                None => None,
+            };
+            compiled.push(CompiledRelated { resource: entry.resource.clone(), name });
+            scope = self.declare(&scope, &format!("related.{}", entry.name), path.field("name"));
+        }
+        (compiled, scope)
+    }
+
+    fn declare(&mut self, scope: &Scope, name: &str, path: FieldPath) -> Scope {
+        let word = name.rsplit('.').next().unwrap_or_default();
+        if word.is_empty() || !word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+            self.fail(path, format!("`{word}` is no CEL identifier"));
+        } else if scope.slot(name).is_some() {
+            self.fail(path, format!("`{name}` is taken already; choose another name"));
+        }
+        scope.with(name)
+    }
+
+    fn validation(&mut self, validation: &Validation, path: &FieldPath, scope: &Scope, ceiling: Enforcement) -> Option<CompiledValidation> {
+        let mut scope = scope.clone();
+        let mut in_identity = false;
+        let mut location = None;
+        if let Some(at) = &validation.at {
+            in_identity = at == "identity" || at.starts_with("identity.");
+            let below = if in_identity { at.trim_start_matches("identity").trim_start_matches('.') } else { at };
+            match Location::parse(below) {
+                Ok(parsed) => {
+                    for name in parsed.bindings() {
+                        scope = self.declare(&scope, name, path.clone().field("at"));
+                    }
+                    location = Some(parsed);
+                }
+                Err(error) => self.fail(path.clone().field("at"), error.to_string()),
+            }
+        }
+        let field_path = validation.field_path.as_deref().map_or_else(FieldPath::root, |text| {
+            FieldPath::parse(&text.replace("['", "[").replace("']", "]")).unwrap_or_else(|error| {
+                self.fail(path.clone().field("fieldPath"), error);
+                FieldPath::root()
+            })
+        });
+        let enforcement = validation.enforcement.unwrap_or(ceiling);
+        if enforcement > ceiling {
+            let message =
+                format!("`{}` is stricter than the policy's own `{}`; only a lower one may stand here", enforcement.word(), ceiling.word());
+            self.fail(path.clone().field("enforcement"), message);
+        }
+        if validation.message.is_none() && validation.message_expression.is_none() {
+            self.fail(path.clone(), "must say what is wrong: `message` or `messageExpression`");
+        }
+        let mut optional = |source: &Option<String>, field: &str| match source {
+            Some(source) => self.expression(source, path.clone().field(field), &scope),
+            None => None,
+        };
+        let message_expression = optional(&validation.message_expression, "messageExpression");
+        let remedy_expression = optional(&validation.remedy_expression, "remedyExpression");
+        let expression = self.expression(&validation.expression, path.clone().field("expression"), &scope)?;
+        Some(CompiledValidation {
+            location,
+            in_identity,
+            expression,
+            field_path,
+            message: validation.message.clone().unwrap_or_default(),
+            message_expression,
+            remedy: validation.remedy.clone().unwrap_or_default(),
+            remedy_expression,
+            enforcement,
+            ratchet: validation.ratchet.unwrap_or(true),
+        })
+    }
+
+    fn expression(&mut self, source: &str, path: FieldPath, scope: &Scope) -> Option<Expression> {
+        match Expression::compile(source, scope) {
+            Ok(expression) => Some(expression),
+            Err(error) => {
+                self.fail(path, format!("{}:{}: {} in `{}`", error.line, error.column, error.message, source.trim()));
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,387 @@
+//! Subject in, verdict out: the one function that the webhook, the pipeline and the tests share. It reads no clock, file, socket or
+//! cluster; all it needs was handed in.
+
+use std::cell::OnceCell;
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::compile::{CompiledRule, CompiledValidation, IdentityPolicy, slot};
+use super::location::Found;
+use super::schema::FailurePolicy;
+use super::select::Selected;
+use super::set::PolicySet;
+use super::stage::{Activation, Stage};
+use super::staging::{Hypothesis, Staged, stage};
+use super::subject::{Facts, Operation, Source, Subject};
+use super::verdict::{Certainty, Verdict, Violation};
+use super::waive::lifted_by;
+use crate::cel::{Budget, EvaluationError, Expression};
+use crate::object::{FieldPath, Node, Object, PodTemplate, escaped, hex_digest};
+use crate::settings::{Enforcement, OnMissingRelated, Preset};
+
+/// Cost limit of one expression, as on the API server.
+const EXPRESSION_LIMIT: u64 = 1_000_000;
+/// Cost limit of one policy, as on the API server.
+const POLICY_LIMIT: u64 = 10_000_000;
+/// Cost limit of a rule's match conditions, as on the API server.
+pub(super) const CONDITIONS_LIMIT: u64 = 2_500_000;
+/// Longest message that an expression may make, as on the API server.
+const MESSAGE_LIMIT: usize = 5 * 1024;
+
+/// What bounds one evaluation.
+#[derive(Clone, Copy)]
+pub struct Limits<'d> {
+    /// Whether the time is up. The caller owns the clock.
+    pub past_deadline: &'d dyn Fn() -> bool,
+    /// Evaluate this rule alone.
+    pub only: Option<&'d str>,
+}
+
+impl Default for Limits<'_> {
+    fn default() -> Self {
+        Self { past_deadline: &|| false, only: None }
+    }
+}
+
+/// Judges a subject by every policy that speaks about it.
+#[must_use]
+pub fn evaluate(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>, limits: Limits<'_>) -> Verdict {
+    if passes_unjudged(subject) {
+        return Verdict::default();
+    }
+    let Some(template) = subject.template() else {
+        let mut verdict = judge(set, subject, facts, limits, None, &Staged::default());
+        ratchet(&mut verdict, set, subject, facts, limits);
+        verdict.sort();
+        return verdict;
+    };
+    let staged = stage(set, subject, facts, template, Hypothesis::NoneDue);
+    let mut verdict = judge(set, subject, facts, limits, Some(template), &staged);
+    if let (Some(reason), false) = (&staged.undecided, verdict.violations.is_empty()) {
+        // Whether injections are due hangs on a Namespace that is not known: what they would mend is not certain.
+        let staged = stage(set, subject, facts, template, Hypothesis::AllDue);
+        let mended = judge(set, subject, facts, limits, Some(template), &staged);
+        let certain: BTreeSet<&str> = mended.violations.iter().map(|violation| violation.fingerprint.as_str()).collect();
+        for violation in &mut verdict.violations {
+            if !certain.contains(violation.fingerprint.as_str()) {
+                violation.certainty = Certainty::Unknown;
+                violation.message = format!("{} (unless an injection mends it: {reason})", violation.message);
+                violation.enforcement = on_unknown(set, subject, violation.enforcement);
+            }
+        }
+    }
+    verdict.injections = staged.injections;
+    ratchet(&mut verdict, set, subject, facts, limits);
+    verdict.service_account = Some(template.service_account_name().to_owned());
+    verdict.spiffe_id = set.settings.expected_spiffe_id(subject.namespace, template.service_account_name());
+    verdict.sort();
+    verdict
+}
+
+/// What is never judged: deletions, and the last changes of an object that is being deleted already, so that finalizers can go
+/// (`hardening.md` A1: a deletion timestamp of the *new* object alone proves nothing).
+fn passes_unjudged(subject: &Subject<'_>) -> bool {
+    if matches!(subject.operation, Operation::Delete | Operation::Connect) || matches!(subject.subresource, "status" | "scale" | "resize") {
+        return true;
+    }
+    let (Operation::Update, Some(old), Some(new)) = (subject.operation, subject.old_object, subject.object) else { return false };
+    if old.path(&["metadata", "deletionTimestamp"]).is_none() {
+        return false;
+    }
+    let same = |left: Node<'_>, right: Node<'_>, but: &[&str]| {
+        let one_way = |left: Node<'_>, right: Node<'_>| {
+            left.entries().filter(|(key, _)| !but.contains(key)).all(|(key, value)| right.entry(key).is_some_and(|twin| twin == value))
+        };
+        one_way(left, right) && one_way(right, left)
+    };
+    let (Some(old_metadata), Some(new_metadata)) = (old.get("metadata"), new.get("metadata")) else { return false };
+    same(old, new, &["metadata"])
+        && same(old_metadata, new_metadata, &["finalizers", "ownerReferences", "managedFields", "resourceVersion", "generation"])
+}
+
+/// An UPDATE is refused for what it makes worse, not for what was there before.
+fn ratchet(verdict: &mut Verdict, set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>, limits: Limits<'_>) {
+    let strict = verdict.counted().any(|violation| violation.enforcement > Enforcement::Audit);
+    let (Operation::Update, Some(old), true, true) = (subject.operation, subject.old_object, set.settings.update_ratchet, strict) else {
+        return;
+    };
+    let before = Subject { object: Some(old), ..subject.clone() };
+    let staged = before.template().map(|template| (template, stage(set, &before, facts, template, Hypothesis::NoneDue)));
+    let known = match &staged {
+        Some((template, staged)) => judge(set, &before, facts, limits, Some(*template), staged),
+        None => judge(set, &before, facts, limits, None, &Staged::default()),
+    };
+    let known: BTreeSet<&str> = known.violations.iter().map(|violation| violation.fingerprint.as_str()).collect();
+    for violation in &mut verdict.violations {
+        let counts =
+            set.policy(&violation.rule).is_some_and(|policy| policy.rules.iter().all(|rule| rule.validations.iter().all(|v| v.ratchet)));
+        if counts && known.contains(violation.fingerprint.as_str()) {
+            violation.old = true;
+            violation.enforcement = violation.enforcement.min(Enforcement::Audit);
+        }
+    }
+}
+
+fn judge(
+    set: &PolicySet,
+    subject: &Subject<'_>,
+    facts: &Facts<'_>,
+    limits: Limits<'_>,
+    template: Option<PodTemplate<'_>>,
+    staged: &Staged,
+) -> Verdict {
+    let identity = OnceCell::new();
+    let pod = template.map(|template| PodTemplate { node: staged.pod.as_ref().map_or(template.node, Object::root), ..template });
+    let stage = Stage::new(set, subject, facts, pod, &identity, &staged.injections);
+    let mut verdict = Verdict::default();
+    let mirror = subject.is_mirror_pod();
+    for policy in set.policies_for(subject) {
+        if limits.only.is_some_and(|only| only != &*policy.id) {
+            continue;
+        }
+        let mut judge = Judge { stage: &stage, policy, staged, limits, spent: 0, verdict: &mut verdict };
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            for rule in policy.rules.iter().filter(|rule| !(mirror && rule.on_pod_template)) {
+                judge.rule(rule);
+            }
+        }));
+        if outcome.is_err() {
+            judge.fail(policy.enforcement, &FieldPath::root(), "the evaluation came to an unexpected end; please report it");
+        }
+    }
+    verdict
+}
+
+/// One policy at work on one subject.
+struct Judge<'s, 'a, 'v> {
+    stage: &'s Stage<'a>,
+    policy: &'a IdentityPolicy,
+    staged: &'a Staged,
+    limits: Limits<'s>,
+    spent: u64,
+    verdict: &'v mut Verdict,
+}
+
+impl<'a> Judge<'_, 'a, '_> {
+    fn rule(&mut self, rule: &'a CompiledRule) {
+        match rule.matches.selects(self.stage.subject, self.stage.facts) {
+            Selected::No => return,
+            Selected::Unknown(reason) => {
+                self.unknown(self.policy.enforcement, &FieldPath::root(), &reason);
+                return;
+            }
+            Selected::Yes => {}
+        }
+        let activation = Activation::new(self.stage, &rule.variables, &rule.related, slot::FIRST_OWN);
+        for (name, condition) in &rule.conditions {
+            match self.ask(condition, &activation, CONDITIONS_LIMIT) {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => {
+                    self.error(self.policy.enforcement, &FieldPath::root(), error, &format!("match condition `{name}`"));
+                    return;
+                }
+            }
+        }
+        self.verdict.evaluated.push(self.policy.id.clone());
+        let root = if rule.on_pod_template { self.stage.pod.map(|pod| pod.node) } else { self.stage.subject.object };
+        let Some(root) = root else {
+            self.fail(self.policy.enforcement, &FieldPath::root(), "the object has no pod template where its kind keeps it");
+            return;
+        };
+        for validation in &rule.validations {
+            if self.enforcement(validation.enforcement) == Enforcement::Off {
+                continue;
+            }
+            let searched = if validation.in_identity { self.stage.identity() } else { Some(root) };
+            let found = match (&validation.location, searched) {
+                (_, None) => Vec::new(),
+                (None, Some(root)) => vec![Found { path: FieldPath::root(), node: root, bound: Vec::new() }],
+                (Some(location), Some(searched)) => location.find(searched),
+            };
+            for found in found {
+                self.validate(rule, validation, &activation, found, root);
+            }
+        }
+    }
+
+    fn validate(
+        &mut self,
+        rule: &CompiledRule,
+        validation: &'a CompiledValidation,
+        activation: &Activation<'_, 'a>,
+        found: Found<'a>,
+        root: Node<'a>,
+    ) {
+        activation.look_at(found.node, found.bound);
+        let answer = self.ask(&validation.expression, activation, EXPRESSION_LIMIT);
+        if matches!(answer, Ok(true)) {
+            return;
+        }
+        // What the identity model found tells itself where it stands in the template.
+        let place = if validation.in_identity { FieldPath::parse(found.node.text("fieldPath")).unwrap_or_default() } else { found.path };
+        let path = place.join(&validation.field_path);
+        // An item that no field of the template decided is its own value: the whole template's would change with every image.
+        let own = (validation.in_identity && path.is_root()).then(|| found.node.digest());
+        match answer {
+            Ok(_) => {
+                let message = self
+                    .text(validation.message_expression.as_ref(), &validation.message, activation)
+                    .unwrap_or_else(|| format!("failed expression: {}", validation.expression.source().trim()));
+                let remedy = self.text(validation.remedy_expression.as_ref(), &validation.remedy, activation).unwrap_or_default();
+                let enforcement = self.enforcement(validation.enforcement);
+                self.push(rule.on_pod_template, root, &path, own, enforcement, &message, &remedy);
+            }
+            Err(error) => {
+                let authored = self.authored(rule.on_pod_template, &path).0;
+                self.error(validation.enforcement, &authored, error, "validation");
+            }
+        }
+    }
+
+    /// An expression's answer, within what is left of the policy's budget.
+    fn ask(&mut self, expression: &'a Expression, activation: &Activation<'_, 'a>, limit: u64) -> Result<bool, EvaluationError> {
+        let budget = Budget::new(limit.min(POLICY_LIMIT.saturating_sub(self.spent))).with_deadline(self.limits.past_deadline);
+        let value = expression.evaluate(activation, &budget);
+        self.spent = self.spent.saturating_add(budget.spent());
+        let value = value?;
+        value.as_bool().ok_or_else(|| EvaluationError::Failed(format!("the expression gives a {}, not a bool", value.type_name())))
+    }
+
+    fn text(&mut self, expression: Option<&'a Expression>, fixed: &str, activation: &Activation<'_, 'a>) -> Option<String> {
+        let made = expression.and_then(|expression| {
+            let budget =
+                Budget::new(EXPRESSION_LIMIT.min(POLICY_LIMIT.saturating_sub(self.spent))).with_deadline(self.limits.past_deadline);
+            let value = expression.evaluate(activation, &budget);
+            self.spent = self.spent.saturating_add(budget.spent());
+            // Kubernetes drops a message with a line break or one too long; then who chose a foreign name chose whether it is told.
+            let mut text = escaped(value.ok()?.as_str()?.trim());
+            if text.len() > MESSAGE_LIMIT {
+                text.truncate(text.floor_char_boundary(MESSAGE_LIMIT));
+                text.push('…');
+            }
+            (!text.is_empty()).then_some(text)
+        });
+        made.or_else(|| (!fixed.is_empty()).then(|| fixed.to_owned()))
+    }
+
+    /// The enforcement after settings were asked: the preset, then the last override that applies, never above the ceiling.
+    fn enforcement(&self, ceiling: Enforcement) -> Enforcement {
+        let settings = &self.stage.set.settings;
+        let subject = self.stage.subject;
+        let mut wanted = match settings.preset {
+            Preset::All => ceiling,
+            Preset::Observe => ceiling.min(Enforcement::Audit),
+        };
+        if settings.enforcement.is_empty() {
+            return wanted;
+        }
+        let namespace = self.stage.facts.namespace.as_ref().found();
+        let by_name = Object::from_serialize(&serde_json::json!({ "kubernetes.io/metadata.name": subject.namespace })).unwrap_or_default();
+        let labels = match namespace {
+            Some(namespace) => namespace.path(&["metadata", "labels"]),
+            None => Some(by_name.root()),
+        };
+        for entry in &settings.enforcement {
+            if entry.applies(&self.policy.id, labels, !subject.namespace.is_empty()) {
+                wanted = entry.enforcement.min(ceiling);
+            }
+        }
+        wanted
+    }
+
+    fn error(&mut self, ceiling: Enforcement, path: &FieldPath, error: EvaluationError, what: &str) {
+        match error {
+            EvaluationError::Unknown(reason) => self.unknown(ceiling, path, &reason),
+            other => self.fail(ceiling, path, &format!("{what} could not be evaluated: {other}")),
+        }
+    }
+
+    fn unknown(&mut self, ceiling: Enforcement, path: &FieldPath, reason: &str) {
+        let enforcement = on_unknown(self.stage.set, self.stage.subject, self.enforcement(ceiling));
+        let remedy = match self.stage.subject.source {
+            Source::Manifests => "add the missing object to the files, or give it with --context",
+            Source::Mutating | Source::Validating => "try again; if it stays, Doorward cannot read this object from the API server",
+        };
+        self.record(path.clone(), None, enforcement, &format!("cannot be decided: {reason}"), remedy, Certainty::Unknown, "unknown");
+    }
+
+    fn fail(&mut self, ceiling: Enforcement, path: &FieldPath, message: &str) {
+        let enforcement = match self.policy.failure_policy {
+            FailurePolicy::Fail => self.enforcement(ceiling),
+            FailurePolicy::Ignore => self.enforcement(ceiling).min(Enforcement::Audit),
+        };
+        self.record(path.clone(), None, enforcement, message, "", Certainty::Failed, "failed");
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one call, right above")]
+    fn push(
+        &mut self,
+        on_pod_template: bool,
+        root: Node<'a>,
+        path: &FieldPath,
+        own: Option<String>,
+        enforcement: Enforcement,
+        message: &str,
+        remedy: &str,
+    ) {
+        let value = own.or_else(|| path.resolve(root).map(Node::digest)).unwrap_or_default();
+        let stable = path.stable(root);
+        let (authored, added_by) = self.authored(on_pod_template, path);
+        self.record(authored, added_by, enforcement, message, remedy, Certainty::Certain, &format!("{stable}\n{value}"));
+    }
+
+    /// A path of the pod as it will be, as the author's path in the whole object.
+    fn authored(&self, on_pod_template: bool, path: &FieldPath) -> (FieldPath, Option<String>) {
+        let subject = self.stage.subject;
+        let (path, added_by) = if on_pod_template {
+            let authored = self.staged.origins.authored(path);
+            (subject.template_path().join(&authored.path), authored.added_by)
+        } else {
+            (path.clone(), None)
+        };
+        let path = subject.object.map_or_else(|| path.clone(), |object| path.nearest_existing(object));
+        (path, added_by.map(|by| by.to_string()))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the fields of a violation")]
+    fn record(
+        &mut self,
+        path: FieldPath,
+        added_by: Option<String>,
+        enforcement: Enforcement,
+        message: &str,
+        remedy: &str,
+        certainty: Certainty,
+        key: &str,
+    ) {
+        if enforcement == Enforcement::Off {
+            return;
+        }
+        let Stage { set, subject, facts, pod, .. } = self.stage;
+        let service_account = pod.map(PodTemplate::service_account_name);
+        let rule = self.policy.id.clone();
+        self.verdict.violations.push(Violation {
+            fingerprint: hex_digest(format!("{rule}\n{key}").as_bytes()),
+            waived_by: lifted_by(&rule, subject, service_account, &set.settings, &set.waivers, facts.now),
+            rule,
+            invariants: self.policy.invariants.clone(),
+            severity: self.policy.severity,
+            enforcement,
+            path,
+            added_by,
+            message: escaped(message),
+            remedy: escaped(remedy),
+            certainty,
+            old: false,
+        });
+    }
+}
+
+/// What a violation that is not certain does: in the cluster what the rule says, in CI what the settings say.
+fn on_unknown(set: &PolicySet, subject: &Subject<'_>, enforcement: Enforcement) -> Enforcement {
+    match (subject.source, set.settings.on_missing_related) {
+        (Source::Manifests, OnMissingRelated::Warn) => enforcement.min(Enforcement::Warn),
+        _ => enforcement,
+    }
+}

@@ -1,0 +1,4 @@
+//! The built-in library: every `policies/<id>/policy.yaml`, compiled in by `build.rs`.
+
+/// Name and text of each built-in policy, in order of its id.
+pub const POLICIES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/policies.rs"));

@@ -1,0 +1,173 @@
+//! From texts to a [`PolicySet`]: the built-in library, then folders of policies, then settings and waivers. Mistakes are collected,
+//! each with file, line and column; a set is made only when there is none.
+
+use super::compile::{IdentityPolicy, InjectionPolicy, PolicyError, read};
+use super::library;
+use super::schema::IdentityWaiverSpec;
+use super::set::{PolicySet, PolicySetBuilder, PolicySource};
+use super::waive::Waiver;
+use crate::manifest::{self, Document, InputError, SourceMap};
+use crate::object::FieldPath;
+use crate::settings::Settings;
+
+/// The text of a file and the name under which mistakes in it are told.
+#[derive(Clone, Debug)]
+pub struct Text {
+    /// File name as the user gave it.
+    pub name: String,
+    /// Content.
+    pub text: String,
+}
+
+/// What a [`PolicySet`] is loaded from.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// Whether the built-in library is left out.
+    pub no_builtin: bool,
+    /// Policy files, later ones replacing earlier ones.
+    pub policies: Vec<Text>,
+    /// The settings file; absent: every default, or what `fallback` says.
+    pub settings: Option<Text>,
+    /// Settings to take if there is no file.
+    pub fallback: Option<Settings>,
+    /// Waiver files.
+    pub waivers: Vec<Text>,
+    /// Now, in seconds since 1970.
+    pub now: i64,
+}
+
+/// Loads everything that judges.
+///
+/// # Errors
+/// Every mistake in every file.
+pub fn load(sources: &Sources) -> Result<PolicySet, Vec<InputError>> {
+    let mut loader = Loader::default();
+    if !sources.no_builtin {
+        for (name, text) in library::POLICIES {
+            loader.policies(name, text, &PolicySource::BuiltIn);
+        }
+    }
+    for file in &sources.policies {
+        loader.policies(&file.name, &file.text, &PolicySource::File(file.name.clone()));
+    }
+    let settings = match &sources.settings {
+        Some(file) => loader.settings(file),
+        None => sources.fallback.clone().unwrap_or_default(),
+    };
+    for file in &sources.waivers {
+        loader.waivers(file, settings.waiver.max_days, sources.now);
+    }
+    loader.check_names(&settings, sources.settings.as_ref());
+    if !loader.errors.is_empty() {
+        return Err(loader.errors);
+    }
+    loader.builder.build(settings).map_err(|error| vec![InputError { message: error.to_string(), ..InputError::default() }])
+}
+
+#[derive(Default)]
+struct Loader {
+    builder: PolicySetBuilder,
+    errors: Vec<InputError>,
+}
+
+impl Loader {
+    fn documents(&mut self, name: &str, text: &str) -> Vec<Document> {
+        let loaded = manifest::load(name, text);
+        self.errors.extend(loaded.errors);
+        loaded.documents
+    }
+
+    fn mistakes(&mut self, document: &Document, errors: Vec<PolicyError>) {
+        let map = SourceMap::of(document);
+        for error in errors {
+            let position = map.locate(&error.path);
+            self.errors.push(InputError {
+                file: document.source.name.clone(),
+                line: position.line,
+                column: position.column,
+                message: error.to_string(),
+            });
+        }
+    }
+
+    fn policies(&mut self, name: &str, text: &str, source: &PolicySource) {
+        for document in self.documents(name, text) {
+            let node = document.object.root();
+            let digest = node.digest();
+            match node.text("kind") {
+                "IdentityPolicy" => match IdentityPolicy::compile(node) {
+                    Ok(policy) => self.builder.policy(policy, source.clone(), digest),
+                    Err(errors) => self.mistakes(&document, errors),
+                },
+                "InjectionPolicy" => match InjectionPolicy::compile(node) {
+                    Ok(policy) => self.builder.injection(policy, source.clone(), digest),
+                    Err(errors) => self.mistakes(&document, errors),
+                },
+                other => {
+                    let message = format!("`{other}` is no policy; expected `IdentityPolicy` or `InjectionPolicy`");
+                    self.mistakes(&document, vec![PolicyError { path: FieldPath::of(&["kind"]), message }]);
+                }
+            }
+        }
+    }
+
+    fn settings(&mut self, file: &Text) -> Settings {
+        let loaded = manifest::read(&file.name, &file.text);
+        self.errors.extend(loaded.errors);
+        let mut documents = loaded.documents.into_iter();
+        let Some(document) = documents.next() else { return Settings::default() };
+        if let Some(second) = documents.next() {
+            let message = "a settings file holds one document".into();
+            self.mistakes(&second, vec![PolicyError { path: FieldPath::root(), message }]);
+        }
+        match Settings::read(&document.object) {
+            Ok(settings) => settings,
+            Err(error) => {
+                self.mistakes(&document, vec![PolicyError { path: error.path, message: error.message }]);
+                Settings::default()
+            }
+        }
+    }
+
+    fn waivers(&mut self, file: &Text, max_days: i64, now: i64) {
+        for document in self.documents(&file.name, &file.text) {
+            let node = document.object.root();
+            if node.text("kind") != "IdentityWaiver" {
+                let message = format!("`{}` is no waiver; expected `IdentityWaiver`", node.text("kind"));
+                self.mistakes(&document, vec![PolicyError { path: FieldPath::of(&["kind"]), message }]);
+                continue;
+            }
+            match read::<IdentityWaiverSpec>(node) {
+                Ok(waiver) => match Waiver::check(waiver, max_days, now) {
+                    Ok(waiver) => self.builder.waiver(waiver),
+                    Err((field, message)) => {
+                        let path = FieldPath::parse(field).unwrap_or_default();
+                        self.mistakes(&document, vec![PolicyError { path, message }]);
+                    }
+                },
+                Err(errors) => self.mistakes(&document, errors),
+            }
+        }
+    }
+
+    /// A rule that no policy has is a typing mistake, and a silent one would leave a hole.
+    fn check_names(&mut self, settings: &Settings, file: Option<&Text>) {
+        let Some(file) = file else { return };
+        let named = settings.enforcement.iter().enumerate().flat_map(|(index, entry)| {
+            entry
+                .rules
+                .iter()
+                .enumerate()
+                .map(move |(rule_index, rule)| (FieldPath::of(&["enforcement"]).index(index).field("rules").index(rule_index), rule))
+        });
+        let unknown: Vec<PolicyError> = named
+            .filter(|(_, rule)| *rule != "*" && !self.builder.has_rule(rule))
+            .map(|(path, rule)| PolicyError { path, message: format!("there is no rule `{rule}`{}", self.builder.nearest_rule(rule)) })
+            .collect();
+        if !unknown.is_empty()
+            && let Some(document) = manifest::read(&file.name, &file.text).documents.into_iter().next()
+        {
+            self.mistakes(&document, unknown);
+        }
+    }
+}

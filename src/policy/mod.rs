@@ -1,0 +1,50 @@
+//! The heart: policies in, a subject in, a verdict out. Pure: no clock, file, socket, thread or cluster.
+//!
+//! - `schema`: the three kinds as they are written
+//! - `location`: the `at` of a validation
+//! - `compile`: documents to policies that can be evaluated
+//! - `set`: [`PolicySet`], the policies in force
+//! - `library`: the built-in policies
+//! - `load`: texts to a [`PolicySet`], mistakes with line and column
+//! - `subject`: [`Subject`] and [`Facts`], what is judged and what is known
+//! - `related`: what a set of files knows about the rest of the cluster
+//! - `select`: which policies speak about a subject
+//! - `staging`: the pod as it will be after defaults and injections
+//! - `stage`: what an expression sees
+//! - `evaluate`: the judging itself
+//! - `waive`: exemptions and waivers
+//! - `verdict`: [`Verdict`], the answer
+//! - `case`: the proof beside each policy, and how it is run
+
+mod case;
+mod compile;
+mod evaluate;
+mod library;
+mod load;
+mod location;
+mod related;
+mod schema;
+mod select;
+mod set;
+mod stage;
+mod staging;
+mod subject;
+mod verdict;
+mod waive;
+
+pub use case::{Case, CaseFailure, CaseFile, run_case};
+pub use compile::{IdentityPolicy, InjectionPolicy, PolicyError};
+pub use evaluate::{Limits, evaluate};
+pub use library::POLICIES;
+pub use load::{Sources, Text, load};
+pub use location::{Location, LocationError};
+pub use related::RelatedIndex;
+pub use schema::{
+    API_VERSION, Carrier, FailurePolicy, IdentityPolicySpec, IdentityWaiverSpec, InjectionPolicySpec, Match, OperationName,
+    RelatedResource, ResourceRule, Severity, When,
+};
+pub use set::{PolicySet, PolicySetBuilder, PolicySource};
+pub use staging::{Mutation, inject_virtually, mutate};
+pub use subject::{Facts, Operation, RequestError, Source, Subject, manifest_request};
+pub use verdict::{Certainty, Verdict, Violation};
+pub use waive::Waiver;

@@ -1,0 +1,91 @@
+//! The rest of a set of objects, looked up for one of them: how CI and the cases find what the cluster's caches find elsewhere.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::schema::RelatedResource;
+use super::set::PolicySet;
+use super::subject::{Facts, Subject};
+use crate::object::{Fact, GroupVersionKind, Node, PodTemplate, namespace_of, resource_of};
+
+/// An index over objects that may be related to others.
+#[derive(Debug, Default)]
+pub struct RelatedIndex<'a> {
+    /// Whether what is not here does not exist; else it is unknown.
+    complete: bool,
+    namespaces: HashMap<&'a str, Node<'a>>,
+    service_accounts: HashMap<(&'a str, &'a str), Node<'a>>,
+    token_secrets: HashMap<&'a str, BTreeSet<String>>,
+    /// By resource and namespace, so that a lookup is linear in what it finds.
+    others: HashMap<RelatedResource, HashMap<&'a str, Vec<Node<'a>>>>,
+}
+
+impl<'a> RelatedIndex<'a> {
+    /// Indexes objects; those that name no namespace are taken to be in `default_namespace` where their kind is namespaced.
+    #[must_use]
+    pub fn new(objects: impl IntoIterator<Item = Node<'a>>, default_namespace: &'a str, complete: bool) -> Self {
+        let mut index = Self { complete, ..Self::default() };
+        for object in objects {
+            let Some(kind) = GroupVersionKind::of(object) else { continue };
+            let Some(metadata) = object.get("metadata") else { continue };
+            let name = metadata.text("name");
+            let namespace = namespace_of(object, &kind, default_namespace);
+            match (kind.group.as_str(), kind.kind.as_str()) {
+                ("", "Namespace") => {
+                    index.namespaces.insert(name, object);
+                }
+                ("", "ServiceAccount") => {
+                    index.service_accounts.insert((namespace, name), object);
+                }
+                ("", "Secret") if object.text("type") == "kubernetes.io/service-account-token" => {
+                    index.token_secrets.entry(namespace).or_default().insert(name.to_owned());
+                }
+                _ => {}
+            }
+            let resource = RelatedResource { group: kind.group.clone(), resource: resource_of(&kind.kind) };
+            index.others.entry(resource).or_default().entry(namespace).or_default().push(object);
+        }
+        index
+    }
+
+    /// What this index knows for a subject.
+    #[must_use]
+    pub fn facts(&self, set: &PolicySet, subject: &Subject<'_>, now: i64) -> Facts<'a> {
+        let service_account = subject.template().map(PodTemplate::service_account_name);
+        let namespace = subject.namespace;
+        Facts {
+            namespace: match namespace {
+                "" => Fact::Absent,
+                name => self.fact(self.namespaces.get(name).copied(), || format!("Namespace `{name}` is not among the files")),
+            },
+            service_account: match service_account {
+                None => Fact::Absent,
+                Some(name) => self.fact(self.service_accounts.get(&(namespace, name)).copied(), || {
+                    format!("ServiceAccount `{namespace}/{name}` is not among the files")
+                }),
+            },
+            token_secrets: Fact::Found(self.token_secrets.get(namespace).cloned().unwrap_or_default()),
+            related: self.related(set, namespace),
+            now,
+        }
+    }
+
+    fn fact(&self, found: Option<Node<'a>>, reason: impl FnOnce() -> String) -> Fact<Node<'a>> {
+        match found {
+            Some(node) => Fact::Found(node),
+            None if self.complete => Fact::Absent,
+            None => Fact::Unknown(reason()),
+        }
+    }
+
+    fn related(&self, set: &PolicySet, namespace: &str) -> BTreeMap<RelatedResource, Fact<Vec<Node<'a>>>> {
+        let wanted = set.policies().iter().flat_map(super::compile::IdentityPolicy::related);
+        wanted
+            .map(|resource| {
+                let places: &[&str] = if namespace.is_empty() { &[""] } else { &["", namespace] };
+                let by_place = self.others.get(resource);
+                let here = places.iter().filter_map(|place| by_place.and_then(|by_place| by_place.get(place))).flatten();
+                (resource.clone(), Fact::Found(here.copied().collect()))
+            })
+            .collect()
+    }
+}

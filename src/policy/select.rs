@@ -1,0 +1,113 @@
+//! Which policies speak about a subject: resources and selectors, as the API server matches them.
+
+use super::schema::{Carrier, Match, ResourceRule};
+use super::subject::{Facts, Operation, Subject};
+use crate::object::{Fact, Node, PodTemplateKind};
+
+/// The answer to "does it match?" when a fact may be missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selected {
+    /// It matches.
+    Yes,
+    /// It does not.
+    No,
+    /// The Namespace is not known, and why.
+    Unknown(String),
+}
+
+impl Match {
+    /// Whether this selects a subject.
+    #[must_use]
+    pub fn selects(&self, subject: &Subject<'_>, facts: &Facts<'_>) -> Selected {
+        if !self.selects_resource(subject) || !self.selects_labels(subject) {
+            return Selected::No;
+        }
+        let Some(selector) = &self.namespace_selector else { return Selected::Yes };
+        let is_namespace = subject.kind.group.is_empty() && subject.kind.kind == "Namespace";
+        let holder = if is_namespace {
+            subject.object.or(subject.old_object)
+        } else if subject.namespace.is_empty() {
+            return Selected::Yes;
+        } else {
+            match &facts.namespace {
+                Fact::Found(namespace) => Some(*namespace),
+                Fact::Absent => None,
+                Fact::Unknown(reason) if !selector.is_empty() => return Selected::Unknown(reason.clone()),
+                Fact::Unknown(_) => None,
+            }
+        };
+        if selector.matches(holder.and_then(labels)) { Selected::Yes } else { Selected::No }
+    }
+
+    fn selects_labels(&self, subject: &Subject<'_>) -> bool {
+        self.object_selector.as_ref().is_none_or(|selector| {
+            [subject.object, subject.old_object].into_iter().flatten().any(|object| selector.matches(labels(object)))
+        })
+    }
+
+    fn selects_resource(&self, subject: &Subject<'_>) -> bool {
+        let by_carrier = self.pod_template.is_some_and(|carrier| carries(carrier, subject));
+        let by_rule = self.resource_rules.iter().any(|rule| rule.selects(subject));
+        (by_carrier || by_rule) && !self.exclude_resource_rules.iter().any(|rule| rule.selects(subject))
+    }
+}
+
+fn labels(object: Node<'_>) -> Option<Node<'_>> {
+    object.path(&["metadata", "labels"])
+}
+
+/// Pod templates are judged when they are made or changed, and a pod also when a container is added to it while it runs.
+fn carries(carrier: Carrier, subject: &Subject<'_>) -> bool {
+    if !matches!(subject.operation, Operation::Create | Operation::Update) {
+        return false;
+    }
+    let Some(kind) = PodTemplateKind::of_resource(&subject.resource) else { return false };
+    let whole = subject.subresource.is_empty();
+    match carrier {
+        Carrier::Any => whole || (kind.is_pod() && subject.subresource == "ephemeralcontainers"),
+        Carrier::Pod => kind.is_pod() && (whole || subject.subresource == "ephemeralcontainers"),
+        Carrier::Workload => !kind.is_pod() && whole,
+    }
+}
+
+impl ResourceRule {
+    fn selects(&self, subject: &Subject<'_>) -> bool {
+        let listed = |list: &[String], value: &str| list.iter().any(|item| item == "*" || item == value);
+        listed(&self.api_groups, &subject.resource.group)
+            && listed(&self.api_versions, &subject.resource.version)
+            && self.operations.iter().any(|wanted| subject.operation.is(*wanted))
+            && self.resources.iter().any(|wanted| is_resource(wanted, &subject.resource.resource, subject.subresource))
+            && (self.resource_names.is_empty() || self.resource_names.iter().any(|name| name == subject.name))
+    }
+}
+
+/// The API server's matcher: `*` is every resource without subresources, `*/*` everything, `pods/*` all of pods' subresources.
+fn is_resource(wanted: &str, resource: &str, subresource: &str) -> bool {
+    match wanted.split_once('/') {
+        None => subresource.is_empty() && (wanted == "*" || wanted == resource),
+        Some(("*", "*")) => true,
+        Some((wanted, sub)) => (wanted == "*" || wanted == resource) && !subresource.is_empty() && (sub == "*" || sub == subresource),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resources_match_as_on_the_api_server() {
+        for (wanted, resource, subresource, matches) in [
+            ("pods", "pods", "", true),
+            ("pods", "pods", "ephemeralcontainers", false),
+            ("*", "pods", "", true),
+            ("*", "pods", "exec", false),
+            ("*/*", "pods", "", true),
+            ("pods/*", "pods", "exec", true),
+            ("pods/*", "pods", "", false),
+            ("*/token", "serviceaccounts", "token", true),
+            ("serviceaccounts/token", "serviceaccounts", "", false),
+        ] {
+            assert_eq!(is_resource(wanted, resource, subresource), matches, "{wanted} {resource}/{subresource}");
+        }
+    }
+}

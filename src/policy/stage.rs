@@ -1,0 +1,188 @@
+//! What an expression sees: the base variables of one subject, and a rule's own, evaluated when first read and kept.
+
+use std::cell::{OnceCell, RefCell};
+
+use super::compile::{CompiledRelated, slot};
+use super::set::PolicySet;
+use super::subject::{Facts, Subject};
+use crate::cel::{Budget, EvaluationError, Expression, Value, Variables};
+use crate::identity::{Class, Identity, InjectionState, Surroundings};
+use crate::object::{Fact, Node, Object, PodTemplate};
+
+/// The base variables of one subject.
+pub(super) struct Stage<'a> {
+    pub(super) set: &'a PolicySet,
+    pub(super) subject: &'a Subject<'a>,
+    pub(super) facts: &'a Facts<'a>,
+    /// The pod template as rules see it.
+    pub(super) pod: Option<PodTemplate<'a>>,
+    identity: IdentitySource<'a>,
+}
+
+/// The identity model is made when a rule first asks for it.
+enum IdentitySource<'a> {
+    None,
+    Lazy { cell: &'a OnceCell<Object>, injections: &'a [InjectionState] },
+}
+
+impl<'a> Stage<'a> {
+    pub(super) fn new(
+        set: &'a PolicySet,
+        subject: &'a Subject<'a>,
+        facts: &'a Facts<'a>,
+        pod: Option<PodTemplate<'a>>,
+        cell: &'a OnceCell<Object>,
+        injections: &'a [InjectionState],
+    ) -> Self {
+        Self { set, subject, facts, pod, identity: IdentitySource::Lazy { cell, injections } }
+    }
+
+    /// For conditions that are asked before there is a pod to read.
+    pub(super) fn without_identity(set: &'a PolicySet, subject: &'a Subject<'a>, facts: &'a Facts<'a>) -> Self {
+        Self { set, subject, facts, pod: subject.template(), identity: IdentitySource::None }
+    }
+
+    /// The identity model; `None` for a subject without a pod template.
+    pub(super) fn identity(&self) -> Option<Node<'a>> {
+        let IdentitySource::Lazy { cell, injections } = &self.identity else { return None };
+        let pod = self.pod?;
+        let object = cell.get_or_init(|| {
+            let mut identity = self.read_identity(pod);
+            identity.injections = injections.to_vec();
+            // Its fields are strings, numbers and lists of them: it always serialises.
+            Object::from_serialize(&identity).unwrap_or_default()
+        });
+        Some(object.root())
+    }
+
+    fn read_identity(&self, pod: PodTemplate<'a>) -> Identity<'a> {
+        let set = self.set;
+        let object = self.subject.object.unwrap_or(pod.node);
+        crate::identity::read(
+            pod,
+            &Surroundings {
+                settings: &set.settings,
+                namespace: self.subject.namespace,
+                namespace_object: &self.facts.namespace,
+                service_account: &self.facts.service_account,
+                token_secrets: &self.facts.token_secrets,
+                class: Class::of(&self.subject.kind, object, pod, self.subject.username, &set.settings),
+            },
+        )
+    }
+
+    fn base(&self, slot: usize) -> Result<Value<'a>, EvaluationError> {
+        let node = |node: Option<Node<'a>>| Ok(node.map_or(Value::Null, Value::from_node));
+        match slot {
+            slot::OBJECT => node(self.subject.object),
+            slot::OLD_OBJECT => node(self.subject.old_object),
+            slot::REQUEST => node(Some(self.subject.request)),
+            slot::PARAMS => node(Some(self.set.params.root())),
+            slot::NAMESPACE_OBJECT if self.subject.namespace.is_empty() => Ok(Value::Null),
+            slot::NAMESPACE_OBJECT => match &self.facts.namespace {
+                Fact::Found(found) => Ok(Value::from_node(*found)),
+                Fact::Absent => Ok(Value::Null),
+                Fact::Unknown(reason) => Err(EvaluationError::Unknown(reason.clone())),
+            },
+            slot::POD => node(self.pod.map(|pod| pod.node)),
+            slot::SERVICE_ACCOUNT => optional(&self.facts.service_account),
+            slot::IDENTITY => match self.identity() {
+                Some(identity) => Ok(Value::from_node(identity)),
+                None => Err(EvaluationError::Failed("`identity` exists for pod templates only".into())),
+            },
+            _ => Err(EvaluationError::Failed("undeclared variable".into())),
+        }
+    }
+}
+
+/// A related object is an optional: a value when it was found, none when it is confirmed absent, an error when that is not known.
+fn optional<'a>(fact: &Fact<Node<'a>>) -> Result<Value<'a>, EvaluationError> {
+    match fact {
+        Fact::Found(found) => Ok(Value::some(Value::from_node(*found))),
+        Fact::Absent => Ok(Value::Optional(None)),
+        Fact::Unknown(reason) => Err(EvaluationError::Unknown(reason.clone())),
+    }
+}
+
+type Memo<'a> = RefCell<Vec<Option<Result<Value<'a>, EvaluationError>>>>;
+
+/// The variables of one rule for one subject, and of one match of `at` at a time.
+pub(super) struct Activation<'s, 'a> {
+    stage: &'s Stage<'a>,
+    variables: &'a [Expression],
+    related: &'a [CompiledRelated],
+    first_bound: usize,
+    memo: Memo<'a>,
+    current: RefCell<Current<'a>>,
+}
+
+#[derive(Default)]
+struct Current<'a> {
+    this: Option<Node<'a>>,
+    bound: Vec<Node<'a>>,
+}
+
+impl<'s, 'a> Activation<'s, 'a> {
+    pub(super) fn new(stage: &'s Stage<'a>, variables: &'a [Expression], related: &'a [CompiledRelated], first_own: usize) -> Self {
+        let own = variables.len() + related.len();
+        Self { stage, variables, related, first_bound: first_own + own, memo: RefCell::new(vec![None; own]), current: RefCell::default() }
+    }
+
+    /// Sets `self` and the names that `at` bound.
+    pub(super) fn look_at(&self, this: Node<'a>, bound: Vec<Node<'a>>) {
+        *self.current.borrow_mut() = Current { this: Some(this), bound };
+    }
+
+    fn own(&self, index: usize, budget: &Budget<'_>) -> Result<Value<'a>, EvaluationError> {
+        if let Some(Some(known)) = self.memo.borrow().get(index) {
+            return known.clone();
+        }
+        let value = match (self.variables.get(index), self.related.get(index.wrapping_sub(self.variables.len()))) {
+            (Some(expression), _) => expression.evaluate(self, budget),
+            (None, Some(related)) => self.related(related, budget),
+            (None, None) => Err(EvaluationError::Failed("undeclared variable".into())),
+        };
+        if let Some(memo) = self.memo.borrow_mut().get_mut(index) {
+            *memo = Some(value.clone());
+        }
+        value
+    }
+
+    fn related(&self, related: &'a CompiledRelated, budget: &Budget<'_>) -> Result<Value<'a>, EvaluationError> {
+        let kind = &related.resource.resource;
+        let objects = match self.stage.facts.related.get(&related.resource) {
+            Some(Fact::Found(objects)) => objects.as_slice(),
+            Some(Fact::Absent) => &[],
+            Some(Fact::Unknown(reason)) => return Err(EvaluationError::Unknown(reason.clone())),
+            None => return Err(EvaluationError::Unknown(format!("no {kind} were read"))),
+        };
+        let Some(name) = &related.name else {
+            return Value::list(objects.iter().map(|node| Value::from_node(*node)).collect());
+        };
+        let name = name.evaluate(self, budget)?;
+        let name = name.as_str().ok_or_else(|| EvaluationError::Failed(format!("the name of related {kind} is no string")))?.to_owned();
+        let found = objects.iter().find(|object| object.path(&["metadata", "name"]).and_then(Node::as_str) == Some(name.as_str()));
+        match (found, self.stage.subject.source) {
+            (None, super::subject::Source::Manifests) => {
+                Err(EvaluationError::Unknown(format!("{kind} `{name}` is not among the manifests")))
+            }
+            (found, _) => Ok(found.map_or(Value::Optional(None), |node| Value::some(Value::from_node(*node)))),
+        }
+    }
+}
+
+impl<'a> Variables<'a> for Activation<'_, 'a> {
+    fn get(&self, slot: usize, budget: &Budget<'_>) -> Result<Value<'a>, EvaluationError> {
+        if slot == slot::SELF {
+            return Ok(self.current.borrow().this.map_or(Value::Null, Value::from_node));
+        }
+        if slot < slot::FIRST_OWN {
+            return self.stage.base(slot);
+        }
+        if slot >= self.first_bound {
+            let bound = self.current.borrow().bound.get(slot - self.first_bound).copied();
+            return bound.map(Value::from_node).ok_or_else(|| EvaluationError::Failed("a name that `at` did not bind".into()));
+        }
+        self.own(slot - slot::FIRST_OWN, budget)
+    }
+}

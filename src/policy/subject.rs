@@ -1,0 +1,241 @@
+//! What is judged, and everything that judging it may need: made by the admission room from a review, by the CLI from a manifest.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::schema::{OperationName, RelatedResource};
+use crate::object::{Fact, FieldPath, GroupVersionKind, GroupVersionResource, Kind, Node, Object, PodTemplate, resource_of};
+
+/// What is done to the object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// It is made.
+    Create,
+    /// It is changed.
+    Update,
+    /// It is deleted.
+    Delete,
+    /// A connection to a subresource.
+    Connect,
+}
+
+impl Operation {
+    /// The API server's word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Create => "CREATE",
+            Self::Update => "UPDATE",
+            Self::Delete => "DELETE",
+            Self::Connect => "CONNECT",
+        }
+    }
+
+    /// The operation of the API server's word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Create, Self::Update, Self::Delete, Self::Connect].into_iter().find(|operation| operation.word() == word)
+    }
+
+    /// Whether a rule that names `wanted` means this operation.
+    #[must_use]
+    pub fn is(self, wanted: OperationName) -> bool {
+        match wanted {
+            OperationName::Any => true,
+            OperationName::Create => self == Self::Create,
+            OperationName::Update => self == Self::Update,
+            OperationName::Delete => self == Self::Delete,
+            OperationName::Connect => self == Self::Connect,
+        }
+    }
+}
+
+/// From where a subject comes: decides what an unknown fact means, and whether injections are still to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The API server's mutating call.
+    Mutating,
+    /// The API server's validating call: a Pod arrives as it will be, after every other webhook.
+    Validating,
+    /// A manifest: what is not among the files is unknown.
+    Manifests,
+}
+
+/// An object in the light of one request.
+#[derive(Clone, Debug)]
+pub struct Subject<'a> {
+    /// Where it comes from.
+    pub source: Source,
+    /// The request's UID; empty for a manifest.
+    pub uid: &'a str,
+    /// What is done.
+    pub operation: Operation,
+    /// Kind of the object.
+    pub kind: GroupVersionKind,
+    /// Resource of the request.
+    pub resource: GroupVersionResource,
+    /// Subresource of the request, or empty.
+    pub subresource: &'a str,
+    /// Namespace, or empty for a cluster-scoped object.
+    pub namespace: &'a str,
+    /// Name; empty while the API server has not made one from `generateName`.
+    pub name: &'a str,
+    /// Who asks; empty for a manifest.
+    pub username: &'a str,
+    /// Whether nothing will be stored.
+    pub dry_run: bool,
+    /// The whole request as CEL sees it.
+    pub request: Node<'a>,
+    /// The object; none on DELETE.
+    pub object: Option<Node<'a>>,
+    /// The object before; none on CREATE.
+    pub old_object: Option<Node<'a>>,
+}
+
+/// Why a request cannot be judged.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`request.{field}` {reason}")]
+pub struct RequestError {
+    /// The field of the request.
+    pub field: &'static str,
+    /// What is wrong with it.
+    pub reason: &'static str,
+}
+
+/// The request that would create a manifest's object: what CEL sees as `request` in CI. Who asks is not known, so `userInfo` is absent.
+#[must_use]
+pub fn manifest_request(object: Node<'_>, kind: &GroupVersionKind, namespace: &str) -> Object {
+    let metadata = object.get("metadata");
+    let name = metadata.map(|metadata| metadata.text("name")).unwrap_or_default();
+    let resource = GroupVersionResource::new(&kind.group, &kind.version, &resource_of(&kind.kind));
+    let request = serde_json::json!({
+        "uid": "",
+        "kind": kind,
+        "resource": resource,
+        "operation": "CREATE",
+        "namespace": namespace,
+        "name": name,
+        "dryRun": false,
+    });
+    // Strings and a boolean always serialise.
+    Object::from_serialize(&request).unwrap_or_default()
+}
+
+impl<'a> Subject<'a> {
+    /// The subject of an AdmissionRequest (`admission.k8s.io/v1`). `object` and `oldObject` are given apart, since a manifest has no
+    /// request that holds them.
+    ///
+    /// # Errors
+    /// [`RequestError`] with the field that is missing or not of its type.
+    pub fn from_request(
+        source: Source,
+        request: Node<'a>,
+        object: Option<Node<'a>>,
+        old_object: Option<Node<'a>>,
+    ) -> Result<Self, RequestError> {
+        let fail = |field, reason| RequestError { field, reason };
+        let operation =
+            Operation::parse(request.text("operation")).ok_or_else(|| fail("operation", "must be CREATE, UPDATE, DELETE or CONNECT"))?;
+        let part = |field: &'static str, name: &'static str| {
+            let node = request.get(field).ok_or_else(|| fail(field, "is missing"))?;
+            if node.text("version").is_empty() || node.text(name).is_empty() {
+                return Err(fail(field, "must hold a group, a version and a name"));
+            }
+            Ok((node.text("group"), node.text("version"), node.text(name)))
+        };
+        let (group, version, kind) = part("kind", "kind")?;
+        let kind = GroupVersionKind::new(group, version, kind);
+        let (group, version, resource) = part("resource", "resource")?;
+        if matches!(operation, Operation::Create | Operation::Update) && object.is_none_or(|object| object.kind() != Kind::Map) {
+            return Err(fail("object", "must be an object on CREATE and UPDATE"));
+        }
+        let metadata_name = object.and_then(|object| object.path(&["metadata", "name"])).and_then(Node::as_str);
+        let name = match request.text("name") {
+            "" => metadata_name.unwrap_or_default(),
+            name => name,
+        };
+        Ok(Self {
+            source,
+            uid: request.text("uid"),
+            operation,
+            kind,
+            resource: GroupVersionResource::new(group, version, resource),
+            subresource: request.text("subResource"),
+            namespace: request.text("namespace"),
+            name,
+            username: request.get("userInfo").map(|user| user.text("username")).unwrap_or_default(),
+            dry_run: request.get("dryRun").and_then(Node::as_bool) == Some(true),
+            request,
+            object,
+            old_object,
+        })
+    }
+
+    /// The pod template that the object carries.
+    #[must_use]
+    pub fn template(&self) -> Option<PodTemplate<'a>> {
+        PodTemplate::of(&self.kind, self.object?)
+    }
+
+    /// Where that template stands in the object.
+    #[must_use]
+    pub fn template_path(&self) -> FieldPath {
+        self.template().map(|template| template.carrier.prefix()).unwrap_or_default()
+    }
+
+    /// Whether this is a Pod itself, or a subresource that sends one.
+    #[must_use]
+    pub fn is_pod(&self) -> bool {
+        self.kind.group.is_empty() && self.kind.kind == "Pod"
+    }
+
+    /// Whether this is a static pod that a kubelet reports: its own annotation alone is not enough, any tenant can write it.
+    #[must_use]
+    pub fn is_mirror_pod(&self) -> bool {
+        self.is_pod()
+            && self.template().is_some_and(|template| template.annotation("kubernetes.io/config.mirror").is_some())
+            && self.request.get("userInfo").is_some_and(|user| user.list("groups").any(|group| group.as_str() == Some("system:nodes")))
+    }
+
+    /// The name that people know it by: `generateName` with a star until the API server has made a name.
+    #[must_use]
+    pub fn display_name(&self) -> String {
+        if !self.name.is_empty() {
+            return self.name.to_owned();
+        }
+        let metadata = self.object.and_then(|object| object.get("metadata"));
+        match metadata.map(|metadata| (metadata.text("name"), metadata.text("generateName"))) {
+            Some((name, _)) if !name.is_empty() => name.to_owned(),
+            Some((_, prefix)) if !prefix.is_empty() => format!("{prefix}*"),
+            _ => String::new(),
+        }
+    }
+}
+
+/// What was learned about the rest of the cluster before judging.
+#[derive(Clone, Debug)]
+pub struct Facts<'a> {
+    /// The Namespace of the subject; absent for a cluster-scoped one.
+    pub namespace: Fact<Node<'a>>,
+    /// The ServiceAccount that the pod template names.
+    pub service_account: Fact<Node<'a>>,
+    /// Names of the Secrets of the namespace that hold legacy tokens.
+    pub token_secrets: Fact<BTreeSet<String>>,
+    /// Other objects, all of a resource that are in the subject's namespace or in none.
+    pub related: BTreeMap<RelatedResource, Fact<Vec<Node<'a>>>>,
+    /// Now, in seconds since 1970: waivers end.
+    pub now: i64,
+}
+
+impl Facts<'_> {
+    /// Facts of which none is known.
+    #[must_use]
+    pub fn unknown(reason: &str) -> Self {
+        Self {
+            namespace: Fact::Unknown(reason.into()),
+            service_account: Fact::Unknown(reason.into()),
+            token_secrets: Fact::Unknown(reason.into()),
+            related: BTreeMap::new(),
+            now: 0,
+        }
+    }
+}
