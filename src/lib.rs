@@ -12,4 +12,7 @@ pub mod inject;
 pub mod manifest;
 pub mod object;
 pub mod policy;
+pub mod report;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod settings;

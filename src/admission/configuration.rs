@@ -96,11 +96,12 @@ fn configuration(kind: &str, webhooks: &[Value]) -> Value {
 fn mutating_entry(installation: &Installation) -> Value {
     let rule =
         Rule { group: String::new(), versions: vec!["v1".into()], resources: vec!["pods".into()], operations: [Operation::Create].into() };
-    let mut entry = entry(installation, "pods.inject.doorward.dev", MUTATE_PATH, &[rule], &[NOT_MIRROR]);
-    let guard = Class::Guard(installation.on_failure);
-    guard.write(&mut entry);
-    // Another webhook may add containers after us; we are asked once more, and add to them what they lack.
-    entry["reinvocationPolicy"] = json!("IfNeeded");
+    let class = Class::Guard(installation.on_failure);
+    let mut entry = entry(installation, "pods.inject.doorward.dev", class, MUTATE_PATH, &[rule], &[NOT_MIRROR]);
+    if let Some(fields) = entry.as_object_mut() {
+        // Another webhook may add containers after us; we are asked once more, and add to them what they lack.
+        fields.insert("reinvocationPolicy".into(), json!("IfNeeded"));
+    }
     entry
 }
 
@@ -116,9 +117,7 @@ fn validating_entry(installation: &Installation, shape: Shape, rules: &[Rule]) -
         Shape::Secrets => ("secrets.watch.doorward.dev", Class::Watch, &[NOT_LEGACY_TOKEN, OBJECT_CHANGED]),
         Shape::Operators => ("operators.watch.doorward.dev", Class::Watch, &[OBJECT_CHANGED]),
     };
-    let mut entry = entry(installation, name, VALIDATE_PATH, rules, conditions);
-    class.write(&mut entry);
-    entry
+    entry(installation, name, class, VALIDATE_PATH, rules, conditions)
 }
 
 /// What an outage of Doorward does to the requests of an entry.
@@ -131,19 +130,19 @@ enum Class {
 }
 
 impl Class {
-    fn write(self, entry: &mut Value) {
-        let (policy, seconds) = match self {
+    /// `failurePolicy` and `timeoutSeconds`. The guard's time covers the API server's own retries of a 429 or 503 (hardening B3).
+    fn patience(self) -> (&'static str, u8) {
+        match self {
             Self::Guard(OnFailure::Fail) => ("Fail", 10),
             Self::Guard(OnFailure::Ignore) => ("Ignore", 10),
             Self::Watch => ("Ignore", 3),
-        };
-        entry["failurePolicy"] = json!(policy);
-        entry["timeoutSeconds"] = json!(seconds);
+        }
     }
 }
 
 /// What all entries share.
-fn entry(installation: &Installation, name: &str, path: &str, rules: &[Rule], conditions: &[Condition]) -> Value {
+fn entry(installation: &Installation, name: &str, class: Class, path: &str, rules: &[Rule], conditions: &[Condition]) -> Value {
+    let (failure_policy, seconds) = class.patience();
     let conditions: Vec<_> = std::iter::once(&NOT_API_SERVER)
         .chain(conditions)
         .map(|condition| json!({ "name": condition.name, "expression": condition.expression }))
@@ -164,11 +163,13 @@ fn entry(installation: &Installation, name: &str, path: &str, rules: &[Rule], co
         "name": name,
         "admissionReviewVersions": ["v1"],
         "clientConfig": client_config(&installation.target, path),
+        "failurePolicy": failure_policy,
         "matchConditions": conditions,
         "matchPolicy": "Equivalent",
         "namespaceSelector": namespace_selector(installation),
         "rules": rules,
         "sideEffects": "None",
+        "timeoutSeconds": seconds,
     })
 }
 

@@ -91,7 +91,7 @@ impl Coverage {
     pub(super) fn rules(&self) -> BTreeMap<Shape, Vec<Rule>> {
         let known = known();
         // Two policies may match one resource on different operations: first the union, then the rules.
-        let mut union: BTreeMap<Shape, BTreeMap<(String, Vec<String>, String), BTreeSet<Operation>>> = BTreeMap::new();
+        let mut union: BTreeMap<Shape, BTreeMap<Place, BTreeSet<Operation>>> = BTreeMap::new();
         for covered in &self.covered {
             for (shape, rule) in served(covered, &known) {
                 for resource in rule.resources {
@@ -104,8 +104,11 @@ impl Coverage {
     }
 }
 
+/// Group, versions and resource.
+type Place = (String, Vec<String>, String);
+
 /// Resources of one group, the same versions and the same operations share a rule.
-fn merged(resources: BTreeMap<(String, Vec<String>, String), BTreeSet<Operation>>) -> Vec<Rule> {
+fn merged(resources: BTreeMap<Place, BTreeSet<Operation>>) -> Vec<Rule> {
     let mut rules: BTreeMap<(String, Vec<String>, BTreeSet<Operation>), Vec<String>> = BTreeMap::new();
     for ((group, versions, resource), operations) in resources {
         rules.entry((group, versions, operations)).or_default().push(resource);
@@ -163,34 +166,84 @@ fn path(resource: &str, subresource: &str) -> String {
     if subresource.is_empty() { resource.into() } else { format!("{resource}/{subresource}") }
 }
 
+/// Resources of one group that are served and judged alike.
+struct Family {
+    group: &'static str,
+    versions: &'static [&'static str],
+    shapes: &'static [Shape],
+    resources: &'static [&'static str],
+}
+
 /// Versions: for Kubernetes' own kinds the API server converts every other one (`matchPolicy: Equivalent`); for a custom resource
 /// every version that the rules can read, since a cluster may serve an old one alone; `*` where each served version reads alike.
-const GROUPS: &[(&str, &[&str], &[Shape], &[&str])] = &[
-    ("", &["v1"], &[Shape::Grants], &["namespaces", "serviceaccounts"]),
-    ("rbac.authorization.k8s.io", &["v1"], &[Shape::Grants], &["clusterrolebindings", "clusterroles", "rolebindings", "roles"]),
-    ("spire.spiffe.io", &["v1alpha1"], &[Shape::Grants], &["clusterfederatedtrustdomains", "clusterspiffeids", "clusterstaticentries"]),
-    ("doorward.dev", &["v1alpha1"], &[Shape::Grants], &["identitypolicies", "identitywaivers", "injectionpolicies"]),
-    ("", &["v1"], &[Shape::Operators], &["configmaps", "persistentvolumes"]),
-    ("certificates.k8s.io", &["v1"], &[Shape::Operators], &["certificatesigningrequests"]),
-    ("cert-manager.io", &["v1"], &[Shape::Operators], &["certificaterequests", "certificates", "clusterissuers", "issuers"]),
-    (
-        "external-secrets.io",
-        &["v1", "v1beta1"],
-        &[Shape::Operators],
-        &["clusterexternalsecrets", "clustersecretstores", "externalsecrets", "secretstores"],
-    ),
-    ("generators.external-secrets.io", &["*"], &[Shape::Operators], &["vaultdynamicsecrets"]),
-    ("gateway.networking.k8s.io", &["v1", "v1beta1"], &[Shape::Operators], &["httproutes"]),
-    (
-        "policy.linkerd.io",
-        &["*"],
-        &[Shape::Operators],
-        &["authorizationpolicies", "httproutes", "meshtlsauthentications", "networkauthentications", "serverauthorizations", "servers"],
-    ),
-    ("secrets.hashicorp.com", &["v1beta1"], &[Shape::Operators], &["vaultauths", "vaultconnections"]),
-    ("secrets-store.csi.x-k8s.io", &["v1"], &[Shape::Operators], &["secretproviderclasses"]),
-    ("security.istio.io", &["v1", "v1beta1"], &[Shape::Operators], &["authorizationpolicies", "peerauthentications"]),
-    ("tekton.dev", &["v1", "v1beta1"], &[Shape::Operators], &["pipelineruns", "pipelines", "taskruns", "tasks"]),
+const FAMILIES: &[Family] = &[
+    Family { group: "", versions: &["v1"], shapes: &[Shape::Grants], resources: &["namespaces", "serviceaccounts"] },
+    Family {
+        group: "rbac.authorization.k8s.io",
+        versions: &["v1"],
+        shapes: &[Shape::Grants],
+        resources: &["clusterrolebindings", "clusterroles", "rolebindings", "roles"],
+    },
+    Family {
+        group: "spire.spiffe.io",
+        versions: &["v1alpha1"],
+        shapes: &[Shape::Grants],
+        resources: &["clusterfederatedtrustdomains", "clusterspiffeids", "clusterstaticentries"],
+    },
+    Family {
+        group: "doorward.dev",
+        versions: &["v1alpha1"],
+        shapes: &[Shape::Grants],
+        resources: &["identitypolicies", "identitywaivers", "injectionpolicies"],
+    },
+    Family { group: "", versions: &["v1"], shapes: &[Shape::Operators], resources: &["configmaps", "persistentvolumes"] },
+    Family { group: "certificates.k8s.io", versions: &["v1"], shapes: &[Shape::Operators], resources: &["certificatesigningrequests"] },
+    Family {
+        group: "cert-manager.io",
+        versions: &["v1"],
+        shapes: &[Shape::Operators],
+        resources: &["certificaterequests", "certificates", "clusterissuers", "issuers"],
+    },
+    Family {
+        group: "external-secrets.io",
+        versions: &["v1", "v1beta1"],
+        shapes: &[Shape::Operators],
+        resources: &["clusterexternalsecrets", "clustersecretstores", "externalsecrets", "secretstores"],
+    },
+    Family { group: "generators.external-secrets.io", versions: &["*"], shapes: &[Shape::Operators], resources: &["vaultdynamicsecrets"] },
+    Family { group: "gateway.networking.k8s.io", versions: &["v1", "v1beta1"], shapes: &[Shape::Operators], resources: &["httproutes"] },
+    Family {
+        group: "policy.linkerd.io",
+        versions: &["*"],
+        shapes: &[Shape::Operators],
+        resources: &[
+            "authorizationpolicies",
+            "httproutes",
+            "meshtlsauthentications",
+            "networkauthentications",
+            "serverauthorizations",
+            "servers",
+        ],
+    },
+    Family {
+        group: "secrets.hashicorp.com",
+        versions: &["v1beta1"],
+        shapes: &[Shape::Operators],
+        resources: &["vaultauths", "vaultconnections"],
+    },
+    Family { group: "secrets-store.csi.x-k8s.io", versions: &["v1"], shapes: &[Shape::Operators], resources: &["secretproviderclasses"] },
+    Family {
+        group: "security.istio.io",
+        versions: &["v1", "v1beta1"],
+        shapes: &[Shape::Operators],
+        resources: &["authorizationpolicies", "peerauthentications"],
+    },
+    Family {
+        group: "tekton.dev",
+        versions: &["v1", "v1beta1"],
+        shapes: &[Shape::Operators],
+        resources: &["pipelineruns", "pipelines", "taskruns", "tasks"],
+    },
 ];
 
 /// A webhook on these locks a cluster out (nodes, leases) or is called by the API server about itself (reviews); see hardening B1, B2.
@@ -231,7 +284,7 @@ fn known() -> Vec<KnownKind> {
         let shapes: &[Shape] = if carrier.is_pod() { &[Shape::Pods] } else { &[Shape::Workloads] };
         kinds.push(kind(carrier.group, std::slice::from_ref(&carrier.version), carrier.resource, "", shapes, &BOTH));
     }
-    for (group, versions, shapes, resources) in GROUPS {
+    for Family { group, versions, shapes, resources } in FAMILIES {
         kinds.extend(resources.iter().map(|resource| kind(group, versions, resource, "", shapes, &BOTH)));
     }
     kinds

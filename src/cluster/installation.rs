@@ -1,6 +1,6 @@
 //! The webhook configurations in the cluster: applied whole under one field manager, then read back.
 //!
-//! What is read back must be what was applied, and nothing beside it: a second writer (a GitOps tool that heals "drift", a platform's
+//! What is read back must be what was applied, and nothing beside it: a second writer (a delivery tool that heals drift, a platform's
 //! enforcer) would otherwise open the door or close it for everybody without a word (hardening B12).
 
 use std::path::{Path, PathBuf};

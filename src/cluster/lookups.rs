@@ -273,7 +273,7 @@ mod tests {
         server.gate.add_permits(1);
         for lookup in waiting {
             let Fact::Found(object) = lookup.await else { panic!("found") };
-            assert_eq!(object.root().path(&["metadata", "labels", "l"]).and_then(|label| label.as_str()), Some("1"));
+            assert_eq!(object.root().path(&["metadata", "labels", "l"]).and_then(crate::object::Node::as_str), Some("1"));
         }
         assert_eq!(server.asked.load(Ordering::SeqCst), 1);
     }

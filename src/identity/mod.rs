@@ -3,6 +3,8 @@
 //! - `surroundings`: what beside the template decides that
 //! - `model`: the identity as data
 //! - `mount_path`: the one type for paths inside a container
+//! - `mounts`: which container sees which file of which volume
+//! - `secret_name`: whether a Secret is a legacy token
 //! - `plugin_volume`: the ServiceAccount plugin's own token volume
 //! - `service_account`: whether that plugin acts
 //! - `credentials`: every door by which a pod obtains a credential
@@ -13,7 +15,9 @@ mod credentials;
 mod mesh;
 mod model;
 mod mount_path;
+mod mounts;
 mod plugin_volume;
+mod secret_name;
 mod service_account;
 mod surroundings;
 mod vault;
@@ -36,7 +40,7 @@ pub fn read<'a>(template: PodTemplate<'a>, surroundings: &Surroundings<'a>) -> I
     let service_account = template.service_account_name();
     let automount = Automount::of(template, surroundings.service_account);
     let credentials = credentials::read(template, surroundings, automount);
-    let api_token = credentials::api_token(&credentials, automount);
+    let api_token = credentials::api_token(template, &credentials, automount);
     let mesh = mesh::read(template, surroundings, &credentials);
     let vault = vault::read(template, surroundings.settings, &credentials);
     Identity {

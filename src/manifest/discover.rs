@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::document::{InputError, Loaded, Note, load_bytes};
 use super::MAX_FILE_BYTES;
+use super::document::{InputError, Loaded, Note, load_bytes};
 
 /// Where a file's bytes come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -179,7 +179,10 @@ impl Search {
     /// A file of a folder that has the right ending.
     fn candidate(&mut self, root: &Path, path: &Path, name: &str, is_symlink: bool) {
         if SKIPPED_FILES.contains(&name) {
-            self.note(path, "skipped: it describes a chart or kustomization; render it (`helm template`, `kustomize build`) and audit the result");
+            self.note(
+                path,
+                "skipped: it describes a chart or kustomization; render it (`helm template`, `kustomize build`) and audit the result",
+            );
             return;
         }
         if is_symlink {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::list;
 use super::reader::{self, Fault, Place};
@@ -54,7 +54,8 @@ pub(super) struct Within {
 }
 
 /// What could not be read, and where: exit code 3.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct InputError {
     /// File as shown to the user.
     pub file: String,

@@ -120,6 +120,7 @@ fn is_plain(text: &str) -> bool {
     };
     let version = first.is_ascii_digit() && text.bytes().filter(|byte| *byte == b'.').count() > 1 && !text.contains(':');
     (opens || version)
+        && !text.starts_with("...")
         && text.char_indices().all(is_harmless)
         && matches!(scalar::plain(text), Scalar::Text(_))
         && !(first == '.' && text.bytes().any(|byte| byte.is_ascii_digit()))
@@ -176,12 +177,64 @@ mod tests {
         kind: Pod
         metadata:
           name: api
+          annotations:
+            a.io/b: "true"
+            t: "10:30"
+        spec:
+          containers:
+          - name: api
+            image: repo.io/api:1.2
+            args:
+            - "--x=1"
+            - "-c"
+            - |
+              echo a
+              exit 0
+            env: []
+          x:
+          - - 1
+            - []
+          - - {}
         "#);
     }
 
     #[test]
     fn quotes_what_would_be_read_otherwise() {
-        for text in ["yes", "y", "NO", "~", "null", "1", "0644", "1e3", "1_0", ".5", ".inf", "2001-01-01", "1:30", "", " a", "a: b", "a #b", "-", "- a", "=", "<<", "*a", "&a", "!a", "%a", "@a", "0x1F", "a:", "{}", "[]", "#", "|", ">"] {
+        for text in [
+            "yes",
+            "y",
+            "NO",
+            "~",
+            "null",
+            "1",
+            "0644",
+            "1e3",
+            "1_0",
+            ".5",
+            ".inf",
+            "2001-01-01",
+            "1:30",
+            "",
+            " a",
+            "a: b",
+            "a #b",
+            "-",
+            "- a",
+            "=",
+            "<<",
+            "*a",
+            "&a",
+            "!a",
+            "%a",
+            "@a",
+            "0x1F",
+            "a:",
+            "{}",
+            "[]",
+            "#",
+            "|",
+            ">",
+        ] {
             let json = serde_json::to_string(text).unwrap();
             assert!(yaml(&json).starts_with('"'), "{text:?} must be quoted, not {}", yaml(&json));
         }

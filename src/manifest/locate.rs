@@ -79,11 +79,9 @@ impl SourceMap {
         let mut exact = true;
         for segment in self.path.segments().iter().chain(path.segments()) {
             let next = match (&branch.value, segment) {
-                (Value::Map(entries), Segment::Field(name) | Segment::Key(name)) => entries
-                    .iter()
-                    .rev()
-                    .find(|entry| entry.name.as_deref() == Some(name))
-                    .map(|entry| (entry.extent, &entry.value)),
+                (Value::Map(entries), Segment::Field(name) | Segment::Key(name)) => {
+                    entries.iter().rev().find(|entry| entry.name.as_deref() == Some(name)).map(|entry| (entry.extent, &entry.value))
+                }
                 (Value::List(items), Segment::Index(index)) => items.get(*index).map(|item| (item.extent, item)),
                 _ => None,
             };

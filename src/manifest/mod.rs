@@ -24,6 +24,9 @@ mod scalar;
 mod split;
 mod tree;
 
+#[cfg(test)]
+mod tests;
+
 pub use discover::{Discovered, File, Origin, discover, load_file};
 pub use document::{Document, InputError, Loaded, Note, Source, load, load_bytes, load_found, read};
 pub use emit::to_yaml;

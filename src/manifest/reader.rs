@@ -232,7 +232,8 @@ impl<'t, S: Sink> Driver<'t, '_, S> {
     fn key(&mut self, text: &Cow<'t, str>, style: ScalarStyle, tag: Option<&granit_parser::Tag>, span: &Span) -> Result<(), Fault> {
         let place = Place::start(span);
         let at = |message| Fault::At(place, message);
-        let merges = tag.map_or(style == ScalarStyle::Plain, |tag| tag.suffix_in_namespace("tag:yaml.org,2002:").as_deref() == Some("merge"));
+        let merges =
+            tag.map_or(style == ScalarStyle::Plain, |tag| tag.suffix_in_namespace("tag:yaml.org,2002:").as_deref() == Some("merge"));
         if text == "<<" && merges {
             if !S::MERGES {
                 return Err(Fault::Merge);

@@ -29,7 +29,6 @@ pub(super) fn resolve<'a>(tag: Option<&Tag>, style: ScalarStyle, text: &'a str) 
         Some("str" | "timestamp") => return Ok(Scalar::Text(text)),
         Some("binary") => return Err("a `!!binary` value is not read: write the text itself, or put it under `data` as a string".into()),
         Some("bool" | "int" | "float" | "null") => plain(text),
-        _ if tag.handle().is_empty() && tag.suffix() == "!" || tag.handle() == "!" && tag.suffix().is_empty() => return Ok(plain(text)),
         _ => return Ok(Scalar::Text(text)),
     };
     let found = match (name.as_deref(), found) {
@@ -44,7 +43,11 @@ pub(super) fn resolve<'a>(tag: Option<&Tag>, style: ScalarStyle, text: &'a str) 
             | (Some("float"), Scalar::Float(_))
             | (Some("null"), Scalar::Null)
     );
-    if fits { Ok(found) } else { Err(format!("`{text}` is no {}: correct the value or drop the `!!` tag", name.as_deref().unwrap_or_default())) }
+    if fits {
+        Ok(found)
+    } else {
+        Err(format!("`{text}` is no {}: correct the value or drop the `!!` tag", name.as_deref().unwrap_or_default()))
+    }
 }
 
 /// Resolves a plain scalar without a tag.
@@ -55,7 +58,7 @@ pub(super) fn plain(text: &str) -> Scalar<'_> {
         b'.' => match text {
             ".nan" | ".NaN" | ".NAN" => Scalar::Float(f64::NAN),
             ".inf" | ".Inf" | ".INF" => Scalar::Float(f64::INFINITY),
-            _ => float(text).map_or(Scalar::Text(text), Scalar::Float),
+            _ => fraction(text).map_or(Scalar::Text(text), Scalar::Float),
         },
         b'0'..=b'9' | b'+' | b'-' => number(text),
         _ => Scalar::Text(text),
@@ -87,7 +90,19 @@ fn number(text: &str) -> Scalar<'_> {
         return Scalar::Text(text);
     }
     let digits: Cow<'_, str> = if text.contains('_') { text.replace('_', "").into() } else { text.into() };
-    integer(&digits).or_else(|| float(&digits).map(Scalar::Float)).unwrap_or(Scalar::Text(text))
+    // `0b+1` is an accident of go-yaml: it tries the digits behind `0b` once more, sign and all.
+    let signed_binary = || digits.strip_prefix("0b").and_then(|digits| i64::from_str_radix(digits, 2).ok()).map(Scalar::Int);
+    integer(&digits).or_else(|| float(&digits).map(Scalar::Float)).or_else(signed_binary).unwrap_or(Scalar::Text(text))
+}
+
+/// A float that begins with its point: go-yaml leaves it to Go, which allows `_` between digits only.
+fn fraction(text: &str) -> Option<f64> {
+    if !text.contains('_') {
+        return float(text);
+    }
+    let between = text.as_bytes().windows(3).filter(|window| matches!(window, [b'0'..=b'9', b'_', b'0'..=b'9'])).count();
+    let all = text.bytes().filter(|byte| *byte == b'_').count();
+    (between == all).then(|| float(&text.replace('_', ""))).flatten()
 }
 
 /// Go's `ParseInt(text, 0, 64)`, then `ParseUint`: prefixes 0x, 0o, 0b, and a leading 0 for octal.

@@ -113,6 +113,16 @@ pub fn is_cluster_scoped(kind: &GroupVersionKind) -> bool {
     listed.contains(&kind.kind.as_str())
 }
 
+/// The namespace that an object will be in: its own, or none for a cluster-scoped kind, or the one given.
+#[must_use]
+pub fn namespace_of<'a>(object: Node<'a>, kind: &GroupVersionKind, default_namespace: &'a str) -> &'a str {
+    match object.get("metadata").map(|metadata| metadata.text("namespace")) {
+        Some(namespace) if !namespace.is_empty() => namespace,
+        _ if is_cluster_scoped(kind) => "",
+        _ => default_namespace,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

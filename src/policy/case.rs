@@ -12,7 +12,7 @@ use super::staging::mutate;
 use super::subject::{Operation, Source, Subject, manifest_request};
 use super::verdict::{Certainty, Verdict};
 use crate::manifest::{self, InputError};
-use crate::object::{GroupVersionKind, Node, Object, is_cluster_scoped};
+use crate::object::{GroupVersionKind, Node, Object, namespace_of};
 use crate::settings::Settings;
 
 /// What a case says about its object.
@@ -164,11 +164,7 @@ pub fn run_case(set: &PolicySet, rule: &str, file: &CaseFile) -> Result<(), Case
     let broken = |message: &str| CaseFailure::Broken(message.to_owned());
     let object = file.object.root();
     let kind = GroupVersionKind::of(object).ok_or_else(|| broken("the object has no apiVersion or kind"))?;
-    let namespace = match object.path(&["metadata", "namespace"]).and_then(Node::as_str) {
-        Some(namespace) => namespace,
-        None if is_cluster_scoped(&kind) => "",
-        None => "default",
-    };
+    let namespace = namespace_of(object, &kind, "default");
     let request = request(&file.case, object, &kind, namespace)?;
     let old = match &file.case.old_object {
         Some(old) => Some(Object::from_serialize(old).map_err(|error| CaseFailure::Broken(error.to_string()))?),

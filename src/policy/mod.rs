@@ -44,7 +44,7 @@ pub use schema::{
     ResourceRule, Severity, When,
 };
 pub use set::{PolicySet, PolicySetBuilder, PolicySource};
-pub use staging::{Mutation, mutate};
+pub use staging::{Mutation, inject_virtually, mutate};
 pub use subject::{Facts, Operation, RequestError, Source, Subject, manifest_request};
 pub use verdict::{Certainty, Verdict, Violation};
 pub use waive::Waiver;

@@ -1,11 +1,11 @@
 //! The rest of a set of objects, looked up for one of them: how CI and the cases find what the cluster's caches find elsewhere.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::schema::RelatedResource;
 use super::set::PolicySet;
 use super::subject::{Facts, Subject};
-use crate::object::{Fact, GroupVersionKind, Node, resource_of};
+use crate::object::{Fact, GroupVersionKind, Node, namespace_of, resource_of};
 
 /// An index over objects that may be related to others.
 #[derive(Debug, Default)]
@@ -14,7 +14,7 @@ pub struct RelatedIndex<'a> {
     complete: bool,
     namespaces: HashMap<&'a str, Node<'a>>,
     service_accounts: HashMap<(&'a str, &'a str), Node<'a>>,
-    token_secrets: HashMap<&'a str, Vec<String>>,
+    token_secrets: HashMap<&'a str, BTreeSet<String>>,
     others: HashMap<RelatedResource, Vec<(&'a str, Node<'a>)>>,
 }
 
@@ -27,11 +27,7 @@ impl<'a> RelatedIndex<'a> {
             let Some(kind) = GroupVersionKind::of(object) else { continue };
             let Some(metadata) = object.get("metadata") else { continue };
             let name = metadata.text("name");
-            let namespace = match metadata.text("namespace") {
-                "" if crate::object::is_cluster_scoped(&kind) => "",
-                "" => default_namespace,
-                namespace => namespace,
-            };
+            let namespace = namespace_of(object, &kind, default_namespace);
             match (kind.group.as_str(), kind.kind.as_str()) {
                 ("", "Namespace") => {
                     index.namespaces.insert(name, object);
@@ -40,7 +36,7 @@ impl<'a> RelatedIndex<'a> {
                     index.service_accounts.insert((namespace, name), object);
                 }
                 ("", "Secret") if object.text("type") == "kubernetes.io/service-account-token" => {
-                    index.token_secrets.entry(namespace).or_default().push(name.to_owned());
+                    index.token_secrets.entry(namespace).or_default().insert(name.to_owned());
                 }
                 _ => {}
             }

@@ -18,6 +18,17 @@ pub enum PolicySource {
     File(String),
 }
 
+impl PolicySource {
+    /// The metric label: never a path.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::BuiltIn => "built-in",
+            Self::File(_) => "file",
+        }
+    }
+}
+
 impl std::fmt::Display for PolicySource {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

@@ -8,7 +8,7 @@ use super::set::PolicySet;
 use super::stage::{Activation, Stage};
 use super::subject::{Facts, Operation, Source, Subject};
 use crate::cel::Budget;
-use crate::identity::{Class, InjectionState, Surroundings};
+use crate::identity::{Class, Conflict, InjectionState, Surroundings};
 use crate::inject::{self, Step};
 use crate::object::{FieldPath, GroupVersionKind, GroupVersionResource, Node, Object, OriginMap, PodTemplate};
 use crate::object::Operation as Change;
@@ -60,10 +60,23 @@ pub fn mutate(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>) -> Muta
     }
     let due = due(set, subject, facts, template, Hypothesis::NoneDue);
     let injection = run(set, subject, facts, template, &due.steps, false);
+    mutation(template, injection, due.undecided)
+}
+
+/// What the injections make of any object with a pod template, as if its pod were created now: what `doorward inject` prints.
+#[must_use]
+pub fn inject_virtually(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>) -> Mutation {
+    let Some(template) = subject.template() else { return Mutation::default() };
+    let due = due(set, subject, facts, template, Hypothesis::NoneDue);
+    let injection = run(set, subject, facts, template, &due.steps, true);
+    mutation(template, injection, due.undecided)
+}
+
+fn mutation(template: PodTemplate<'_>, injection: inject::Injection, undecided: Option<String>) -> Mutation {
     Mutation {
         operations: injection.operations.into_iter().map(|(operation, _)| operation.under(&template.carrier.prefix())).collect(),
-        injections: injection.outcomes.into_iter().map(Into::into).collect(),
-        undecided: due.undecided,
+        injections: injection.outcomes.into_iter().map(state).collect(),
+        undecided,
     }
 }
 
@@ -93,7 +106,7 @@ pub(super) fn stage(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>, t
             staged.apply(template, operation, id);
         }
     }
-    staged.injections = injection.outcomes.into_iter().map(Into::into).collect();
+    staged.injections = injection.outcomes.into_iter().map(state).collect();
     staged
 }
 
@@ -109,6 +122,16 @@ impl Staged {
             }
             Err(_) => self.pod = Some(before),
         }
+    }
+}
+
+/// An outcome as rules see it.
+fn state(outcome: inject::Outcome) -> InjectionState {
+    InjectionState {
+        id: outcome.id.to_owned(),
+        due: outcome.due,
+        done: outcome.done,
+        conflict: outcome.conflict.map(|conflict| Conflict { field_path: conflict.field_path.to_string(), reason: conflict.reason }),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is judged, and everything that judging it may need: made by the admission room from a review, by the CLI from a manifest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::schema::{OperationName, RelatedResource};
 use crate::object::{Fact, FieldPath, GroupVersionKind, GroupVersionResource, Kind, Node, Object, PodTemplate, resource_of};
@@ -219,7 +219,7 @@ pub struct Facts<'a> {
     /// The ServiceAccount that the pod template names.
     pub service_account: Fact<Node<'a>>,
     /// Names of the Secrets of the namespace that hold legacy tokens.
-    pub token_secrets: Fact<Vec<String>>,
+    pub token_secrets: Fact<BTreeSet<String>>,
     /// Other objects, all of a resource that are in the subject's namespace or in none.
     pub related: BTreeMap<RelatedResource, Fact<Vec<Node<'a>>>>,
     /// Now, in seconds since 1970: waivers end.

@@ -1,0 +1,82 @@
+//! `doorward audit`: the rules of the cluster over files, with line and column.
+
+use std::io::IsTerminal as _;
+
+use rayon::prelude::*;
+
+use super::exit::Exit;
+use super::sources::{ContextArgs, PolicyArgs, complain_all, objects};
+use super::{complain, print};
+use crate::manifest::{Document, InputError};
+use crate::object::Object;
+use crate::policy::{PolicySet, RelatedIndex};
+use crate::report::{self, Enforcement, Format, Judged, Report, Sources};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  doorward audit deploy/\n  helm template chart | doorward audit -\n  doorward audit -o sarif --fail-on warn --settings doorward.yaml manifests/")]
+pub(super) struct Args {
+    /// Files, folders, globs, or `-` for standard input
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<String>,
+    /// Output format: table, json or sarif
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    output: Format,
+    /// Exit with 1 if a violation is at or above this
+    #[arg(long, value_name = "ENFORCEMENT", default_value = "deny")]
+    fail_on: FailOn,
+    #[command(flatten)]
+    policies: PolicyArgs,
+    #[command(flatten)]
+    context: ContextArgs,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum FailOn {
+    Deny,
+    Warn,
+    Audit,
+}
+
+pub(super) fn run(args: &Args) -> Exit {
+    let set = match args.policies.load(None) {
+        Ok(set) => set,
+        Err(errors) => {
+            complain_all(&errors);
+            return Exit::Policy;
+        }
+    };
+    let (context, context_errors) = args.context.load();
+    let mut loaded = objects(&args.paths);
+    if loaded.documents.is_empty() && loaded.errors.is_empty() {
+        let message = "no Kubernetes object was found there".to_owned();
+        loaded.errors.push(InputError { file: args.paths.join(" "), message, ..InputError::default() });
+    }
+    loaded.errors.extend(context_errors);
+    let judged = judge(&set, &loaded.documents, &context, &args.context.namespace);
+    let report = Report::of(&set, judged, std::mem::take(&mut loaded.errors));
+    let colour = args.output == Format::Table && anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never;
+    print(&report::render(args.output, &report, &Sources::of(&loaded.documents), colour));
+    if loaded.skipped > 0 && std::io::stderr().is_terminal() {
+        complain(format!("{} documents that are no Kubernetes objects were skipped", loaded.skipped));
+    }
+    if !report.errors.is_empty() {
+        if args.output != Format::Table {
+            complain_all(&report.errors);
+        }
+        return Exit::Input;
+    }
+    let fail_on = match args.fail_on {
+        FailOn::Deny => Enforcement::Deny,
+        FailOn::Warn => Enforcement::Warn,
+        FailOn::Audit => Enforcement::Audit,
+    };
+    if report.fails(fail_on) { Exit::Violations } else { Exit::Clean }
+}
+
+/// Judges every object in the light of all of them.
+fn judge<'d>(set: &PolicySet, documents: &'d [Document], context: &[Document], namespace: &str) -> Vec<Judged<'d>> {
+    let objects = documents.iter().chain(context).map(|document| &document.object).map(Object::root);
+    let index = RelatedIndex::new(objects, namespace, false);
+    let now = jiff::Timestamp::now().as_second();
+    documents.par_iter().map(|document| Judged::new(set, document, &index, namespace, now)).collect()
+}

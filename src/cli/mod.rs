@@ -1,0 +1,92 @@
+//! The command line: one file a subcommand. Results go to standard output, everything else to standard error.
+//!
+//! - `exit`: the exit codes, which are an interface
+//! - `sources`: the flags for policies, settings, waivers and related objects, and reading what they name
+//! - `demonstration`: what `serve` knows when it is given nothing
+//! - `serve`, `audit`, `test`, `inject`, `policy`, `webhooks`, `certs`, `completions`: the subcommands
+
+mod audit;
+mod certs;
+mod completions;
+mod demonstration;
+mod exit;
+mod inject;
+mod policy;
+mod serve;
+mod sources;
+mod test;
+mod webhooks;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use exit::Exit;
+
+/// Keeps the door of a Kubernetes cluster: no pod gets in without an identity of its own.
+#[derive(Debug, Parser)]
+#[command(name = "doorward", version, about, max_term_width = 100, propagate_version = true, after_help = exit::HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the admission webhook
+    Serve(serve::Args),
+    /// Judge manifests by the rules of the cluster, and point at the lines
+    Audit(audit::Args),
+    /// Run the cases that stand beside policies
+    Test(test::Args),
+    /// Print a manifest as it will be after the injections
+    Inject(inject::Args),
+    /// Look at the policies in force
+    #[command(subcommand)]
+    Policy(policy::Command),
+    /// Print or apply the webhook configurations
+    #[command(subcommand)]
+    Webhooks(webhooks::Command),
+    /// Make the certificate authority of the webhook
+    #[command(subcommand)]
+    Certs(certs::Command),
+    /// Print a completion script for a shell
+    Completions(completions::Args),
+}
+
+/// Runs the program with the arguments of the process.
+#[must_use]
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are asked for; anything else is wrong usage.
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Clean };
+            let _ = error.print();
+            return exit.into();
+        }
+    };
+    let exit = match cli.command {
+        Command::Serve(args) => serve::run(args),
+        Command::Audit(args) => audit::run(&args),
+        Command::Test(args) => test::run(&args),
+        Command::Inject(args) => inject::run(&args),
+        Command::Policy(command) => policy::run(&command),
+        Command::Webhooks(command) => webhooks::run(&command),
+        Command::Certs(command) => certs::run(&command),
+        Command::Completions(args) => completions::run(&args),
+    };
+    exit.into()
+}
+
+/// Writes a result. A reader that went away (`| head`) is no error.
+fn print(text: &str) {
+    let mut out = anstream::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Tells what went wrong.
+fn complain(message: impl std::fmt::Display) {
+    let _ = writeln!(anstream::stderr().lock(), "doorward: {message}");
+}

@@ -1,0 +1,110 @@
+//! The flags that several commands share, and reading what they name. Nothing is discovered inside the paths that are judged:
+//! policies, settings and waivers come only from the paths given here.
+
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use crate::manifest::{self, Document, InputError, Loaded};
+use crate::policy::{PolicySet, Sources, Text, load};
+use crate::settings::Settings;
+
+/// Which policies are in force, and how.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(super) struct PolicyArgs {
+    /// Folder or file of policies; a policy of the same name as a built-in one replaces it (repeatable)
+    #[arg(long = "policies", value_name = "DIR")]
+    pub(super) policies: Vec<String>,
+    /// Leave the built-in policies out
+    #[arg(long)]
+    pub(super) no_builtin: bool,
+    /// Settings file (`doorward.yaml`)
+    #[arg(long, value_name = "FILE")]
+    pub(super) settings: Option<PathBuf>,
+    /// File of IdentityWaivers; giving it is their approval (repeatable)
+    #[arg(long = "waivers", value_name = "FILE")]
+    pub(super) waivers: Vec<PathBuf>,
+}
+
+/// What surrounds the objects that are judged.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(super) struct ContextArgs {
+    /// Folder or file of related objects that are read but not judged (repeatable)
+    #[arg(long = "context", value_name = "DIR")]
+    pub(super) context: Vec<String>,
+    /// Namespace of objects that name none
+    #[arg(long, value_name = "NS", default_value = "default")]
+    pub(super) namespace: String,
+}
+
+impl PolicyArgs {
+    /// Reads the files and makes the set.
+    pub(super) fn load(&self, fallback: Option<Settings>) -> Result<PolicySet, Vec<InputError>> {
+        let mut errors = Vec::new();
+        let mut file = |path: &Path| match read(path) {
+            Ok(text) => Some(text),
+            Err(error) => {
+                errors.push(error);
+                None
+            }
+        };
+        let settings = self.settings.as_deref().and_then(&mut file);
+        let waivers: Vec<Text> = self.waivers.iter().filter_map(|path| file(path)).collect();
+        let policies = self.policy_texts(&mut errors);
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        load(&Sources { no_builtin: self.no_builtin, policies, settings, fallback, waivers, now: jiff::Timestamp::now().as_second() })
+    }
+
+    /// The policy files below the folders given. A folder of the built-in shape (`<id>/policy.yaml` with `cases/` beside it) gives
+    /// its policies only.
+    fn policy_texts(&self, errors: &mut Vec<InputError>) -> Vec<Text> {
+        let discovered = manifest::discover(&self.policies);
+        errors.extend(discovered.errors);
+        let is_case = |name: &str| Path::new(name).parent().and_then(Path::file_name).is_some_and(|folder| folder == "cases");
+        let mut texts = Vec::new();
+        for file in discovered.files.iter().filter(|file| !(file.found && is_case(&file.name))) {
+            match read(Path::new(&file.name)) {
+                Ok(text) => texts.push(text),
+                Err(error) => errors.push(error),
+            }
+        }
+        texts
+    }
+}
+
+/// Reads a file that was named.
+pub(super) fn read(path: &Path) -> Result<Text, InputError> {
+    let name = path.display().to_string();
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Text { name, text }),
+        Err(error) => Err(InputError { file: name, message: format!("cannot be read: {error}"), ..InputError::default() }),
+    }
+}
+
+/// Reads the objects of some paths, several files at once.
+pub(super) fn objects(paths: &[String]) -> Loaded {
+    let discovered = manifest::discover(paths);
+    let mut all = Loaded { errors: discovered.errors, notes: discovered.notes, ..Loaded::default() };
+    let parts: Vec<Loaded> = discovered.files.par_iter().map(manifest::load_file).collect();
+    for part in parts {
+        all.extend(part);
+    }
+    all
+}
+
+impl ContextArgs {
+    /// The related objects.
+    pub(super) fn load(&self) -> (Vec<Document>, Vec<InputError>) {
+        let loaded = objects(&self.context);
+        (loaded.documents, loaded.errors)
+    }
+}
+
+/// Tells every mistake, one a line.
+pub(super) fn complain_all(errors: &[InputError]) {
+    for error in errors {
+        super::complain(error);
+    }
+}

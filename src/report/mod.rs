@@ -1,0 +1,86 @@
+//! The report of an audit, and how it is shown. A format is one file here and one line in [`Format`].
+//!
+//! Foreign text (names, messages, lines of manifests) never reaches a terminal or a viewer raw: the table escapes it, JSON and SARIF
+//! write what is deceptive as `\u....`, so that their values stay whole.
+//!
+//! - `model`: [`Report`], which is exactly what `-o json` prints; `report.schema.json` is generated from it
+//! - `assemble`: from documents and verdicts to a report
+//! - `excerpt`: [`Excerpts`]: the source lines that the table shows
+//! - `table`: for people
+//! - `json`: for programs
+//! - `sarif`: for code scanning (SARIF 2.1.0)
+
+mod assemble;
+mod excerpt;
+mod json;
+mod model;
+mod sarif;
+mod table;
+
+use std::fmt;
+use std::str::FromStr;
+
+pub use assemble::Judged;
+pub use excerpt::{Excerpts, NoExcerpts, Sources};
+pub use model::{Enforcement, ObjectRef, Report, RuleInfo, Severity, Status, Summary, Violation};
+
+/// JSON Schema (draft 2020-12) of what [`Format::Json`] prints.
+pub const SCHEMA: &str = include_str!("report.schema.json");
+
+/// A way to show a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Text for people, with source excerpts.
+    Table,
+    /// The interface for programs: [`SCHEMA`].
+    Json,
+    /// SARIF 2.1.0 for code scanning.
+    Sarif,
+}
+
+type Renderer = fn(&Report, &dyn Excerpts, bool) -> String;
+
+impl Format {
+    /// Every format.
+    pub const ALL: [Self; 3] = [Self::Table, Self::Json, Self::Sarif];
+
+    fn entry(self) -> (&'static str, Renderer) {
+        match self {
+            Self::Table => ("table", table::render),
+            Self::Json => ("json", json::render),
+            Self::Sarif => ("sarif", sarif::render),
+        }
+    }
+
+    /// The word for it on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.entry().0
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+impl FromStr for Format {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|format| format.name() == text).ok_or_else(|| {
+            let names = Self::ALL.map(Self::name).join(", ");
+            format!("`{}` is no output format: use one of {names}", crate::object::quoted(text))
+        })
+    }
+}
+
+/// Shows a report. Only the table uses `excerpts` and `colour`. The text ends in a line feed.
+#[must_use]
+pub fn render(format: Format, report: &Report, excerpts: &dyn Excerpts, colour: bool) -> String {
+    (format.entry().1)(report, excerpts, colour)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,163 @@
+//! `-o sarif`: SARIF 2.1.0 for code scanning.
+
+use serde_json::{Value, json};
+
+use super::{Enforcement, Excerpts, Report, RuleInfo, Severity, Status, Violation, json::pretty};
+
+const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
+
+pub(super) fn render(report: &Report, _: &dyn Excerpts, _: bool) -> String {
+    pretty(&log(report))
+}
+
+fn log(report: &Report) -> Value {
+    let rules = rules(report);
+    let results: Vec<_> = report.violations.iter().map(|violation| result(violation, &rules)).collect();
+    let notifications: Vec<_> = report
+        .errors
+        .iter()
+        .map(|error| {
+            json!({
+                "level": "error",
+                "message": { "text": error.message },
+                "locations": locations(&error.file, error.line, error.column),
+            })
+        })
+        .collect();
+    json!({
+        "$schema": SCHEMA,
+        "version": "2.1.0",
+        "runs": [{
+            "tool": {
+                "driver": {
+                    "name": "doorward",
+                    "semanticVersion": env!("CARGO_PKG_VERSION"),
+                    "rules": rules.iter().map(descriptor).collect::<Vec<_>>(),
+                },
+            },
+            "columnKind": "unicodeCodePoints",
+            "invocations": [{
+                "executionSuccessful": report.errors.is_empty(),
+                "toolExecutionNotifications": notifications,
+            }],
+            "results": results,
+        }],
+    })
+}
+
+/// The rules that the report tells of, and those that only a violation names, in order of their ids.
+fn rules(report: &Report) -> Vec<RuleInfo> {
+    let mut rules = report.rules.clone();
+    for violation in &report.violations {
+        if !rules.iter().any(|rule| rule.id == violation.rule) {
+            rules.push(RuleInfo {
+                id: violation.rule.clone(),
+                title: violation.rule.clone(),
+                help: violation.remedy.clone(),
+                severity: violation.severity,
+                enforcement: violation.enforcement,
+                invariants: violation.invariants.clone(),
+            });
+        }
+    }
+    rules.sort_by(|left, right| left.id.cmp(&right.id));
+    rules
+}
+
+fn descriptor(rule: &RuleInfo) -> Value {
+    let tags: Vec<_> = std::iter::once("security").chain(rule.invariants.iter().map(String::as_str)).collect();
+    json!({
+        "id": rule.id,
+        "shortDescription": { "text": text(&rule.title, &rule.id) },
+        "help": { "text": text(&rule.help, &rule.title) },
+        "defaultConfiguration": { "level": level(rule.enforcement) },
+        "properties": { "tags": tags, "security-severity": security_severity(rule.severity) },
+    })
+}
+
+/// SARIF asks for a text wherever it has a place for one.
+fn text<'t>(text: &'t str, instead: &'t str) -> &'t str {
+    if text.is_empty() { instead } else { text }
+}
+
+fn result(violation: &Violation, rules: &[RuleInfo]) -> Value {
+    let object = &violation.object;
+    let index = rules.binary_search_by(|rule| rule.id.as_str().cmp(&violation.rule));
+    // SARIF's `open` is what cannot be decided; then its level must be `none`.
+    let (kind, level) = match violation.status {
+        Status::Unknown => ("open", "none"),
+        Status::New | Status::Baseline => ("fail", level(violation.enforcement)),
+    };
+    let message = match violation.remedy.as_str() {
+        "" => violation.message.clone(),
+        remedy => format!("{}. Remedy: {remedy}", violation.message),
+    };
+    let mut location = json!({
+        "logicalLocations": [{
+            "kind": "member",
+            "fullyQualifiedName": format!("{} {} {}/{} {}", object.api_version, object.kind, object.namespace, object.name, violation.path),
+        }],
+    });
+    if let (Some(place), Some(fields)) = (physical(&violation.file, violation.line, violation.column), location.as_object_mut()) {
+        fields.insert("physicalLocation".into(), place);
+    }
+    let mut result = json!({
+        "ruleId": violation.rule,
+        "kind": kind,
+        "level": level,
+        "message": { "text": message },
+        "locations": [location],
+        "partialFingerprints": { "doorward/v1": violation.fingerprint },
+        "baselineState": if violation.status == Status::Baseline { "unchanged" } else { "new" },
+    });
+    if let (Ok(index), Some(fields)) = (index, result.as_object_mut()) {
+        fields.insert("ruleIndex".into(), index.into());
+    }
+    result
+}
+
+fn locations(file: &str, line: usize, column: usize) -> Vec<Value> {
+    physical(file, line, column).map(|place| json!({ "physicalLocation": place })).into_iter().collect()
+}
+
+/// A place in a file; SARIF knows no line or column 0, so what is not known is left out.
+fn physical(file: &str, line: usize, column: usize) -> Option<Value> {
+    let artifact = json!({ "uri": uri(file) });
+    match (file, line, column) {
+        ("", ..) => None,
+        (_, 0, _) => Some(json!({ "artifactLocation": artifact })),
+        (_, line, 0) => Some(json!({ "artifactLocation": artifact, "region": { "startLine": line } })),
+        (_, line, column) => Some(json!({ "artifactLocation": artifact, "region": { "startLine": line, "startColumn": column } })),
+    }
+}
+
+/// A file name as a relative URI reference (RFC 3986): every byte that is not unreserved or `/` is percent-encoded.
+fn uri(file: &str) -> String {
+    let mut out = String::new();
+    for byte in file.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+fn level(enforcement: Enforcement) -> &'static str {
+    match enforcement {
+        Enforcement::Deny => "error",
+        Enforcement::Warn => "warning",
+        Enforcement::Audit => "note",
+    }
+}
+
+/// The score by which code scanning sorts, on the scale of CVSS.
+fn security_severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Critical => "9.5",
+        Severity::High => "8.0",
+        Severity::Medium => "5.5",
+        Severity::Low => "2.0",
+    }
+}

@@ -1,0 +1,126 @@
+//! The door itself: bytes to a review, the review's facts, the decision, its record and metrics, bytes back.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use axum::body::Bytes;
+use http::StatusCode;
+
+use super::decision_log::DecisionLog;
+use super::gate::{Caller, Gate, Hook, Readiness, Reply};
+use super::knowledge::Knowledge;
+use super::metrics::Metrics;
+use crate::admission::{self, Circumstances, Decision, Review};
+use crate::policy::{Certainty, Limits, PolicySet, Source, Subject};
+
+/// The webhook's own deadline: far below the API server's `timeoutSeconds: 10`, so that the answer can still say what was slow.
+const DEADLINE: Duration = Duration::from_secs(2);
+
+/// The namespace label of callers that are not verified to be the API server.
+const UNVERIFIED: &str = "unverified";
+
+/// What judges the reviews that arrive.
+#[derive(Debug)]
+pub struct Door {
+    policies: ArcSwap<PolicySet>,
+    knowledge: Knowledge,
+    metrics: Arc<Metrics>,
+    log: DecisionLog,
+}
+
+impl Door {
+    /// A door with these policies in force.
+    #[must_use]
+    pub fn new(policies: PolicySet, knowledge: Knowledge, metrics: Arc<Metrics>, log: DecisionLog) -> Self {
+        let door = Self { policies: ArcSwap::from_pointee(policies), knowledge, metrics, log };
+        door.show_policies();
+        door
+    }
+
+    /// Puts another set in force; reviews that are being judged keep theirs.
+    pub fn swap(&self, policies: PolicySet) {
+        self.policies.store(Arc::new(policies));
+        self.show_policies();
+    }
+
+    /// The set in force.
+    #[must_use]
+    pub fn policies(&self) -> Arc<PolicySet> {
+        self.policies.load_full()
+    }
+
+    fn show_policies(&self) {
+        let set = self.policies.load();
+        self.metrics.rule_info.reset();
+        self.metrics.policies_loaded.reset();
+        let source = |id: &str| set.source(id).map_or("unknown", crate::policy::PolicySource::word);
+        for policy in set.policies() {
+            let invariants = policy.invariants.join(",");
+            self.metrics.rule_info.with_label_values(&[&*policy.id, policy.severity.word(), &invariants]).set(1);
+            self.metrics.policies_loaded.with_label_values(&["IdentityPolicy", source(&policy.id)]).inc();
+        }
+        for policy in set.injections() {
+            self.metrics.policies_loaded.with_label_values(&["InjectionPolicy", source(&policy.id)]).inc();
+        }
+    }
+
+    async fn answer(&self, hook: Hook, review: &Review, caller: Caller) -> Decision {
+        let started = Instant::now();
+        let source = match hook {
+            Hook::Mutate => Source::Mutating,
+            Hook::Validate => Source::Validating,
+        };
+        let subject = match review.subject(source) {
+            Ok(subject) => subject,
+            Err(error) => return Decision::malformed(&error),
+        };
+        let learned = self.knowledge.learn(&subject).await;
+        let set = self.policies.load_full();
+        let now = jiff::Timestamp::now();
+        let facts = learned.facts(now.as_second());
+        let past_deadline = || started.elapsed() > DEADLINE;
+        let decision = admission::decide(&set, &subject, &facts, Limits { past_deadline: &past_deadline, only: None });
+        self.count(hook, &subject, &decision, caller);
+        let timestamp = now.to_string();
+        let circumstances = Circumstances { timestamp: &timestamp, verified_caller: caller.verified, duration: started.elapsed() };
+        self.log.record(admission::record(&set, &subject, &decision, circumstances)).await;
+        decision
+    }
+
+    fn count(&self, hook: Hook, subject: &Subject<'_>, decision: &Decision, caller: Caller) {
+        let namespace = if caller.verified || subject.namespace.is_empty() { subject.namespace } else { UNVERIFIED };
+        self.metrics.decisions.with_label_values(&[hook.label(), decision.word()]).inc();
+        for violation in decision.verdict.counted() {
+            self.metrics.violation(&violation.rule, violation.enforcement.word(), &subject.kind.kind, namespace);
+            if violation.certainty == Certainty::Unknown {
+                self.metrics.rule_unknown.with_label_values(&[&*violation.rule]).inc();
+            }
+        }
+        if hook == Hook::Mutate {
+            for state in &decision.injections {
+                self.metrics.injections.with_label_values(&[state.id.as_str(), admission::injection_result(state)]).inc();
+            }
+        }
+    }
+}
+
+impl Gate for Door {
+    async fn review(&self, hook: Hook, body: Bytes, caller: Caller) -> Reply {
+        let review = match admission::decode(body.into()) {
+            Ok(review) => review,
+            Err(error) => {
+                tracing::warn!(peer = %caller.peer, hook = hook.label(), error = %error, "a body that is no review");
+                let mut text = error.to_string();
+                text.push('\n');
+                return Reply { status: StatusCode::BAD_REQUEST, body: text.into_bytes(), outcome: error.outcome() };
+            }
+        };
+        let decision = self.answer(hook, &review, caller).await;
+        Reply::review(admission::encode(review.uid(), &decision), decision.word())
+    }
+
+    fn ready(&self) -> Readiness {
+        self.knowledge.waits().map_or_else(Readiness::ready, Readiness::waiting_for)
+    }
+}

@@ -1,0 +1,130 @@
+//! Where the facts of a review come from: the cluster's caches with one live read on a miss, or files when there is no cluster.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::cluster::{Caches, Lookups, ObjectKey};
+use crate::manifest::Document;
+use crate::object::{Fact, GroupVersionKind, Node, Object};
+use crate::policy::{Facts, Subject};
+
+/// A source of facts.
+#[derive(Debug)]
+pub enum Knowledge {
+    /// A cluster.
+    Cluster {
+        /// Filled by watches.
+        caches: Caches,
+        /// Asked on a miss.
+        lookups: Lookups,
+    },
+    /// The files of `--context`: what is not among them does not exist.
+    Files(KnownObjects),
+}
+
+/// Namespaces and ServiceAccounts by name.
+#[derive(Debug, Default)]
+pub struct KnownObjects {
+    namespaces: HashMap<String, Arc<Object>>,
+    service_accounts: HashMap<(String, String), Arc<Object>>,
+}
+
+impl KnownObjects {
+    /// Keeps the Namespaces and ServiceAccounts among some documents.
+    #[must_use]
+    pub fn of(documents: impl IntoIterator<Item = Document>, default_namespace: &str) -> Self {
+        let mut known = Self::default();
+        for document in documents {
+            let object = Arc::new(document.object);
+            let root = object.root();
+            let Some(kind) = GroupVersionKind::of(root) else { continue };
+            let metadata = |key: &str| root.get("metadata").map(|metadata| metadata.text(key)).unwrap_or_default().to_owned();
+            match (kind.group.as_str(), kind.kind.as_str()) {
+                ("", "Namespace") => {
+                    known.namespaces.insert(metadata("name"), Arc::clone(&object));
+                }
+                ("", "ServiceAccount") => {
+                    let namespace = match metadata("namespace") {
+                        namespace if namespace.is_empty() => default_namespace.to_owned(),
+                        namespace => namespace,
+                    };
+                    known.service_accounts.insert((namespace, metadata("name")), Arc::clone(&object));
+                }
+                _ => {}
+            }
+        }
+        known
+    }
+}
+
+/// Facts that own what they speak of, so that they outlive the wait for them.
+#[derive(Debug)]
+pub(super) struct Learned {
+    namespace: Fact<Arc<Object>>,
+    service_account: Fact<Arc<Object>>,
+}
+
+impl Knowledge {
+    /// Learns what judging a subject may need.
+    pub(super) async fn learn(&self, subject: &Subject<'_>) -> Learned {
+        let account = subject.template().map(|template| template.service_account_name());
+        Learned {
+            namespace: if subject.namespace.is_empty() { Fact::Absent } else { self.namespace(subject.namespace).await },
+            service_account: match account {
+                Some(name) if !subject.namespace.is_empty() => self.service_account(subject.namespace, name).await,
+                _ => Fact::Absent,
+            },
+        }
+    }
+
+    async fn namespace(&self, name: &str) -> Fact<Arc<Object>> {
+        match self {
+            Self::Files(known) => known.namespaces.get(name).cloned().map_or(Fact::Absent, Fact::Found),
+            Self::Cluster { caches, lookups } => match caches.namespace(name) {
+                Some(found) => Fact::Found(found),
+                None => lookups.get(&ObjectKey::namespace(name)).await,
+            },
+        }
+    }
+
+    async fn service_account(&self, namespace: &str, name: &str) -> Fact<Arc<Object>> {
+        match self {
+            Self::Files(known) => {
+                known.service_accounts.get(&(namespace.to_owned(), name.to_owned())).cloned().map_or(Fact::Absent, Fact::Found)
+            }
+            Self::Cluster { caches, lookups } => match caches.service_account(namespace, name) {
+                Some(found) => Fact::Found(found),
+                None => lookups.get(&ObjectKey::service_account(namespace, name)).await,
+            },
+        }
+    }
+
+    /// Why facts cannot be had yet; `None` when they can.
+    pub(super) fn waits(&self) -> Option<&'static str> {
+        match self {
+            Self::Cluster { caches, .. } if !caches.is_ready() => Some("the first lists of Namespaces and ServiceAccounts are not complete"),
+            _ => None,
+        }
+    }
+}
+
+impl Learned {
+    /// The facts, borrowed for one evaluation.
+    pub(super) fn facts(&self, now: i64) -> Facts<'_> {
+        Facts {
+            namespace: view(&self.namespace),
+            service_account: view(&self.service_account),
+            token_secrets: Fact::Unknown("the names of token Secrets are not watched".into()),
+            related: std::collections::BTreeMap::new(),
+            now,
+        }
+    }
+}
+
+fn view(fact: &Fact<Arc<Object>>) -> Fact<Node<'_>> {
+    match fact {
+        Fact::Found(object) => Fact::Found(object.root()),
+        Fact::Absent => Fact::Absent,
+        Fact::Unknown(reason) => Fact::Unknown(reason.clone()),
+    }
+}
