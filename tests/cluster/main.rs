@@ -8,11 +8,12 @@
 //!
 //! - `controlplane`, `client`: starting it, and talking to it
 //! - `door`, `certificates`, `webhooks`: the `doorward` binary, and its webhook configurations
-//! - `kubelet`, `injector`, `forwarder`: the parts that are played: a node, Linkerd's injector, kube-proxy
+//! - `kubelet`, `injector`, `forwarder`, `caller`: the parts that are played: a node, Linkerd's injector, kube-proxy, a stranger
 //! - `namespaces`, `objects`: a namespace a test, and what goes into it
 //! - `refusal`: what a refusal must say
 //! - `deadline`: waiting for a condition
 
+mod caller;
 mod certificates;
 mod client;
 mod controlplane;

@@ -1,0 +1,168 @@
+//! A door that goes, and one that is not ready yet: no request is lost, over HTTP/1.1 (a Service) as over HTTP/2 (a URL).
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use doorward::admission::Target;
+use serde_json::json;
+
+use crate::client::Cluster;
+use crate::controlplane::{ControlPlane, turn};
+use crate::deadline::until;
+use crate::door::{Door, Flags};
+use crate::forwarder::Forwarder;
+use crate::namespaces::Namespace;
+use crate::objects::{spec, without};
+use crate::refusal::denied;
+use crate::webhooks::{self, OWN_NAMESPACE, by_service, by_url};
+
+const SERVICE: &str = "doorward";
+const SERVICE_NAMES: &[&str] = &["doorward.doorward.svc", "127.0.0.1"];
+const PORT: u16 = 8443;
+
+/// Makes the Service and gives its address, which is this machine's.
+async fn service_address(cluster: &Cluster) -> String {
+    cluster.create(&json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": OWN_NAMESPACE } })).await;
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": { "namespace": OWN_NAMESPACE, "name": SERVICE },
+        "spec": { "selector": { "app": "doorward" }, "ports": [{ "port": PORT }] },
+    });
+    let path = crate::client::path_of(&service);
+    if cluster.get(&path).await.code == 404 {
+        cluster.create(&service).await.object();
+    }
+    let address = cluster.get(&path).await.object()["spec"]["clusterIP"].as_str().expect("an address").to_owned();
+    format!("{address}:{PORT}")
+}
+
+/// The way of a real cluster: the Service's name and certificate, HTTP/1.1.
+#[tokio::test]
+async fn a_service_on_the_door_itself() {
+    let (control_plane, _turn) = turn().await;
+    let cluster = control_plane.cluster().await;
+    let listen = service_address(&cluster).await;
+    let flags = Flags { listen: &listen, names: SERVICE_NAMES, ..Flags::on_loopback(&control_plane.kubeconfig()) };
+    let door = Door::open(&flags).await;
+    webhooks::install(&cluster, by_service(SERVICE, PORT)).await;
+    let namespace = Namespace::make(cluster, "service", &["spiffe-csi"]).await;
+    let pod = namespace.cluster.create(&namespace.pod("sound", spec())).await.object();
+    assert_eq!(crate::injected::names(&pod["spec"]["volumes"]), ["spiffe-workload-api"]);
+    denied(namespace.cluster.create(&namespace.pod("faulty", without(spec(), "serviceAccountName"))).await)
+        .by("no-default-service-account")
+        .at("spec.serviceAccountName");
+    drop(door);
+}
+
+#[tokio::test]
+async fn no_request_is_lost_over_http_1() {
+    let (control_plane, _turn) = turn().await;
+    let cluster = control_plane.cluster().await;
+    let listen = service_address(&cluster).await;
+    hand_over(control_plane, &listen, |_| by_service(SERVICE, PORT)).await;
+}
+
+#[tokio::test]
+async fn no_request_is_lost_over_http_2() {
+    let (control_plane, _turn) = turn().await;
+    hand_over(control_plane, "127.0.0.1:0", |address| by_url(&format!("https://{address}"))).await;
+}
+
+/// Pods are created without a pause while one door is told to stop and another takes its place, three times over. As in a cluster, new
+/// connections go elsewhere some time after the door is unready, and open ones stay with the door that goes.
+async fn hand_over(control_plane: &'static ControlPlane, listen: &str, target: impl Fn(SocketAddr) -> Target) {
+    const HANDOVERS: usize = 3;
+    let cluster = control_plane.cluster().await;
+    let kubeconfig = control_plane.kubeconfig();
+    let flags = Flags { names: SERVICE_NAMES, more: &["--drain-delay", "1s"], ..Flags::on_loopback(&kubeconfig) };
+    let mut door = Door::open(&flags).await;
+    let forwarder = Forwarder::listen(listen, Some(door.address)).await;
+    webhooks::install(&cluster, target(forwarder.address)).await;
+    let namespace = Arc::new(Namespace::make(cluster, "drain", &["spiffe-csi"]).await);
+
+    let (stop, made) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let loops: Vec<_> = (0..4)
+        .map(|_| {
+            let (namespace, stop, made) = (Arc::clone(&namespace), Arc::clone(&stop), Arc::clone(&made));
+            tokio::spawn(async move {
+                while !stop.load(Ordering::Relaxed) {
+                    let answer = namespace.cluster.try_out(&namespace.pod("loop", spec())).await;
+                    assert_eq!(answer.code, 201, "a request was lost: {}", answer.body["message"]);
+                    assert_eq!(crate::injected::names(&answer.body["spec"]["volumes"]), ["spiffe-workload-api"]);
+                    made.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    let progress = || async {
+        let before = made.load(Ordering::Relaxed);
+        until("requests to go on", || async {
+            let more = made.load(Ordering::Relaxed) - before;
+            let lost = loops.iter().any(tokio::task::JoinHandle::is_finished);
+            if more >= 20 || lost { Ok(()) } else { Err(format!("{more} more")) }
+        })
+        .await;
+    };
+    for _ in 0..HANDOVERS {
+        progress().await;
+        let next = Door::open(&flags).await;
+        let asked = |door: &Door| door.metric("doorward_decisions_total", &[]);
+        door.tell_to_stop();
+        until("the door to be unready", || async {
+            let (code, text) = door.probe("/readyz");
+            if code == 503 { Ok(()) } else { Err(format!("{code}: {text}")) }
+        })
+        .await;
+        forwarder.turn_to(next.address);
+        let before = asked(&next);
+        let (status, log) = door.ended().await;
+        assert!(status.success(), "{status}: {log}");
+        progress().await;
+        assert!(asked(&next) > before, "the next door has taken over");
+        door = next;
+    }
+    stop.store(true, Ordering::Relaxed);
+    for ended in loops {
+        ended.await.expect("no request was lost");
+    }
+    assert!(made.load(Ordering::Relaxed) >= 20 * HANDOVERS);
+    drop(door);
+}
+
+/// A door that has not heard of the cluster yet says 503 with `Retry-After`: the API server asks again, and the request succeeds (B3).
+#[tokio::test]
+async fn a_request_waits_for_a_door_that_is_not_ready() {
+    let (control_plane, _turn) = turn().await;
+    let cluster = control_plane.cluster().await;
+    let first = Door::open(&Flags::on_loopback(&control_plane.kubeconfig())).await;
+    let forwarder = Forwarder::listen("127.0.0.1:0", Some(first.address)).await;
+    webhooks::install(&cluster, by_url(&format!("https://{}", forwarder.address))).await;
+    let namespace = Namespace::make(cluster, "unready", &["spiffe-csi"]).await;
+
+    // This door reaches the API server through a way that is closed still.
+    let way = Forwarder::listen("127.0.0.1:0", None).await;
+    let text = std::fs::read_to_string(control_plane.kubeconfig()).expect("the control plane wrote it");
+    let behind = crate::controlplane::directory("kubeconfig").join("kubeconfig");
+    std::fs::write(&behind, text.replace(control_plane.server(), &format!("https://{}", way.address))).expect("it is writable");
+    let unready = Door::begin(&Flags::on_loopback(&behind)).await;
+    assert_eq!(unready.probe("/readyz").0, 503);
+    assert_eq!(unready.probe("/livez").0, 200);
+
+    // The first door is gone; its connections with it.
+    forwarder.turn_to(unready.address);
+    first.kill().await;
+    let waiting = {
+        let (cluster, pod) = (namespace.cluster.clone(), namespace.pod("patient", spec()));
+        tokio::spawn(async move { cluster.create(&pod).await })
+    };
+    until("the API server to be sent away once", || async {
+        let count = unready.metric("doorward_requests_total", &["not_ready"]);
+        if count > 0.0 { Ok(()) } else { Err(format!("{count} reviews were answered by 503")) }
+    })
+    .await;
+    assert!(!waiting.is_finished());
+    way.turn_to(control_plane.server().trim_start_matches("https://").parse().expect("an address"));
+    let pod = waiting.await.expect("the request ends").object();
+    assert_eq!(crate::injected::names(&pod["spec"]["volumes"]), ["spiffe-workload-api"]);
+    assert_eq!(unready.probe("/readyz").0, 200);
+}

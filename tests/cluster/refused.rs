@@ -1,0 +1,172 @@
+//! What does not get in: each refusal with its code, rule and field, every fault at once.
+
+use serde_json::json;
+
+use crate::controlplane::shared;
+use crate::door::cluster;
+use crate::injector::Injector;
+use crate::namespaces::Namespace;
+use crate::objects::{container, legacy_token, mounting, spec, spec_with_automount_unset, with, without};
+use crate::refusal::{denied, warned};
+
+#[tokio::test]
+async fn a_pod_on_the_default_service_account() {
+    let namespace = Namespace::make(cluster().await, "default-account", &[]).await;
+    for (name, spec) in [
+        ("unset", without(spec(), "serviceAccountName")),
+        ("named", with(spec(), "serviceAccountName", json!("default"))),
+        ("deprecated-alias", with(without(spec(), "serviceAccountName"), "serviceAccount", json!("default"))),
+    ] {
+        let answer = namespace.cluster.create(&namespace.pod(name, spec)).await;
+        denied(answer).by("no-default-service-account").at("spec.serviceAccountName").in_all(1);
+    }
+}
+
+#[tokio::test]
+async fn every_fault_at_once() {
+    let namespace = Namespace::make_meshed(cluster().await, "every-fault", &[], json!({})).await;
+    let token = json!({ "name": "old", "secret": { "secretName": "builder-token-x7k2p" } });
+    let mut faulty = mounting(spec(), token, "/var/run/secrets/kubernetes.io/serviceaccount");
+    faulty["serviceAccountName"] = json!("default");
+    faulty["automountServiceAccountToken"] = json!(true);
+    faulty["hostNetwork"] = json!(true);
+    faulty["hostPID"] = json!(true);
+    denied(namespace.cluster.create(&namespace.pod("faulty", faulty)).await)
+        .by("no-default-service-account")
+        .at("spec.serviceAccountName")
+        .by("no-explicit-automount")
+        .at("spec.automountServiceAccountToken")
+        .by("no-legacy-token-use")
+        .by("no-host-namespaces")
+        .at("spec.hostNetwork")
+        .at("spec.hostPID")
+        .by("no-unmeshed-pod");
+}
+
+#[tokio::test]
+async fn an_explicit_automount_on_the_pod_or_its_account() {
+    let namespace = Namespace::make(cluster().await, "automount", &["automount-off"]).await;
+    let explicit = with(spec(), "automountServiceAccountToken", json!(true));
+    denied(namespace.cluster.create(&namespace.pod("explicit", explicit)).await)
+        .by("no-explicit-automount")
+        .at("spec.automountServiceAccountToken")
+        .in_all(1);
+
+    let account = with(crate::objects::service_account(&namespace.name, "eager"), "automountServiceAccountToken", json!(true));
+    denied(namespace.cluster.create(&account).await).by("no-explicit-automount").at("automountServiceAccountToken").in_all(1);
+}
+
+#[tokio::test]
+async fn a_legacy_token_secret() {
+    let namespace = Namespace::make(cluster().await, "legacy-secret", &[]).await;
+    let answer = namespace.cluster.create(&legacy_token(&namespace.name, "app-token", "app")).await;
+    denied(answer).by("no-legacy-token-secret").at("type").in_all(1);
+
+    let opaque = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": { "namespace": namespace.name, "name": "plain" }, "stringData": { "a": "b" },
+    });
+    namespace.cluster.create(&opaque).await.object();
+}
+
+/// A Secret that no name and no path gives away: only the list of token Secrets tells.
+#[tokio::test]
+async fn a_pod_that_uses_a_legacy_token() {
+    let namespace = Namespace::make(cluster().await, "legacy-use", &[]).await;
+    let volume = json!({ "name": "token", "secret": { "secretName": "app-token-x7k2p" } });
+    let projected = json!({ "name": "token", "projected": { "sources": [{ "secret": { "name": "app-token-x7k2p" } }] } });
+    let usual = "/var/run/secrets/kubernetes.io/serviceaccount";
+    for (name, volume, path, field) in [
+        ("by-volume", volume.clone(), usual, "spec.containers[0].volumeMounts[0].mountPath"),
+        ("by-other-spelling", volume, "/run/secrets/kubernetes.io/serviceaccount/", "spec.containers[0].volumeMounts[0].mountPath"),
+        ("by-projected-source", projected, usual, "spec.containers[0].volumeMounts[0].mountPath"),
+    ] {
+        let answer = namespace.cluster.create(&namespace.pod(name, mounting(spec(), volume, path))).await;
+        denied(answer).by("no-legacy-token-use").at(field);
+    }
+    let reference = json!({ "name": "app-token-x7k2p", "key": "token" });
+    let mut by_env = spec();
+    by_env["containers"][0]["env"] = json!([{ "name": "TOKEN", "valueFrom": { "secretKeyRef": reference } }]);
+    let mut by_env_from = spec();
+    by_env_from["containers"][0]["envFrom"] = json!([{ "secretRef": { "name": "app-token-x7k2p" } }]);
+    for (name, spec) in [("by-env", by_env), ("by-env-from", by_env_from)] {
+        // A name is a guess: it warns.
+        let answer = namespace.cluster.create(&namespace.pod(name, spec)).await;
+        warned(&answer, "no-legacy-token-use", "app-token-x7k2p");
+    }
+}
+
+#[tokio::test]
+async fn a_pod_outside_the_mesh() {
+    let namespace = Namespace::make_meshed(cluster().await, "unmeshed", &[], json!({})).await;
+    let answer = namespace.cluster.create(&namespace.pod("unmeshed", spec())).await;
+    denied(answer).by("no-unmeshed-pod").in_all(1);
+
+    let mut opted_out = namespace.pod("opted-out", spec());
+    opted_out["metadata"]["annotations"] = json!({ "linkerd.io/inject": "disabled" });
+    let answer = namespace.cluster.create(&opted_out).await;
+    denied(answer).by("no-mesh-opt-out").at("metadata.annotations[linkerd.io/inject]").in_all(1);
+}
+
+/// The annotation is intent: what counts is a proxy that is there when everybody has had his turn.
+#[tokio::test]
+async fn a_pod_whose_proxy_did_not_come_or_is_a_fake() {
+    let namespace = Namespace::make_meshed(cluster().await, "no-proxy", &[], json!({ "linkerd.io/inject": "enabled" })).await;
+    let answer = namespace.cluster.create(&namespace.pod("injector-down", spec())).await;
+    denied(answer).by("no-unmeshed-pod");
+
+    let _injector = Injector::start(&namespace).await;
+    let mut fake = container("linkerd-proxy");
+    fake["restartPolicy"] = json!("Always");
+    let fake = with(spec(), "initContainers", json!([fake]));
+    let answer = namespace.cluster.create(&namespace.pod("fake", fake)).await;
+    denied(answer).by("no-unmeshed-pod");
+}
+
+#[tokio::test]
+async fn a_token_request_for_too_much() {
+    let namespace = Namespace::make(cluster().await, "token-request", &[]).await;
+    let request = |audience: &str, seconds: u32| {
+        let spec = json!({ "audiences": [audience], "expirationSeconds": seconds });
+        json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec })
+    };
+    let path = |account: &str| namespace.path("v1", &format!("serviceaccounts/{account}/token"));
+    let api = "https://kubernetes.default.svc.cluster.local";
+
+    let answer = namespace.cluster.post(&path("app"), &request(api, 4_294_967_295)).await;
+    denied(answer).by("token-request-limit").at("spec.expirationSeconds").in_all(1);
+    let answer = namespace.cluster.post(&path("default"), &request(api, 600)).await;
+    denied(answer).by("token-request-limit").in_all(1);
+    let answer = namespace.cluster.post(&path("app"), &request("vault", 600)).await;
+    denied(answer).by("token-request-limit").in_all(1);
+    let answer = namespace.cluster.post(&path("app"), &request(api, 600)).await;
+    assert!(answer.object()["status"]["token"].is_string());
+}
+
+/// Exemptions are the settings'; a namespace's own labels lift nothing, and the system's namespaces are never sent.
+#[tokio::test]
+async fn not_what_runs_the_cluster() {
+    let cluster = cluster().await;
+    let faulty = with(without(spec(), "serviceAccountName"), "hostNetwork", json!(true));
+    cluster.try_out(&crate::objects::pod("kube-system", "faulty", faulty.clone())).await.object();
+
+    // A kubelet reports a static pod; the annotation alone is anybody's to write.
+    let kubelet = shared().cluster_as(crate::kubelet::USER, crate::kubelet::GROUPS).await;
+    let namespace = Namespace::make(cluster, "mirror", &["stamp", "spiffe-id"]).await;
+    let static_pod = with(without(without(spec(), "serviceAccountName"), "automountServiceAccountToken"), "nodeName", json!(crate::kubelet::NODE));
+    let mut mirror = namespace.pod("static", static_pod);
+    mirror["metadata"]["annotations"] = json!({ "kubernetes.io/config.mirror": "x", "kubernetes.io/config.source": "file" });
+    let kept = kubelet.create(&mirror).await.object();
+    assert_eq!(kept["metadata"]["annotations"].as_object().map(serde_json::Map::len), Some(2), "{}", kept["metadata"]);
+    mirror["metadata"]["name"] = json!("forged");
+    denied(namespace.cluster.create(&mirror).await).by("no-default-service-account");
+}
+
+#[tokio::test]
+async fn nothing_that_is_without_fault() {
+    let namespace = Namespace::make(cluster().await, "sound", &[]).await;
+    let answer = namespace.cluster.create(&namespace.pod("sound", spec())).await;
+    assert_eq!(answer.warnings, [""; 0]);
+    answer.object();
+    let answer = namespace.cluster.create(&namespace.pod("usual", spec_with_automount_unset())).await;
+    warned(&answer, "no-implicit-automount", "");
+}
