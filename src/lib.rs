@@ -5,6 +5,8 @@
 
 pub mod admission;
 pub mod cel;
+#[cfg(all(feature = "serve", feature = "cli"))]
+pub mod cli;
 #[cfg(feature = "serve")]
 pub mod cluster;
 pub mod identity;

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::object::POD_TEMPLATE_KINDS;
+use crate::object::{POD_TEMPLATE_KINDS, PodTemplateKind};
+use crate::policy::{Carrier, OperationName, PolicySet, ResourceRule};
 
 /// An admission operation that a webhook rule can name.
 ///
@@ -78,6 +79,19 @@ impl Coverage {
         Self { covered, injects: true }
     }
 
+    /// What the policies of a set match, and Doorward's own kinds if any policy is loaded.
+    #[must_use]
+    pub fn of(set: &PolicySet) -> Self {
+        let mut covered = BTreeSet::new();
+        for matches in set.policies().iter().flat_map(crate::policy::IdentityPolicy::matches) {
+            if let Some(carrier) = matches.pod_template {
+                covered.extend(pod_templates(carrier));
+            }
+            covered.extend(matches.resource_rules.iter().flat_map(named));
+        }
+        Self { covered, injects: !set.injections().is_empty() }
+    }
+
     /// What policies match and no entry will hold, because a webhook on it would hang the cluster or never judge anything: nodes,
     /// leases, events and the reviews of the API server itself, and every subresource but `pods/ephemeralcontainers` and
     /// `serviceaccounts/token`.
@@ -102,6 +116,39 @@ impl Coverage {
         }
         union.into_iter().map(|(shape, resources)| (shape, merged(resources))).collect()
     }
+}
+
+/// The resources that carry a pod template, and a pod's subresource that adds containers.
+fn pod_templates(carrier: Carrier) -> Vec<Covered> {
+    let wanted = |kind: &&PodTemplateKind| match carrier {
+        Carrier::Any => true,
+        Carrier::Pod => kind.is_pod(),
+        Carrier::Workload => !kind.is_pod(),
+    };
+    let mut covered: Vec<Covered> = POD_TEMPLATE_KINDS.iter().filter(wanted).map(|kind| Covered::new(kind.group, kind.resource)).collect();
+    if carrier != Carrier::Workload {
+        covered.push(Covered::on("", "pods/ephemeralcontainers", &[Operation::Update]));
+    }
+    covered
+}
+
+/// The resources that a rule of a policy names, on the operations that a webhook is asked for.
+fn named(rule: &ResourceRule) -> Vec<Covered> {
+    let mut operations = BTreeSet::new();
+    for wanted in &rule.operations {
+        match wanted {
+            OperationName::Create => operations.extend([Operation::Create]),
+            OperationName::Update => operations.extend([Operation::Update]),
+            OperationName::Any => operations.extend([Operation::Create, Operation::Update]),
+            OperationName::Delete | OperationName::Connect => {}
+        }
+    }
+    let operations: Vec<Operation> = operations.into_iter().collect();
+    rule.api_groups
+        .iter()
+        .flat_map(|group| rule.resources.iter().map(|resource| Covered::on(group, resource, &operations)))
+        .filter(|covered| !covered.operations.is_empty())
+        .collect()
 }
 
 /// Group, versions and resource.

@@ -86,6 +86,11 @@ fn print(text: &str) {
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
+/// Writes to standard error as it is.
+fn tell(text: &str) {
+    let _ = anstream::stderr().lock().write_all(text.as_bytes());
+}
+
 /// Tells what went wrong.
 fn complain(message: impl std::fmt::Display) {
     let _ = writeln!(anstream::stderr().lock(), "doorward: {message}");

@@ -198,7 +198,7 @@ impl Caches {
     }
 
     /// Whether every first list is complete. A related resource that the cluster does not serve must not be among them, or this
-    /// never holds: ask discovery first.
+    /// never holds: ask `discovery::served` first.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.all().all(|cache| cache.is_ready())
@@ -227,6 +227,27 @@ impl Caches {
     #[must_use]
     pub fn related(&self, group: &str, resource: &str) -> Option<&Arc<Cache>> {
         self.all().find(|cache| cache.resource.group == group && cache.resource.plural == resource)
+    }
+}
+
+#[cfg(test)]
+impl Cache {
+    /// A cache whose first list is complete and holds these objects.
+    pub(super) fn listed(self, objects: Vec<DynamicObject>) -> Self {
+        let mut listed = HashMap::new();
+        for object in objects {
+            self.apply(Event::InitApply(object), &mut listed);
+        }
+        self.apply(Event::InitDone, &mut listed);
+        self
+    }
+}
+
+#[cfg(test)]
+impl Caches {
+    pub(super) fn of(namespaces: Cache, service_accounts: Cache, related: Vec<Cache>) -> Self {
+        let related = related.into_iter().map(Arc::new).collect();
+        Self { namespaces: Arc::new(namespaces), service_accounts: Arc::new(service_accounts), related: Arc::new(related) }
     }
 }
 

@@ -3,6 +3,7 @@
 //! What is read back must be what was applied, and nothing beside it: a second writer (a delivery tool that heals drift, a platform's
 //! enforcer) would otherwise open the door or close it for everybody without a word (hardening B12).
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
@@ -67,6 +68,17 @@ pub enum Outcome {
     Unchanged,
     /// Entries came, changed or went: `+ name`, `~ name: field, field`, `- name`, in that order and by name.
     Changed(Vec<String>),
+}
+
+impl fmt::Display for Applied {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} {CONFIGURATION_NAME} ", self.kind)?;
+        match &self.outcome {
+            Outcome::Created => formatter.write_str("created"),
+            Outcome::Unchanged => formatter.write_str("unchanged"),
+            Outcome::Changed(entries) => write!(formatter, "changed: {}", entries.join("; ")),
+        }
+    }
 }
 
 /// Applies both configurations by server-side apply, taking over every field, and reads both back.

@@ -16,7 +16,7 @@ use kube::api::{ApiResource, DynamicObject};
 use kube::{Api, Client};
 
 use super::kept::kept;
-use super::reason;
+use super::{answered, reason};
 use crate::object::{Fact, Object};
 
 /// Which object is asked for.
@@ -45,6 +45,20 @@ impl ObjectKey {
             namespace: namespace.to_owned(),
             name: name.to_owned(),
         }
+    }
+}
+
+impl ObjectKey {
+    /// Whether namespace and name are each one segment of a URL's path. They come from objects that nobody has validated yet, and
+    /// `../secrets/x` would make Doorward read what the author may not; the client escapes nothing.
+    fn is_askable(&self) -> bool {
+        let segment = |text: &str| {
+            text.len() <= 253
+                && text != "."
+                && text != ".."
+                && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b':'))
+        };
+        !self.name.is_empty() && segment(&self.name) && segment(&self.namespace)
     }
 }
 
@@ -107,6 +121,9 @@ impl Lookups {
     ///
     /// The request goes on when the caller gives up, so that the next one profits.
     pub async fn get(&self, key: &ObjectKey) -> Answer {
+        if !key.is_askable() {
+            return Fact::Unknown(format!("{key} not asked for: no such name can be in a URL"));
+        }
         let flight = {
             let mut state = self.lock();
             let now = Instant::now();
@@ -158,7 +175,7 @@ impl Lookups {
             },
             // Only a Status of the API server's confirms absence: a proxy's page, or a path that is not served, says nothing.
             Ok(Err(kube::Error::Api(status))) if status.code == 404 && status.reason == "NotFound" => Fact::Absent,
-            Ok(Err(kube::Error::Api(status))) => Fact::Unknown(format!("the API server answered {} when asked for {key}", status.code)),
+            Ok(Err(kube::Error::Api(status))) => Fact::Unknown(format!("{} when asked for {key}", answered(&status))),
             Ok(Err(error)) => Fact::Unknown(reason(&error)),
         }
     }
@@ -340,6 +357,7 @@ mod tests {
                 "the API server answered 500 when asked for namespaces",
             ),
             (404, "404 page not found", "the API server answered 404 when asked for namespaces"),
+            (404, "{}", "the API server answered with an error that is no Status when asked for namespaces"),
         ] {
             let server = open(code, body);
             assert_eq!(told(server.lookups.get(&ObjectKey::namespace("a")).await), reason);
@@ -347,6 +365,19 @@ mod tests {
         let server = open(200, "<html>");
         let Fact::Unknown(reason) = server.lookups.get(&ObjectKey::namespace("a")).await else { panic!("unknown") };
         assert!(reason.starts_with("the API server's answer cannot be read: "), "{reason}");
+    }
+
+    #[tokio::test]
+    async fn a_name_cannot_lead_elsewhere() {
+        let server = open(200, FOUND);
+        for name in ["", "..", "../secrets/doorward-ca", "a?b", "a#b", "a%2fb", "a/token", "a\nb", "\u{e9}"] {
+            for key in [ObjectKey::namespace(name), ObjectKey::service_account("n", name)] {
+                assert_eq!(told(server.lookups.get(&key).await), format!("{key} not asked for: no such name can be in a URL"));
+            }
+        }
+        let elsewhere = ObjectKey::service_account("../../secrets", "a");
+        assert!(matches!(server.lookups.get(&elsewhere).await, Fact::Unknown(_)));
+        assert_eq!(server.asked.load(Ordering::SeqCst), 0);
     }
 
     #[tokio::test]

@@ -4,8 +4,10 @@
 //! request there is one live `GET` at most (`lookups`).
 //!
 //! - `connect`: a client from `--kubeconfig FILE`, or from the pod that Doorward runs in
+//! - `discovery`: which of the resources that policies name the cluster serves
 //! - `caches`: Namespaces, ServiceAccounts and related objects, watched and kept small
 //! - `lookups`: one live `GET` when a cache lacks an object
+//! - `surroundings`: both together, as facts about what stands around a pod
 //! - `installation`: the webhook configurations, applied whole and read back
 //! - `kept`: what of an object is kept
 //! - `authority`: a certificate authority of one's own and the leaves it issues; no cluster needed
@@ -15,20 +17,23 @@ pub mod authority;
 pub mod caches;
 pub mod certificates;
 pub mod connect;
+pub mod discovery;
 pub mod installation;
 mod kept;
 pub mod lookups;
+pub mod surroundings;
 
 pub use authority::{Authority, AuthorityError, Leaf};
 pub use caches::{Cache, Caches};
 pub use connect::{ConnectError, connect};
 pub use lookups::{Limits, Lookups, ObjectKey};
+pub use surroundings::Surroundings;
 
 /// What went wrong at the API server, for people: lower case, the innermost cause, no type names.
 pub(crate) fn reason(error: &kube::Error) -> String {
     match error {
-        kube::Error::Api(status) if status.message.is_empty() => format!("the API server answered {}", status.code),
-        kube::Error::Api(status) => format!("the API server answered {}: {}", status.code, status.message),
+        kube::Error::Api(status) if status.message.is_empty() => answered(status),
+        kube::Error::Api(status) => format!("{}: {}", answered(status), status.message),
         kube::Error::SerdeError(error) => format!("the API server's answer cannot be read: {error}"),
         other => {
             let mut cause: &dyn std::error::Error = other;
@@ -37,5 +42,13 @@ pub(crate) fn reason(error: &kube::Error) -> String {
             }
             format!("the API server cannot be reached: {cause}")
         }
+    }
+}
+
+/// The code of a refusal, without the API server's words, which name objects. A body that is JSON but no Status has no code.
+fn answered(status: &kube::core::Status) -> String {
+    match status.code {
+        0 => "the API server answered with an error that is no Status".into(),
+        code => format!("the API server answered {code}"),
     }
 }

@@ -12,6 +12,10 @@
 //! - `vault`: whether and how it logs in to Vault
 
 mod credentials;
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod laws;
 mod mesh;
 mod model;
 mod mount_path;
@@ -32,6 +36,9 @@ pub use service_account::Automount;
 pub use surroundings::{Class, Surroundings};
 
 use crate::object::PodTemplate;
+
+/// JSON Schema of an [`Identity`] as rules see it.
+pub const SCHEMA: &str = include_str!("identity.schema.json");
 
 /// Reads a pod template once into what it can obtain and who it will be. Linear in the template; never fails: what cannot be known is
 /// said to be unknown.

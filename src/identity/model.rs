@@ -199,6 +199,8 @@ pub struct VaultLogin<'a> {
     /// The login of the agent that the pod holds or asks for, as far as it can be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub login: Option<Login<'a>>,
+    /// The logins of further agents in the pod that differ from it.
+    pub other_logins: Vec<Login<'a>>,
     /// The containers that log in: the agents, else the app containers. Empty when the pod is no client.
     pub containers: Vec<&'a str>,
     /// Those of `containers` that have no token of the Vault audience.
@@ -275,4 +277,65 @@ pub struct Conflict {
     pub field_path: String,
     /// By what.
     pub reason: String,
+}
+
+#[cfg(test)]
+pub(super) mod sample {
+    //! An identity with every optional field set.
+
+    use super::*;
+
+    pub(in super::super) fn full() -> Identity<'static> {
+        let path = MountPath::new("/run/secrets/vault/token");
+        Identity {
+            namespace: "payments",
+            service_account: "api",
+            class: Class::App,
+            spiffe_id: Some("spiffe://demo.example.com/ns/payments/sa/api".into()),
+            api_token: ApiToken { mounted: true, explicit: Some(true), source: ApiTokenSource::Pod, containers: vec!["app"] },
+            credentials: vec![Credential {
+                kind: CredentialKind::ServiceAccountToken,
+                audience: Some("vault"),
+                seconds: Some(600),
+                path: Some(path.clone()),
+                containers: vec!["app"],
+                field_path: "spec.volumes[0].projected.sources[0].serviceAccountToken".into(),
+                volume: Some("vault-token"),
+                name: Some("n".into()),
+                env: Some("E"),
+                sub_path: false,
+                read_only: true,
+                certainty: Certainty::Known,
+                api_audience: false,
+                automounted: false,
+            }],
+            mesh: MeshState { state: MeshAnswer::Bypassed, cause: Some("c".into()), field_path: Some("spec".into()), proven: false },
+            vault: VaultLogin {
+                client: true,
+                evidence: Some("e".into()),
+                field_path: Some("spec".into()),
+                vendor: false,
+                login: Some(Login {
+                    container: Some("vault-agent"),
+                    method: Some("kubernetes".into()),
+                    role: Some("payments.api".into()),
+                    mount: Some("auth/kubernetes-demo".into()),
+                    address: Some("https://vault:8200".into()),
+                    token_path: Some(path.clone()),
+                    token_volume: Some("vault-token"),
+                    field_path: "spec".into(),
+                }),
+                other_logins: Vec::new(),
+                containers: vec!["vault-agent"],
+                without_token: Vec::new(),
+                token: Some(VaultToken { volume: "vault-token", path: Some(path), seconds: 600, field_path: "spec".into() }),
+            },
+            injections: vec![InjectionState {
+                id: "vault-token".into(),
+                due: true,
+                done: false,
+                conflict: Some(Conflict { field_path: "spec.volumes[0]".into(), reason: "taken".into() }),
+            }],
+        }
+    }
 }

@@ -1,18 +1,254 @@
-//! Whether and how a pod logs in to Vault.
+//! Whether a pod is a client of Vault or `OpenBao`, which containers log in, and with which token.
+//!
+//! A pod is a client by any one sign: an agent container, a token of the Vault audience, the vendor's annotation, `VAULT_ADDR` or
+//! `BAO_ADDR`, or a Vault server's host anywhere in env, command or args.
 
-use super::model::{Credential, VaultLogin};
-use crate::object::PodTemplate;
+mod login;
+
+use std::borrow::Cow;
+
+use super::model::{Credential, CredentialKind, VaultLogin, VaultToken};
+use crate::object::{Node, PodTemplate};
 use crate::settings::Settings;
 
-pub(super) fn read<'a>(_template: PodTemplate<'a>, _settings: &'a Settings, _credentials: &[Credential<'a>]) -> VaultLogin<'a> {
+/// Annotation prefixes of vault-k8s and openbao-k8s.
+const PREFIXES: [&str; 2] = ["vault.hashicorp.com/", "openbao.org/"];
+
+/// Environment variables that hold a server's URL.
+const ADDRESS_VARIABLES: [&str; 2] = ["VAULT_ADDR", "BAO_ADDR"];
+
+/// Containers of the mesh, which log in nowhere.
+const PROXIES: [&str; 2] = ["linkerd-proxy", "istio-proxy"];
+
+/// How many agents' logins are read. A further one is listed as a login of which nothing is known.
+const AGENTS: usize = 8;
+
+/// A container that acts on Vault, and the field that shows it.
+#[derive(Clone, Copy)]
+struct Agent<'a> {
+    list: &'static str,
+    index: usize,
+    node: Node<'a>,
+}
+
+/// What shows that the pod is a client.
+struct Sign<'a> {
+    evidence: Cow<'a, str>,
+    field_path: String,
+}
+
+/// Reads the pod as a client of Vault.
+pub(super) fn read<'a>(template: PodTemplate<'a>, settings: &'a Settings, credentials: &[Credential<'a>]) -> VaultLogin<'a> {
+    let vendor = PREFIXES.into_iter().find(|prefix| annotation(template, prefix, "agent-inject").is_some_and(go_true));
+    let hosts: Vec<Host<'_>> = settings.vault.address.iter().chain(&settings.vault.addresses).filter_map(|url| Host::of(url)).collect();
+    let mut agents: Vec<Agent<'a>> = Vec::new();
+    let mut talkers: Vec<&'a str> = Vec::new();
+    let mut sign: Option<Sign<'a>> = None;
+    for (list, index, container) in template.containers().filter(|(list, ..)| *list != "ephemeralContainers") {
+        let name = container.text("name");
+        if is_agent(container, settings) {
+            if agents.is_empty() {
+                let evidence = Cow::Owned(format!("container `{name}` is a Vault agent"));
+                sign = Some(Sign { evidence, field_path: format!("spec.{list}[{index}]") });
+            }
+            agents.push(Agent { list, index, node: container });
+        } else if let Some((evidence, field)) = talks(container, &hosts) {
+            talkers.push(name);
+            sign = sign.or_else(|| Some(Sign { evidence, field_path: format!("spec.{list}[{index}].{field}") }));
+        }
+    }
+    let tokens: Vec<&Credential<'a>> = credentials
+        .iter()
+        .filter(|credential| {
+            credential.kind == CredentialKind::ServiceAccountToken && credential.audience == Some(&*settings.vault.audience)
+        })
+        .collect();
+    if let Some(prefix) = vendor {
+        let evidence = Cow::Owned(format!("annotation `{prefix}agent-inject` is true"));
+        sign = sign.or_else(|| Some(Sign { evidence, field_path: format!("metadata.annotations[{prefix}agent-inject]") }));
+    }
+    if let Some(token) = tokens.first() {
+        let evidence = Cow::Owned(format!("a projected token has the audience `{}`", settings.vault.audience));
+        sign = sign.or_else(|| Some(Sign { evidence, field_path: token.field_path.clone() }));
+    }
+    let Some(sign) = sign else { return VaultLogin::none() };
+
+    let mut holders: Vec<&str> = tokens.iter().flat_map(|token| token.containers.iter().copied()).collect();
+    holders.sort_unstable();
+    let containers: Vec<&str> = if !agents.is_empty() {
+        agents.iter().map(|agent| agent.node.text("name")).collect()
+    } else if vendor.is_some() {
+        Vec::new()
+    } else if !talkers.is_empty() {
+        talkers
+    } else {
+        let names = |of_app: bool| {
+            let all = template.containers().filter(move |(list, ..)| !of_app || *list == "containers");
+            all.map(|(_, _, container)| container.text("name")).filter(|name| !PROXIES.contains(name))
+        };
+        let holding: Vec<&str> = names(false).filter(|name| holders.binary_search(name).is_ok()).collect();
+        if holding.is_empty() { names(true).collect() } else { holding }
+    };
+    let without_token = containers.iter().copied().filter(|name| holders.binary_search(name).is_err()).collect();
+
+    let unread = agents.get(AGENTS).map(|agent| login::unread(format!("spec.{}[{}]", agent.list, agent.index)));
+    let mut logins = agents.iter().take(AGENTS).map(|agent| login::of_agent(template, agent, credentials)).chain(unread);
+    let (login, other_logins) = match (logins.next(), vendor) {
+        (Some(first), _) => {
+            let others = logins.filter(|other| !login::same(&first, other)).collect();
+            (Some(first), others)
+        }
+        (None, Some(prefix)) => (Some(login::of_vendor(template, prefix, &tokens)), Vec::new()),
+        (None, None) => (None, Vec::new()),
+    };
+    let token = tokens.into_iter().find(|token| {
+        if containers.is_empty() {
+            login.as_ref().is_some_and(|login| login.token_volume.is_some() && login.token_volume == token.volume)
+        } else {
+            containers.iter().any(|name| token.containers.contains(name))
+        }
+    });
     VaultLogin {
-        client: false,
-        evidence: None,
-        field_path: None,
-        vendor: false,
-        login: None,
-        containers: Vec::new(),
-        without_token: Vec::new(),
-        token: None,
+        client: true,
+        evidence: Some(sign.evidence),
+        field_path: Some(sign.field_path),
+        vendor: vendor.is_some(),
+        login,
+        other_logins,
+        containers,
+        without_token,
+        token: token.map(|token| VaultToken {
+            volume: token.volume.unwrap_or_default(),
+            path: token.path.clone(),
+            seconds: token.seconds.unwrap_or_default(),
+            field_path: token.field_path.clone(),
+        }),
     }
 }
+
+impl VaultLogin<'_> {
+    fn none() -> Self {
+        Self {
+            client: false,
+            evidence: None,
+            field_path: None,
+            vendor: false,
+            login: None,
+            other_logins: Vec::new(),
+            containers: Vec::new(),
+            without_token: Vec::new(),
+            token: None,
+        }
+    }
+}
+
+fn annotation<'a>(template: PodTemplate<'a>, prefix: &str, key: &str) -> Option<&'a str> {
+    let annotations = template.node.path(&["metadata", "annotations"])?;
+    annotations.entries().rev().find(|(name, _)| name.strip_prefix(prefix) == Some(key)).and_then(|(_, value)| value.as_str())
+}
+
+/// Go's `strconv.ParseBool`, true only for its six spellings of true.
+fn go_true(value: &str) -> bool {
+    matches!(value, "1" | "t" | "T" | "TRUE" | "true" | "True")
+}
+
+/// Whether a container runs Vault's program other than as a server: by command and args, or by image with something to do.
+fn is_agent(container: Node<'_>, settings: &Settings) -> bool {
+    let words = || container.list("command").chain(container.list("args")).filter_map(Node::as_str);
+    let mut program = false;
+    for word in words() {
+        if program && !word.starts_with('-') {
+            return matches!(word, "agent" | "proxy");
+        }
+        program |= matches!(word.rsplit('/').next(), Some("vault" | "bao"));
+        if ["vault agent", "bao agent", "vault proxy", "bao proxy"].iter().any(|call| word.contains(call)) {
+            return true;
+        }
+    }
+    let repository = repository(container.text("image"));
+    let agent = &settings.vault.agent;
+    let ours = || std::iter::once(&agent.image).chain(&agent.accepted_images).any(|image| self::repository(image) == repository);
+    let vaults = matches!(repository.rsplit('/').next(), Some("vault" | "vault-enterprise" | "openbao" | "openbao-ubi"));
+    // Without a word the image's own command is a server in development mode.
+    (vaults || !repository.is_empty() && ours())
+        && words().next().is_some()
+        && !words().any(|word| word.split_whitespace().any(|w| w == "server"))
+}
+
+/// An image without tag and digest.
+fn repository(image: &str) -> &str {
+    let image = image.split('@').next().unwrap_or_default();
+    match image.rsplit_once(':') {
+        Some((repository, tag)) if !tag.contains('/') => repository,
+        _ => image,
+    }
+}
+
+/// The first sign in a container's env, command or args that it talks to Vault, with its field.
+fn talks<'a>(container: Node<'a>, hosts: &[Host<'_>]) -> Option<(Cow<'a, str>, String)> {
+    for (index, variable) in container.list("env").enumerate() {
+        let name = variable.text("name");
+        if ADDRESS_VARIABLES.contains(&name) {
+            return Some((Cow::Owned(format!("variable `{name}` is set")), format!("env[{index}]")));
+        }
+        let value = variable.text("value");
+        if !value.is_empty() && hosts.iter().any(|host| host.is_in(value)) {
+            return Some((Cow::Owned(format!("variable `{name}` names a Vault server")), format!("env[{index}].value")));
+        }
+    }
+    if hosts.is_empty() {
+        return None;
+    }
+    for field in ["command", "args"] {
+        let found = container.list(field).position(|word| word.as_str().is_some_and(|word| hosts.iter().any(|host| host.is_in(word))));
+        if let Some(index) = found {
+            return Some((Cow::Borrowed("the command line names a Vault server"), format!("{field}[{index}]")));
+        }
+    }
+    None
+}
+
+/// The host of a Vault server's URL. A Service's name is found in each form that the cluster's DNS resolves.
+#[derive(Clone, Copy)]
+struct Host<'s> {
+    name: &'s str,
+    /// Whether `name` is `<service>.<namespace>`, to which `.svc` and the cluster's domain may be appended.
+    service: bool,
+}
+
+impl<'s> Host<'s> {
+    fn of(url: &'s str) -> Option<Self> {
+        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        let name = match host.strip_prefix('[') {
+            Some(address) => address.split(']').next().unwrap_or_default(),
+            None => host.split(':').next().unwrap_or_default(),
+        };
+        let service = name.split_once(".svc").filter(|(_, rest)| rest.is_empty() || rest.starts_with('.')).map(|(name, _)| name);
+        let name = service.unwrap_or(name);
+        (!name.is_empty()).then_some(Self { name, service: service.is_some() })
+    }
+
+    /// Whether a text names the host, whole and in any case.
+    fn is_in(&self, text: &str) -> bool {
+        let (text, name) = (text.as_bytes(), self.name.as_bytes());
+        let part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        text.windows(name.len()).enumerate().any(|(start, window)| {
+            window.eq_ignore_ascii_case(name)
+                && !text.get(..start).and_then(<[u8]>::last).is_some_and(|byte| part(*byte))
+                && match text.get(start + name.len()..).unwrap_or_default() {
+                    [] => true,
+                    [b'.', rest @ ..] if self.service && !rest.is_empty() => {
+                        rest.get(..3).is_some_and(|rest| rest.eq_ignore_ascii_case(b"svc"))
+                    }
+                    // A dot at the end is the root of the DNS.
+                    [b'.', rest @ ..] => !rest.first().is_some_and(|byte| part(*byte)),
+                    [byte, ..] => !part(*byte),
+                }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

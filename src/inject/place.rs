@@ -1,9 +1,269 @@
-//! To come.
+//! Where things go: the order of the injections, and additions as operations.
 
-use super::{Injection, Request, Step};
+use std::collections::BTreeMap;
 
-/// Makes the injections that policies ask for.
+use serde_json::{Map, Value};
+
+use super::outcome::{Conflict, Outcome};
+use super::pod::{Container, Pod};
+use super::vault_token::Token;
+use super::{Injection, Request, Step, automount_off, spiffe_csi, spiffe_id, stamp, vault_agent, vault_token};
+use crate::object::{FieldPath, Kind, Node, Object, Operation, PodTemplate};
+
+/// Makes the injections that policies ask for, each on the template that those before it left. Mirror pods are never touched: the
+/// API server refuses one with a projected token.
 #[must_use]
-pub fn inject(_request: &Request<'_>, _steps: &[Step]) -> Injection {
-    Injection::default()
+pub fn inject(request: &Request<'_>, steps: &[Step]) -> Injection {
+    let template = request.template;
+    if template.annotation("kubernetes.io/config.mirror").is_some() || template.spec().kind() != Kind::Map {
+        return Injection::default();
+    }
+    let mut steps = steps.to_vec();
+    let pod = Pod { template, surroundings: request.surroundings, agent_names: &[] };
+    let role = vault_agent::role(&pod, &steps);
+    imply(&pod, &role, &mut steps);
+    in_order(&mut steps);
+    let mut run = Run { request, role, injection: Injection::default() };
+    for step in &steps {
+        run.step(step, &steps);
+    }
+    run.injection
+}
+
+/// Adds the steps that others bring with them.
+fn imply(pod: &Pod<'_>, role: &vault_agent::Role, steps: &mut Vec<Step>) {
+    if role.needs_token() {
+        steps.push(Step::VaultToken { audience: None, expiration_seconds: None, mount_path: None });
+    }
+    if spiffe_csi::is_due(pod) && steps.contains(&Step::SpiffeCsi {}) {
+        steps.push(Step::SpiffeId {});
+    }
+    if !steps.is_empty() {
+        steps.push(Step::Stamp {});
+    }
+}
+
+/// Catalogue order, whatever the policies' order, and each step once.
+fn in_order(steps: &mut Vec<Step>) {
+    steps.sort();
+    steps.dedup_by(|next, first| {
+        let same = next.id() == first.id();
+        if same {
+            *first = first.clone().merged(next);
+        }
+        same
+    });
+}
+
+/// The injections made so far.
+struct Run<'r, 'a> {
+    request: &'r Request<'a>,
+    role: vault_agent::Role,
+    injection: Injection,
+}
+
+impl Run<'_, '_> {
+    fn pod(&self) -> Pod<'_> {
+        let template: PodTemplate<'_> = self.injection.template(self.request.template);
+        Pod { template, surroundings: self.request.surroundings, agent_names: self.role.names() }
+    }
+
+    /// The registry: a new injection is a new arm here and a file of its own.
+    fn step(&mut self, step: &Step, steps: &[Step]) {
+        let pod = self.pod();
+        let settings = pod.settings();
+        let made = match step {
+            Step::AutomountOff {} => automount_off::is_due(&pod).then(|| automount_off::apply(&pod)),
+            Step::VaultToken { .. } => Some(vault_token::apply(&pod, &Token::asked(settings, steps))),
+            Step::VaultAgent { .. } => return self.agent(&Token::asked(self.request.surroundings.settings, steps)),
+            Step::SpiffeCsi {} => spiffe_csi::is_due(&pod).then(|| spiffe_csi::apply(&pod)),
+            Step::SpiffeId {} => spiffe_id::is_due(&pod).then(|| spiffe_id::apply(&pod)),
+            Step::Stamp {} => {
+                let due = !self.request.virtual_only && self.injection.outcomes.iter().any(|outcome| outcome.done);
+                due.then(|| stamp::apply(&pod, self.request.request_uid, self.request.revision, &self.injection.outcomes))
+            }
+        };
+        let Some(made) = made else { return };
+        self.record(step.id(), made);
+        // What is left to its rule is no conflict, but not done either.
+        if *step == (Step::SpiffeId {}) {
+            let done = spiffe_id::is_done(&self.pod());
+            if let Some(outcome) = self.injection.outcomes.last_mut() {
+                outcome.done = done;
+            }
+        }
+    }
+
+    /// The agent and its token stand or fall together: a token that nobody reads would be one too many.
+    fn agent(&mut self, token: &Token<'_>) {
+        const ID: &str = "vault-agent";
+        let token_stands = self.injection.outcomes.iter().all(|outcome| outcome.id != "vault-token" || outcome.done);
+        if self.role.needs_token() && !token_stands {
+            self.injection.outcomes.push(Outcome { id: ID, due: true, done: false, added: false, conflict: None });
+            return;
+        }
+        let Some(made) = vault_agent::apply(&self.pod(), &self.role, token) else { return };
+        if made.is_err() && self.role.needs_token() {
+            self.take_back("vault-token");
+        }
+        self.record(ID, made);
+    }
+
+    fn record(&mut self, id: &'static str, made: Result<Vec<Operation>, Conflict>) {
+        let made = made.and_then(|operations| Ok((self.applied(&operations)?, operations)));
+        let (added, conflict) = match made {
+            Ok((after, operations)) => {
+                if after.is_some() {
+                    self.injection.after = after;
+                }
+                let added = !operations.is_empty();
+                self.injection.operations.extend(operations.into_iter().map(|operation| (operation, id)));
+                (added, None)
+            }
+            Err(conflict) => (false, Some(conflict)),
+        };
+        self.injection.outcomes.push(Outcome { id, due: true, done: conflict.is_none(), added, conflict });
+    }
+
+    /// The template after some operations; `None` if there are none.
+    fn applied(&self, operations: &[Operation]) -> Result<Option<Object>, Conflict> {
+        if operations.is_empty() {
+            return Ok(None);
+        }
+        let after = match &self.injection.after {
+            Some(before) => before.patched(operations),
+            None => Object::detached(self.request.template.node).patched(operations),
+        };
+        // `Additions` checks every parent, so this holds; if it ever does not, the pod is refused with the place.
+        after.map(Some).map_err(|error| {
+            Conflict::new(FieldPath::parse(&error.path).unwrap_or_default(), error.reason, "write this part of the pod as its schema asks")
+        })
+    }
+
+    /// Undoes the latest injection, if it was this one and it added something.
+    fn take_back(&mut self, id: &'static str) {
+        let Some(outcome) = self.injection.outcomes.iter_mut().find(|outcome| outcome.id == id && outcome.added) else { return };
+        (outcome.done, outcome.added) = (false, false);
+        self.injection.operations.retain(|(_, by)| *by != id);
+        let operations: Vec<Operation> = self.injection.operations.iter().map(|(operation, _)| operation.clone()).collect();
+        self.injection.after = None;
+        self.injection.after = self.applied(&operations).ok().flatten();
+    }
+}
+
+/// What one injection adds, to be written as operations.
+#[derive(Debug, Default)]
+pub(super) struct Additions {
+    pub(super) volumes: Vec<Value>,
+    /// Before which position of `initContainers`, and what.
+    pub(super) init_containers: Vec<(usize, Value)>,
+    /// At the end of `containers`.
+    pub(super) containers: Vec<Value>,
+    /// By container: mounts, then variables.
+    items: BTreeMap<(&'static str, usize), [Vec<Value>; 2]>,
+    annotations: BTreeMap<String, String>,
+}
+
+const ITEM_LISTS: [&str; 2] = ["volumeMounts", "env"];
+
+impl Additions {
+    /// A mount for a container.
+    pub(super) fn mount(&mut self, container: &Container<'_>, mount: Value) {
+        let [mounts, _] = self.items.entry((container.list, container.index)).or_default();
+        mounts.push(mount);
+    }
+
+    /// An environment variable for a container, after the author's, so that theirs resolve as before.
+    pub(super) fn variable(&mut self, container: &Container<'_>, variable: Value) {
+        let [_, variables] = self.items.entry((container.list, container.index)).or_default();
+        variables.push(variable);
+    }
+
+    /// An annotation, in place of another value.
+    pub(super) fn annotate(&mut self, key: &str, value: String) {
+        self.annotations.insert(key.to_owned(), value);
+    }
+
+    /// The operations, in an order in which every position holds: init containers, which shift others, come last. A parent that is
+    /// missing is made once, with all that goes into it; a value that is there already is not written again.
+    pub(super) fn operations(self, pod: &Pod<'_>) -> Result<Vec<Operation>, Conflict> {
+        let mut operations = Vec::new();
+        let spec = pod.spec();
+        append(&mut operations, spec, &FieldPath::of(&["spec"]), "volumes", self.volumes)?;
+        for container in pod.containers() {
+            let Some(lists) = self.items.get(&(container.list, container.index)) else { continue };
+            for (list, items) in ITEM_LISTS.into_iter().zip(lists) {
+                append(&mut operations, container.node, &container.path(), list, items.clone())?;
+            }
+        }
+        annotate(&mut operations, pod.template.node, self.annotations)?;
+        append(&mut operations, spec, &FieldPath::of(&["spec"]), "containers", self.containers)?;
+        insert_init(&mut operations, spec, self.init_containers)?;
+        Ok(operations)
+    }
+}
+
+fn append(operations: &mut Vec<Operation>, parent: Node<'_>, at: &FieldPath, list: &str, items: Vec<Value>) -> Result<(), Conflict> {
+    if items.is_empty() {
+        return Ok(());
+    }
+    let path = at.clone().field(list);
+    match parent.get(list) {
+        None => operations.push(Operation::add(path, Value::Array(items))),
+        Some(present) if present.kind() == Kind::List => {
+            let start = present.len();
+            operations.extend(items.into_iter().enumerate().map(|(n, item)| Operation::add(path.clone().index(start + n), item)));
+        }
+        Some(_) => return Err(Conflict::new(path, "the field is no list", "write it as a list")),
+    }
+    Ok(())
+}
+
+/// Inserts from the front; each one inserted shifts those after it.
+fn insert_init(operations: &mut Vec<Operation>, spec: Node<'_>, containers: Vec<(usize, Value)>) -> Result<(), Conflict> {
+    let path = FieldPath::of(&["spec", "initContainers"]);
+    match spec.get("initContainers") {
+        None => {
+            return append(
+                operations,
+                spec,
+                &FieldPath::of(&["spec"]),
+                "initContainers",
+                containers.into_iter().map(|(_, item)| item).collect(),
+            );
+        }
+        Some(present) if present.kind() == Kind::List => {
+            operations
+                .extend(containers.into_iter().enumerate().map(|(n, (index, item))| Operation::add(path.clone().index(index + n), item)));
+        }
+        Some(_) if containers.is_empty() => {}
+        Some(_) => return Err(Conflict::new(path, "the field is no list", "write it as a list")),
+    }
+    Ok(())
+}
+
+fn annotate(operations: &mut Vec<Operation>, template: Node<'_>, annotations: BTreeMap<String, String>) -> Result<(), Conflict> {
+    let map = |annotations: BTreeMap<String, String>| {
+        Value::Object(annotations.into_iter().map(|(key, value)| (key, Value::String(value))).collect())
+    };
+    let is_map = |node: Node<'_>| node.kind() == Kind::Map;
+    let no_map = |path: FieldPath| Err(Conflict::new(path, "the field is no map", "write it as a map"));
+    if annotations.is_empty() {
+        return Ok(());
+    }
+    let path = FieldPath::of(&["metadata", "annotations"]);
+    match (template.get("metadata"), template.path(&["metadata", "annotations"])) {
+        (None, _) => {
+            let metadata = Map::from_iter([("annotations".to_owned(), map(annotations))]);
+            operations.push(Operation::add(FieldPath::of(&["metadata"]), Value::Object(metadata)));
+        }
+        (Some(metadata), None) if is_map(metadata) => operations.push(Operation::add(path, map(annotations))),
+        (_, Some(present)) if is_map(present) => {
+            let changed = annotations.into_iter().filter(|(key, value)| present.get(key).and_then(Node::as_str) != Some(value));
+            operations.extend(changed.map(|(key, value)| Operation::add(path.clone().key(&key), Value::String(value))));
+        }
+        (_, Some(_)) => return no_map(path),
+        (Some(_), None) => return no_map(FieldPath::of(&["metadata"])),
+    }
+    Ok(())
 }

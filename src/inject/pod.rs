@@ -1,1 +1,164 @@
-//! To come.
+//! A pod template as injections see it.
+
+use serde_json::Value;
+
+use super::outcome::Conflict;
+use crate::identity::{MountPath, Relation, Surroundings};
+use crate::object::{FieldPath, Kind, Node, PodTemplate};
+use crate::settings::Settings;
+
+/// The template after the injections before this one, with what stands around it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pod<'a> {
+    pub(super) template: PodTemplate<'a>,
+    pub(super) surroundings: Surroundings<'a>,
+    /// Names of the Vault agent's containers, if one acts on this pod: they are no application containers.
+    pub(super) agent_names: &'static [&'static str],
+}
+
+/// A container with its place.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Container<'a> {
+    pub(super) list: &'static str,
+    pub(super) index: usize,
+    pub(super) node: Node<'a>,
+}
+
+impl<'a> Pod<'a> {
+    pub(super) fn settings(&self) -> &'a Settings {
+        self.surroundings.settings
+    }
+
+    pub(super) fn spec(&self) -> Node<'a> {
+        self.template.spec()
+    }
+
+    /// Every container of every list that has the shape of one.
+    pub(super) fn containers(&self) -> impl Iterator<Item = Container<'a>> + use<'a> {
+        self.template.containers().filter(|(_, _, node)| node.kind() == Kind::Map).map(|(list, index, node)| Container {
+            list,
+            index,
+            node,
+        })
+    }
+
+    /// The author's application containers: those of `containers` that neither a mesh nor an injection of ours put there.
+    pub(super) fn app_containers(&self) -> impl Iterator<Item = Container<'a>> + use<'a> {
+        let pod = *self;
+        self.containers().filter(move |container| container.list == "containers" && !container.is_mesh() && !pod.is_agent(container))
+    }
+
+    /// Whether a container belongs to the Vault agent that acts on this pod.
+    pub(super) fn is_agent(&self, container: &Container<'_>) -> bool {
+        self.agent_names.contains(&container.name())
+    }
+
+    /// A volume by its name, with its position.
+    pub(super) fn volume(&self, name: &str) -> Option<(usize, Node<'a>)> {
+        self.spec().list("volumes").enumerate().find(|(_, volume)| volume.text("name") == name)
+    }
+
+    /// Whether the volume of that name must be added: it is not there. One that lacks something of what we set is a conflict.
+    pub(super) fn lacks_volume(&self, wanted: &Value, what: &str) -> Result<bool, Conflict> {
+        let name = wanted.get("name").and_then(Value::as_str).unwrap_or_default();
+        match self.volume(name) {
+            None => Ok(true),
+            Some((_, volume)) if holds(volume, wanted) => Ok(false),
+            Some((index, _)) => Err(Conflict::new(
+                volume_path(index),
+                format!("a volume named `{name}` exists and is not {what}"),
+                "rename the volume and its mounts",
+            )),
+        }
+    }
+
+    /// Refuses a container that mounts a volume whose name is ours although it is none of those that get it: it would obtain the
+    /// content as soon as the volume is added (`hardening.md` A26).
+    pub(super) fn reserve(&self, volume: &str, mut may_mount: impl FnMut(&Container<'a>) -> bool) -> Result<(), Conflict> {
+        for container in self.containers() {
+            for (index, mount) in container.node.list("volumeMounts").enumerate() {
+                if mount.text("name") == volume && !may_mount(&container) {
+                    return Err(Conflict::new(
+                        container.path().field("volumeMounts").index(index),
+                        format!("container `{}` mounts `{volume}`, which is reserved for other containers", container.name()),
+                        "remove the mount, or mount a volume of your own under another name",
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the node runs Windows, read as Kubernetes does: the declared system first, then the node selector.
+    pub(super) fn is_windows(&self) -> bool {
+        let declared = self.spec().path(&["os", "name"]).and_then(Node::as_str);
+        let selected = || self.spec().path(&["nodeSelector"]).map(|selector| selector.text("kubernetes.io/os"));
+        declared.or_else(selected) == Some("windows")
+    }
+}
+
+impl<'a> Container<'a> {
+    pub(super) fn name(&self) -> &'a str {
+        self.node.text("name")
+    }
+
+    pub(super) fn path(&self) -> FieldPath {
+        FieldPath::of(&["spec", self.list]).index(self.index)
+    }
+
+    /// Whether a mesh injected it. The name is enough here: who borrows it gets less, not more.
+    pub(super) fn is_mesh(&self) -> bool {
+        self.name().starts_with("linkerd-") || self.name().starts_with("istio-")
+    }
+
+    /// Whether a mount must be added: none of those present serves, and the path is free. A mount above is allowed, because the
+    /// runtime mounts the outer directory first; one below could not be made inside a read-only volume.
+    pub(super) fn lacks_mount(&self, path: &str, what: &str, serves: impl Fn(Node<'a>) -> bool) -> Result<bool, Conflict> {
+        if self.node.list("volumeMounts").any(&serves) {
+            return Ok(false);
+        }
+        let wanted = MountPath::new(path);
+        for (index, mount) in self.node.list("volumeMounts").enumerate() {
+            let reason = match MountPath::new(mount.text("mountPath")).relation(&wanted) {
+                Relation::Above | Relation::Apart => continue,
+                Relation::Same => format!("volume `{}` is mounted at `{path}`, where {what} goes", mount.text("name")),
+                Relation::Below => format!("volume `{}` is mounted inside `{path}`, where {what} goes", mount.text("name")),
+            };
+            let field = self.path().field("volumeMounts").index(index).field("mountPath");
+            return Err(Conflict::new(field, reason, "mount it at another path"));
+        }
+        Ok(true)
+    }
+}
+
+/// A mount that shows all of a volume: with `subPath` it would never be refreshed.
+pub(super) fn is_whole(mount: Node<'_>) -> bool {
+    mount.text("subPath").is_empty() && mount.text("subPathExpr").is_empty()
+}
+
+/// Where a volume stands.
+pub(super) fn volume_path(index: usize) -> FieldPath {
+    FieldPath::of(&["spec", "volumes"]).index(index)
+}
+
+/// Whether a value has every field that we set, at its value. The API server adds defaults and other hooks add to keyed lists
+/// (`env`, `volumeMounts`), so what is there beside ours does not count; other lists are ours whole.
+pub(super) fn holds(actual: Node<'_>, wanted: &Value) -> bool {
+    match wanted {
+        Value::Object(fields) => fields.iter().all(|(name, wanted)| {
+            actual.get(name).is_some_and(|actual| match (name.as_str(), wanted) {
+                ("env" | "volumeMounts", Value::Array(items)) => items.iter().all(|item| actual.items().any(|other| holds(other, item))),
+                _ => holds(actual, wanted),
+            })
+        }),
+        Value::Array(items) => {
+            actual.kind() == Kind::List
+                && actual.len() == items.len()
+                && actual.items().zip(items).all(|(actual, item)| holds(actual, item))
+        }
+        Value::String(text) => actual.as_str() == Some(text),
+        Value::Bool(value) => actual.as_bool() == Some(*value),
+        Value::Number(number) => number.as_i64().is_some() && actual.as_i64() == number.as_i64(),
+        Value::Null => actual.is_null(),
+    }
+}

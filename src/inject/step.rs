@@ -62,7 +62,6 @@ impl Step {
     /// Makes one step of two with the same id, so that the order of the policies they come from does not matter: the lesser of
     /// two values that are both given.
     #[must_use]
-    #[cfg_attr(not(test), expect(dead_code, reason = "stub"))]
     pub(super) fn merged(self, other: &Self) -> Self {
         match (self, other) {
             (
@@ -107,14 +106,14 @@ mod tests {
 
     #[test]
     fn an_unknown_field_is_named() {
-        for (text, path, message) in [
-            (r#"{"vaultToken":{"ttl":600}}"#, "vaultToken.ttl", "unknown field `ttl`, expected one of `audience`"),
-            (r#"{"automountOff":{"x":1}}"#, "automountOff.x", "unknown field `x`"),
-            (r#"{"vaultTokens":{}}"#, "vaultTokens", "unknown variant `vaultTokens`, expected one of `automountOff`"),
+        for (text, message) in [
+            (r#"{"vaultToken":{"ttl":600}}"#, "unknown field `ttl`, expected one of `audience`, `expirationSeconds`, `mountPath`"),
+            (r#"{"automountOff":{"x":1}}"#, "unknown field `x`, there are no fields"),
+            (r#"{"vaultTokens":{}}"#, "unknown variant `vaultTokens`, expected one of `automountOff`"),
+            (r#"{"vaultAgent":{"mode":"csi"}}"#, "unknown variant `csi`, expected `init` or `sidecar`"),
         ] {
             let error = Object::from_json(text).unwrap().root().read::<Step>().unwrap_err();
             assert!(error.message.starts_with(message), "{error}");
-            assert!(path.starts_with(&error.path.to_string()), "{error}");
         }
     }
 

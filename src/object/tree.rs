@@ -81,6 +81,13 @@ impl Object {
         Self { text: Arc::default(), extra: String::new(), slots: Vec::new(), root: Slot::Null }
     }
 
+    /// One value of an object as an object of its own: what a patch relative to that value is applied to. Copies the tape, not the
+    /// text.
+    #[must_use]
+    pub fn detached(node: Node<'_>) -> Self {
+        Self { root: node.slot, ..node.object.clone() }
+    }
+
     fn string(&self, slot: Slot) -> &str {
         let (source, start, len) = match slot {
             Slot::Text { start, len } => (self.text.as_str(), start, len),

@@ -282,7 +282,7 @@ impl<'a> Judge<'_, 'a, '_> {
         if settings.enforcement.is_empty() {
             return wanted;
         }
-        let namespace = self.stage.facts.namespace.found();
+        let namespace = self.stage.facts.namespace.as_ref().found();
         let by_name = Object::from_serialize(&serde_json::json!({ "kubernetes.io/metadata.name": subject.namespace })).unwrap_or_default();
         let labels = match namespace {
             Some(namespace) => namespace.path(&["metadata", "labels"]),

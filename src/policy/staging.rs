@@ -203,7 +203,7 @@ fn wanted(when: When, id: &str, template: PodTemplate<'_>, facts: &Facts<'_>) ->
     let key = format!("inject.doorward.dev/{id}");
     let on_pod = template.annotation(&key);
     let on_namespace =
-        facts.namespace.found().and_then(|namespace| namespace.path(&["metadata", "labels"])).and_then(|labels| labels.get(&key)).and_then(Node::as_str);
+        facts.namespace.as_ref().found().and_then(|namespace| namespace.path(&["metadata", "labels"])).and_then(|labels| labels.get(&key)).and_then(Node::as_str);
     match when {
         When::Always => true,
         When::Requested => on_pod == Some("true") || (on_pod.is_none() && on_namespace == Some("true")),

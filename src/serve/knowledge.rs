@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::cluster::{Caches, Lookups, ObjectKey};
+use crate::cluster::Surroundings;
 use crate::manifest::Document;
 use crate::object::{Fact, GroupVersionKind, Node, Object};
 use crate::policy::{Facts, Subject};
@@ -11,13 +11,8 @@ use crate::policy::{Facts, Subject};
 /// A source of facts.
 #[derive(Debug)]
 pub enum Knowledge {
-    /// A cluster.
-    Cluster {
-        /// Filled by watches.
-        caches: Caches,
-        /// Asked on a miss.
-        lookups: Lookups,
-    },
+    /// A cluster: caches, and one live read on a miss.
+    Cluster(Surroundings),
     /// The files of `--context`: what is not among them does not exist.
     Files(KnownObjects),
 }
@@ -80,10 +75,7 @@ impl Knowledge {
     async fn namespace(&self, name: &str) -> Fact<Arc<Object>> {
         match self {
             Self::Files(known) => known.namespaces.get(name).cloned().map_or(Fact::Absent, Fact::Found),
-            Self::Cluster { caches, lookups } => match caches.namespace(name) {
-                Some(found) => Fact::Found(found),
-                None => lookups.get(&ObjectKey::namespace(name)).await,
-            },
+            Self::Cluster(surroundings) => surroundings.namespace(name).await,
         }
     }
 
@@ -92,17 +84,14 @@ impl Knowledge {
             Self::Files(known) => {
                 known.service_accounts.get(&(namespace.to_owned(), name.to_owned())).cloned().map_or(Fact::Absent, Fact::Found)
             }
-            Self::Cluster { caches, lookups } => match caches.service_account(namespace, name) {
-                Some(found) => Fact::Found(found),
-                None => lookups.get(&ObjectKey::service_account(namespace, name)).await,
-            },
+            Self::Cluster(surroundings) => surroundings.service_account(namespace, name).await,
         }
     }
 
     /// Why facts cannot be had yet; `None` when they can.
     pub(super) fn waits(&self) -> Option<&'static str> {
         match self {
-            Self::Cluster { caches, .. } if !caches.is_ready() => Some("the first lists of Namespaces and ServiceAccounts are not complete"),
+            Self::Cluster(surroundings) if !surroundings.is_ready() => Some("the first lists of Namespaces and ServiceAccounts are not complete"),
             _ => None,
         }
     }
@@ -122,9 +111,5 @@ impl Learned {
 }
 
 fn view(fact: &Fact<Arc<Object>>) -> Fact<Node<'_>> {
-    match fact {
-        Fact::Found(object) => Fact::Found(object.root()),
-        Fact::Absent => Fact::Absent,
-        Fact::Unknown(reason) => Fact::Unknown(reason.clone()),
-    }
+    fact.as_ref().map(|object| object.root())
 }

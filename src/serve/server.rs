@@ -134,16 +134,17 @@ impl Server {
     }
 }
 
-/// Serves until SIGTERM or SIGINT, drains, and returns. A second signal returns at once; the process then exits without waiting.
+/// Serves until SIGTERM or SIGINT, drains, and returns. `announce` is told of the server once it listens. A second signal returns at once; the process then exits without waiting.
 ///
 /// # Errors
 /// When the server does not start; the message names the flag that mends it.
-pub async fn run<G: Gate>(options: Options, gate: Arc<G>, metrics: Arc<Metrics>, log: DecisionLog) -> Result<Ended, ServeError> {
+pub async fn run<G: Gate>(options: Options, gate: Arc<G>, metrics: Arc<Metrics>, log: DecisionLog, announce: impl FnOnce(&Server)) -> Result<Ended, ServeError> {
     panics::report_places_only();
     // Before the ports are open: a signal is never missed.
     let mut signals = Signals::listen()?;
     let server = Server::start(options, gate, metrics, log).await?;
     tracing::info!(address = %server.address(), admin = %server.admin_address(), "serving");
+    announce(&server);
     signals.next().await;
     tracing::info!("draining; a second signal ends at once");
     tokio::select! {

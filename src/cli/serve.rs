@@ -1,0 +1,252 @@
+//! `doorward serve`: the admission webhook.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::exit::Exit;
+use super::sources::{ContextArgs, PolicyArgs, complain_all};
+use super::{complain, demonstration};
+use crate::cluster::{self, Caches, Lookups, Surroundings, certificates};
+use crate::manifest::InputError;
+use crate::policy::PolicySet;
+use crate::serve::{
+    CertificateSource, DecisionLog, Door, DrainTimes, KnownObjects, Knowledge, Metrics, Options, Pair, ServeError, Server, ServingCertificate, run as serve,
+    runtime,
+};
+use crate::settings::Settings;
+
+/// How often policy and settings files are looked at again. A mounted ConfigMap changes by a symlink swap that file watches often
+/// miss, and reading a few small files costs nothing.
+const RELOAD_EVERY: Duration = Duration::from_secs(10);
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "With neither a cluster nor settings it starts on loopback with a self-made certificate and demonstration settings.")]
+pub(super) struct Args {
+    /// Address of the webhooks
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8443")]
+    listen: SocketAddr,
+    /// Address of /livez, /readyz and /metrics (plain HTTP)
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    admin_listen: SocketAddr,
+    /// Certificate chain (PEM), read again when it changes
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Private key of the certificate (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Secret with the CA that this replica issues its own certificate from, made by `doorward certs init` (in the own namespace unless named)
+    #[arg(long, value_name = "[NAMESPACE/]NAME", conflicts_with = "tls_cert")]
+    ca_secret: Option<String>,
+    /// Further DNS name or IP address of a certificate that Doorward issues (repeatable)
+    #[arg(long = "tls-name", value_name = "NAME")]
+    tls_names: Vec<String>,
+    /// Where the CA of a self-made certificate is written (never its key)
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["tls_cert", "ca_secret"])]
+    ca_out: Option<PathBuf>,
+    /// CA of the API server's client certificate: callers that it signed are verified
+    #[arg(long, value_name = "FILE")]
+    client_ca: Option<PathBuf>,
+    /// Refuse callers without such a certificate
+    #[arg(long, requires = "client_ca")]
+    require_client_certificate: bool,
+    /// Kubeconfig of the cluster; in a pod its own ServiceAccount is used, and never a user's default
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// Worker threads (default: one a core)
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+    /// Seconds to go on serving after SIGTERM, until no API server sends here any more
+    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
+    drain_delay: u64,
+    #[command(flatten)]
+    policies: PolicyArgs,
+    #[command(flatten)]
+    context: ContextArgs,
+}
+
+/// Why the server does not run.
+enum Failure {
+    Files(Vec<InputError>),
+    Server(ServeError),
+    Cluster(String),
+    Usage(String),
+}
+
+pub(super) fn run(args: Args) -> Exit {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("DOORWARD_LOG").unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt().json().with_writer(std::io::stderr).with_env_filter(filter).init();
+    let outcome = runtime(args.threads).map_err(Failure::Server).and_then(|runtime| {
+        let outcome = runtime.block_on(start(args));
+        // A second signal must not wait for what still runs.
+        runtime.shutdown_background();
+        outcome
+    });
+    match outcome {
+        Ok(()) => Exit::Clean,
+        Err(Failure::Files(errors)) => {
+            complain_all(&errors);
+            Exit::Policy
+        }
+        Err(Failure::Server(error)) => {
+            complain(error);
+            Exit::Policy
+        }
+        Err(Failure::Cluster(reason)) => {
+            complain(reason);
+            Exit::Cluster
+        }
+        Err(Failure::Usage(reason)) => {
+            complain(reason);
+            Exit::Usage
+        }
+    }
+}
+
+async fn start(args: Args) -> Result<(), Failure> {
+    let in_cluster = args.kubeconfig.is_some() || std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
+    let demonstration = !in_cluster && args.policies.settings.is_none();
+    let fallback = demonstration.then(Settings::demonstration);
+    let policies = args.policies.load(fallback.clone()).map_err(Failure::Files)?;
+    let metrics = Arc::new(Metrics::new().map_err(|error| Failure::Cluster(error.to_string()))?);
+    let log = DecisionLog::to_stdout(metrics.log_queue_depth.clone())
+        .map_err(|error| Failure::Server(ServeError::System { what: "a thread for the decision log", error }))?;
+
+    let client = if in_cluster {
+        Some(cluster::connect(args.kubeconfig.as_deref()).await.map_err(|error| Failure::Cluster(error.to_string()))?)
+    } else {
+        None
+    };
+    let mut tasks = tokio::task::JoinSet::new();
+    let knowledge = match &client {
+        Some(client) => {
+            let caches = Caches::new(Vec::new());
+            tasks = caches.run(client);
+            Knowledge::Cluster(Surroundings::new(caches, Lookups::new(client.clone(), cluster::Limits::default())))
+        }
+        None => Knowledge::Files(known(&args, demonstration)?),
+    };
+    let certificate = certificate(&args, client.as_ref(), &mut tasks).await?;
+    let door = Arc::new(Door::new(policies, knowledge, Arc::clone(&metrics), log.clone()));
+    watch_files(args.policies.clone(), fallback, Arc::clone(&door), Arc::clone(&metrics), &mut tasks);
+    let options = Options {
+        listen: args.listen,
+        admin_listen: args.admin_listen,
+        certificate,
+        client_ca: args.client_ca,
+        require_client_certificate: args.require_client_certificate,
+        drain: DrainTimes { delay: Duration::from_secs(args.drain_delay), ..DrainTimes::default() },
+        ..Options::default()
+    };
+    serve(options, door, metrics, log, |server| announce(server, demonstration)).await.map_err(Failure::Server)?;
+    Ok(())
+}
+
+fn known(args: &Args, demonstration: bool) -> Result<KnownObjects, Failure> {
+    if args.context.context.is_empty() && demonstration {
+        return Ok(KnownObjects::of(demonstration::objects(), &args.context.namespace));
+    }
+    let (documents, errors) = args.context.load();
+    if errors.is_empty() { Ok(KnownObjects::of(documents, &args.context.namespace)) } else { Err(Failure::Files(errors)) }
+}
+
+/// One line that a person, or a script that started the server, can read the address from.
+fn announce(server: &Server, demonstration: bool) {
+    let (address, admin) = (server.address(), server.admin_address());
+    complain(format!("listening on https://{address}, probes and metrics on http://{admin}"));
+    if demonstration {
+        complain("no cluster and no settings: self-made certificate and demonstration settings; get a refusal by\n");
+        super::tell(&format!("{}\n\n", demonstration::curl(address)));
+    }
+}
+
+async fn certificate(args: &Args, client: Option<&kube::Client>, tasks: &mut tokio::task::JoinSet<()>) -> Result<CertificateSource, Failure> {
+    if let (Some(certificate), Some(key)) = (&args.tls_cert, &args.tls_key) {
+        return Ok(CertificateSource::Files { certificate: certificate.clone(), key: key.clone() });
+    }
+    let Some(secret) = &args.ca_secret else {
+        return Ok(CertificateSource::SelfMade { names: args.tls_names.clone(), ca_file: args.ca_out.clone() });
+    };
+    let Some(client) = client.cloned() else {
+        return Err(Failure::Usage("`--ca-secret` needs a cluster: give `--kubeconfig FILE`".into()));
+    };
+    let own_namespace = client.default_namespace().to_owned();
+    let (namespace, name) = secret.split_once('/').unwrap_or((own_namespace.as_str(), secret));
+    let mut names = cluster::authority::service_names("doorward", namespace);
+    names.extend(args.tls_names.iter().cloned());
+    let slot = ServingCertificate::empty();
+    let renew_in = issue(&client, namespace, name, &names, &slot).await.map_err(Failure::Cluster)?;
+    let (namespace, name, held) = (namespace.to_owned(), name.to_owned(), Arc::clone(&slot));
+    tasks.spawn(async move {
+        let mut wait = renew_in;
+        loop {
+            tokio::time::sleep(wait).await;
+            wait = match issue(&client, &namespace, &name, &names, &held).await {
+                Ok(wait) => wait,
+                Err(reason) => {
+                    tracing::error!(reason, "the serving certificate could not be renewed; the one before stays in use");
+                    Duration::from_secs(60)
+                }
+            };
+        }
+    });
+    Ok(CertificateSource::Held(slot))
+}
+
+/// Issues a leaf from the CA Secret and puts it in force; tells when the next one is due.
+async fn issue(
+    client: &kube::Client,
+    namespace: &str,
+    name: &str,
+    names: &[String],
+    slot: &ServingCertificate,
+) -> Result<Duration, String> {
+    let now = SystemTime::now();
+    let authority = certificates::load(client, namespace, name, now).await.map_err(|error| error.to_string())?;
+    let leaf = authority.issue_leaf(names, now).map_err(|error| error.to_string())?;
+    let origin = format!("the CA Secret {namespace}/{name}");
+    let pair =
+        Pair::from_pem(leaf.chain_pem.as_bytes(), &origin, leaf.key_pem.as_bytes(), &origin).map_err(|error| error.to_string())?;
+    slot.install(pair);
+    Ok(leaf.renew_at().duration_since(now).unwrap_or(Duration::from_secs(60)))
+}
+
+/// Loads the files again when they changed. A bad one keeps the last good set in force, loudly.
+fn watch_files(
+    sources: PolicyArgs,
+    fallback: Option<Settings>,
+    door: Arc<Door>,
+    metrics: Arc<Metrics>,
+    tasks: &mut tokio::task::JoinSet<()>,
+) {
+    if sources.policies.is_empty() && sources.settings.is_none() && sources.waivers.is_empty() {
+        return;
+    }
+    tasks.spawn(async move {
+        let mut failed = String::new();
+        loop {
+            tokio::time::sleep(RELOAD_EVERY).await;
+            let (sources, fallback) = (sources.clone(), fallback.clone());
+            let Ok(loaded) = tokio::task::spawn_blocking(move || sources.load(fallback)).await else { continue };
+            match loaded {
+                Ok(set) if set.revision() != door.policies().revision() => replace(&door, set),
+                Ok(_) => failed.clear(),
+                Err(errors) => {
+                    let reason = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+                    if reason != failed {
+                        metrics.policy_reload_failures.inc();
+                        tracing::error!(reason, "the policies could not be loaded again; the set before stays in force");
+                        failed = reason;
+                    }
+                }
+            }
+        }
+    });
+}
+
+fn replace(door: &Door, set: PolicySet) {
+    tracing::info!(revision = set.revision(), before = door.policies().revision(), "new policies are in force");
+    door.swap(set);
+}

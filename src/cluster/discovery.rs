@@ -1,0 +1,65 @@
+//! Which resources the cluster serves: policies name groups and resources, a watch needs version and kind.
+
+use kube::api::ApiResource;
+use kube::error::DiscoveryError;
+use kube::{Client, discovery};
+
+use super::reason;
+use crate::object::Fact;
+
+/// The resource of a group as the cluster serves it, in the version that the API server prefers. Absent means that its definition is
+/// not installed, so that no object of it exists; do not watch it then.
+pub async fn served(client: &Client, group: &str, resource: &str) -> Fact<ApiResource> {
+    match discovery::group(client, group).await {
+        Ok(served) => match served.recommended_resources().into_iter().find(|(found, _)| found.plural == resource) {
+            Some((found, _)) => Fact::Found(found),
+            None => Fact::Absent,
+        },
+        Err(kube::Error::Discovery(DiscoveryError::MissingApiGroup(_) | DiscoveryError::EmptyApiGroup(_))) => Fact::Absent,
+        Err(error) => Fact::Unknown(reason(&error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use http::{Request, Response};
+    use kube::client::Body;
+    use serde_json::json;
+
+    use super::*;
+
+    /// An API server that serves one custom resource; `code` is what it answers with.
+    fn cluster(code: u16) -> Client {
+        let service = tower::service_fn(move |request: Request<Body>| async move {
+            let answer = match request.uri().path() {
+                "/apis" => {
+                    let version = json!({ "groupVersion": "spire.spiffe.io/v1alpha1", "version": "v1alpha1" });
+                    json!({ "groups": [{ "name": "spire.spiffe.io", "versions": [version], "preferredVersion": version }] })
+                }
+                _ => json!({ "groupVersion": "spire.spiffe.io/v1alpha1", "resources": [
+                    { "name": "clusterspiffeids", "singularName": "clusterspiffeid", "kind": "ClusterSPIFFEID", "namespaced": false, "verbs": ["list", "watch"] },
+                ]}),
+            };
+            let answer = http_body_util::Full::new(answer.to_string().into_bytes().into());
+            Ok::<_, Infallible>(Response::builder().status(code).body(answer).unwrap())
+        });
+        Client::new(service, "default")
+    }
+
+    #[tokio::test]
+    async fn a_resource_is_found_with_its_version_and_kind() {
+        let Fact::Found(found) = served(&cluster(200), "spire.spiffe.io", "clusterspiffeids").await else { panic!("found") };
+        assert_eq!((found.api_version.as_str(), found.kind.as_str()), ("spire.spiffe.io/v1alpha1", "ClusterSPIFFEID"));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_installed_is_absent_and_a_silent_server_is_not() {
+        let client = cluster(200);
+        assert_eq!(served(&client, "spire.spiffe.io", "clusterstaticentries").await, Fact::Absent);
+        assert_eq!(served(&client, "tekton.dev", "tasks").await, Fact::Absent);
+        let answer = served(&cluster(503), "spire.spiffe.io", "clusterspiffeids").await;
+        assert_eq!(answer, Fact::Unknown("the API server answered with an error that is no Status".into()));
+    }
+}

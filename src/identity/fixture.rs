@@ -1,0 +1,73 @@
+//! A pod and its surroundings for the tests of this room: start from [`Scene::pod`], change what the case is about, read.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::{Class, Surroundings, read};
+use crate::object::{Fact, GroupVersionKind, Object, PodTemplate};
+use crate::settings::Settings;
+
+pub(super) struct Scene {
+    pub(super) pod: Value,
+    pub(super) settings: Settings,
+    pub(super) namespace: &'static str,
+    pub(super) namespace_object: Fact<Value>,
+    pub(super) service_account: Fact<Value>,
+    pub(super) token_secrets: Fact<BTreeSet<String>>,
+}
+
+impl Scene {
+    /// A pod of namespace `payments` with this spec; automount is off so that only what the case names is found.
+    pub(super) fn pod(mut spec: Value) -> Self {
+        let fields = spec.as_object_mut().unwrap();
+        fields.entry("serviceAccountName").or_insert(json!("api"));
+        fields.entry("automountServiceAccountToken").or_insert(json!(false));
+        fields.entry("containers").or_insert(json!([{ "name": "app", "image": "app:1" }]));
+        Self {
+            pod: json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "p" }, "spec": spec }),
+            settings: Settings::demonstration(),
+            namespace: "payments",
+            namespace_object: Fact::Found(json!({ "metadata": { "name": "payments" } })),
+            service_account: Fact::Found(json!({ "metadata": { "name": "api" } })),
+            token_secrets: Fact::Unknown("not listed".into()),
+        }
+    }
+
+    pub(super) fn annotated(mut self, key: &str, value: &str) -> Self {
+        self.pod["metadata"]["annotations"][key] = json!(value);
+        self
+    }
+
+    pub(super) fn labelled(mut self, key: &str, value: &str) -> Self {
+        self.pod["metadata"]["labels"][key] = json!(value);
+        self
+    }
+
+    pub(super) fn of_namespace(mut self, metadata: Value) -> Self {
+        self.namespace_object = Fact::Found(json!({ "metadata": metadata }));
+        self
+    }
+
+    /// The identity as rules see it.
+    pub(super) fn read(&self) -> Value {
+        let object = Object::from_json(self.pod.to_string()).unwrap();
+        let tree = |fact: &Fact<Value>| fact.map(|value| Object::from_json(value.to_string()).unwrap());
+        let (namespace, account) = (tree(&self.namespace_object), tree(&self.service_account));
+        let surroundings = Surroundings {
+            settings: &self.settings,
+            namespace: self.namespace,
+            namespace_object: &namespace.map(Object::root),
+            service_account: &account.map(Object::root),
+            token_secrets: &self.token_secrets,
+            class: Class::App,
+        };
+        let template = PodTemplate::of(&GroupVersionKind::new("", "v1", "Pod"), object.root()).unwrap();
+        serde_json::to_value(read(template, &surroundings)).unwrap()
+    }
+}
+
+/// The credentials of one kind.
+pub(super) fn of_kind<'v>(identity: &'v Value, kind: &str) -> Vec<&'v Value> {
+    identity["credentials"].as_array().unwrap().iter().filter(|credential| credential["kind"] == kind).collect()
+}

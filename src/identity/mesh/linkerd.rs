@@ -1,0 +1,78 @@
+//! Linkerd: what `linkerd-proxy-injector` decides (`pkg/inject/report.go` and the chart's webhook configuration).
+
+use super::super::model::{Credential, MeshAnswer, MeshState};
+use super::super::surroundings::Surroundings;
+use super::proof::{self, Proof};
+use super::{meshed, namespace, not, unplaced};
+use crate::object::PodTemplate;
+
+const INJECT: &str = "linkerd.io/inject";
+const INJECT_PATH: &str = "metadata.annotations[linkerd.io/inject]";
+
+/// Labels of pods that the webhook's `objectSelector` leaves out.
+const SKIP_LABELS: [&str; 2] = ["linkerd.io/control-plane-component", "linkerd.io/cni-resource"];
+
+/// Namespaces that the webhook's `namespaceSelector` leaves out.
+const SKIP_NAMESPACES: [&str; 2] = ["kube-system", "cert-manager"];
+
+/// A value of `linkerd.io/inject`. Anything else than these three words switches injection off, whatever was meant.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mark<'a> {
+    Unset,
+    Enabled,
+    Disabled,
+    Invalid(&'a str),
+}
+
+impl<'a> Mark<'a> {
+    fn of(value: Option<&'a str>) -> Self {
+        match value {
+            None | Some("") => Self::Unset,
+            Some("enabled" | "ingress") => Self::Enabled,
+            Some("disabled") => Self::Disabled,
+            Some(value) => Self::Invalid(value),
+        }
+    }
+}
+
+pub(super) fn read<'a>(template: PodTemplate<'a>, surroundings: &Surroundings<'a>, credentials: &[Credential<'a>]) -> MeshState {
+    let pod = Mark::of(template.annotation(INJECT));
+    if pod == Mark::Disabled {
+        return not(MeshAnswer::OptedOut, "`linkerd.io/inject` is `disabled`", INJECT_PATH);
+    }
+    match proof::linkerd(template, &surroundings.settings.mesh, credentials) {
+        Proof::Proven => return meshed(true),
+        Proof::Unlisted => return unplaced(MeshAnswer::Unknown, "`mesh.proxyImages` is empty, so no proxy can be proven"),
+        Proof::Unproven { cause, field_path } => return not(MeshAnswer::Bypassed, cause, field_path),
+        Proof::NoProxy => {}
+    }
+    if let Mark::Invalid(value) = pod {
+        let cause = format!("`linkerd.io/inject` is `{value}`, which the injector does not know: `enabled`, `ingress` or `disabled`");
+        return not(MeshAnswer::Invalid, cause, INJECT_PATH);
+    }
+    if let Some(label) = SKIP_LABELS.into_iter().find(|label| template.label(label).is_some()) {
+        let cause = format!("label `{label}` makes the injector pass the pod by");
+        return not(MeshAnswer::Bypassed, cause, format!("metadata.labels[{label}]"));
+    }
+    let name = surroundings.namespace;
+    if SKIP_NAMESPACES.contains(&name) {
+        return unplaced(MeshAnswer::Unmeshed, format!("the injector passes namespace `{name}` by"));
+    }
+    let marks = match namespace(surroundings) {
+        Ok(marks) => marks,
+        Err(unknown) => return unknown,
+    };
+    if marks.label("config.linkerd.io/admission-webhooks") == Some("disabled") {
+        let cause = format!("namespace `{name}` has label `config.linkerd.io/admission-webhooks: disabled`");
+        return unplaced(MeshAnswer::Unmeshed, cause);
+    }
+    match (pod, Mark::of(marks.annotation(INJECT))) {
+        (_, Mark::Invalid(value)) => {
+            let cause = format!("`linkerd.io/inject` of namespace `{name}` is `{value}`, which the injector does not know");
+            unplaced(MeshAnswer::Invalid, cause)
+        }
+        (Mark::Enabled, _) | (_, Mark::Enabled) => meshed(false),
+        (_, Mark::Disabled) => unplaced(MeshAnswer::Unmeshed, format!("`linkerd.io/inject` of namespace `{name}` is `disabled`")),
+        _ => unplaced(MeshAnswer::Unmeshed, format!("neither the pod nor namespace `{name}` has `linkerd.io/inject: enabled`")),
+    }
+}

@@ -1,0 +1,139 @@
+//! How an agent logs in, read from its configuration as far as the pod shows it.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::super::credentials::TOKEN_DIRECTORY;
+use super::super::model::{Credential, Login};
+use super::super::mount_path::MountPath;
+use super::{ADDRESS_VARIABLES, Agent, PREFIXES, annotation};
+use crate::object::{Kind, Node, Object, PodTemplate};
+
+/// Variables in which the vendors' injectors hand the agent its configuration, base64 of JSON.
+const CONFIG_VARIABLES: [&str; 2] = ["VAULT_CONFIG", "BAO_CONFIG"];
+
+/// The annotation that holds the configuration of an injected agent, projected into it by the downward API.
+const CONFIG_ANNOTATION: &str = "doorward.dev/vault-agent-config";
+const CONFIG_FIELD: &str = "metadata.annotations['doorward.dev/vault-agent-config']";
+
+/// Where the vendors' injectors mount a token volume that no container mounts.
+const VENDOR_TOKEN_PATHS: [&str; 2] =
+    ["/var/run/secrets/vault.hashicorp.com/serviceaccount", "/var/run/secrets/openbao.openbao.org/serviceaccount"];
+
+/// The login of an agent container. What its configuration does not show (a `ConfigMap`, a file of the image) is absent.
+pub(super) fn of_agent<'a>(template: PodTemplate<'a>, agent: &Agent<'a>, credentials: &[Credential<'a>]) -> Login<'a> {
+    let container = agent.node.text("name");
+    let place = format!("spec.{}[{}]", agent.list, agent.index);
+    let mut login = Login {
+        container: Some(container),
+        method: None,
+        role: None,
+        mount: None,
+        address: variable(agent.node, &ADDRESS_VARIABLES).map(|(_, value)| Cow::Borrowed(value)),
+        token_path: None,
+        token_volume: None,
+        field_path: place.clone(),
+    };
+    let config = if let Some((index, value)) = variable(agent.node, &CONFIG_VARIABLES) {
+        login.field_path = format!("{place}.env[{index}].value");
+        let text = STANDARD.decode(value.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        text.and_then(|text| Object::from_json(text).ok())
+    } else if projects_config(template, agent.node) {
+        login.field_path = format!("metadata.annotations[{CONFIG_ANNOTATION}]");
+        template.annotation(CONFIG_ANNOTATION).and_then(|text| Object::from_json(text).ok())
+    } else {
+        None
+    };
+    if let Some(config) = config {
+        read_config(&mut login, config.root());
+    }
+    if let Some(path) = &login.token_path {
+        let token =
+            credentials.iter().find(|credential| credential.path.as_ref() == Some(path) && credential.containers.contains(&container));
+        login.token_volume = token.and_then(|token| token.volume);
+    }
+    login
+}
+
+/// A login of which nothing is known.
+pub(super) fn unread(field_path: String) -> Login<'static> {
+    Login { container: None, method: None, role: None, mount: None, address: None, token_path: None, token_volume: None, field_path }
+}
+
+/// The login that the vendor's injector will give its agent, by the pod's annotations and the vendor's defaults.
+pub(super) fn of_vendor<'a>(template: PodTemplate<'a>, prefix: &str, tokens: &[&Credential<'a>]) -> Login<'a> {
+    // openbao-k8s reads the annotations of vault-k8s as its own.
+    let value = |key: &str| {
+        PREFIXES.iter().find_map(|prefix| annotation(template, prefix, key)).filter(|value| !value.is_empty()).map(Cow::Borrowed)
+    };
+    let method = value("auth-type").unwrap_or(Cow::Borrowed("kubernetes"));
+    let named = value("agent-service-account-token-volume-name");
+    let token = named.and_then(|name| tokens.iter().find(|token| token.volume == Some(&*name)));
+    let directory = VENDOR_TOKEN_PATHS.get(usize::from(prefix != PREFIXES[0])).copied().unwrap_or_default();
+    Login {
+        container: None,
+        role: value("role"),
+        mount: Some(value("auth-path").unwrap_or_else(|| Cow::Owned(format!("auth/{method}")))),
+        method: Some(method),
+        address: value("service"),
+        token_path: token.map(|token| token.path.clone().unwrap_or_else(|| MountPath::new(directory).join("token"))),
+        token_volume: token.and_then(|token| token.volume),
+        field_path: format!("metadata.annotations[{prefix}agent-inject]"),
+    }
+}
+
+/// Whether two agents log in alike, wherever their configuration stands.
+pub(super) fn same(one: &Login<'_>, other: &Login<'_>) -> bool {
+    one.method == other.method
+        && one.role == other.role
+        && one.mount == other.mount
+        && one.address == other.address
+        && one.token_path == other.token_path
+}
+
+/// The literal value of some variables, with its position. Of duplicates the last one counts, as in the kubelet.
+fn variable<'a>(container: Node<'a>, names: &[&str]) -> Option<(usize, &'a str)> {
+    let mut found = container.list("env").enumerate().rev().filter(|(_, variable)| names.contains(&variable.text("name")));
+    found.find_map(|(index, variable)| Some((index, variable.get("value")?.as_str().filter(|value| !value.is_empty())?)))
+}
+
+/// Whether a container mounts a downwardAPI volume that projects the configuration's annotation.
+fn projects_config<'a>(template: PodTemplate<'a>, container: Node<'a>) -> bool {
+    let projects = |volume: Node<'a>| {
+        volume.get("downwardAPI").is_some_and(|downward| {
+            downward.list("items").any(|item| item.get("fieldRef").is_some_and(|f| f.text("fieldPath") == CONFIG_FIELD))
+        })
+    };
+    template
+        .spec()
+        .list("volumes")
+        .filter(|volume| projects(*volume))
+        .any(|volume| container.list("volumeMounts").any(|mount| mount.text("name") == volume.text("name")))
+}
+
+/// Reads `auto_auth` and `vault` of an agent's configuration in JSON, where HCL's blocks may be lists of one.
+fn read_config(login: &mut Login<'_>, config: Node<'_>) {
+    let owned = |node: Node<'_>, key: &str| node.get(key).and_then(Node::as_str).map(|value| Cow::Owned(value.to_owned()));
+    if let Some(address) = block(config, "vault").and_then(|vault| owned(vault, "address")) {
+        login.address = Some(address);
+    }
+    let Some(method) = block(config, "auto_auth").and_then(|auth| block(auth, "method")) else { return };
+    let kind = method.text("type");
+    login.mount = owned(method, "mount_path").or_else(|| (!kind.is_empty()).then(|| Cow::Owned(format!("auth/{kind}"))));
+    login.method = Some(Cow::Owned(kind.to_owned()));
+    let settings = block(method, "config");
+    login.role = settings.and_then(|settings| owned(settings, "role"));
+    let path = settings.map(|settings| settings.text("token_path")).filter(|path| !path.is_empty());
+    login.token_path = match (path, kind) {
+        (Some(path), _) => Some(MountPath::new(path)),
+        (None, "kubernetes") => Some(MountPath::new(TOKEN_DIRECTORY).join("token")),
+        (None, _) => None,
+    };
+}
+
+fn block<'a>(node: Node<'a>, key: &str) -> Option<Node<'a>> {
+    let value = node.get(key)?;
+    if value.kind() == Kind::List { value.item(0) } else { Some(value) }
+}

@@ -1,0 +1,215 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::super::fixture::Scene;
+use super::Host;
+
+fn container(container: Value) -> Scene {
+    let mut app = container;
+    app["name"] = json!("app");
+    Scene::pod(json!({ "containers": [app] }))
+}
+
+fn token_volume(name: &str, audience: &str) -> Value {
+    json!({ "name": name, "projected": { "sources": [{ "serviceAccountToken": { "path": "token", "audience": audience, "expirationSeconds": 600 } }] } })
+}
+
+#[test]
+fn hardening_a20_every_sign_of_a_client_is_seen() {
+    let server = "https://vault.vault.svc.cluster.local:8200";
+    for (what, scene, evidence, field_path) in [
+        (
+            "VAULT_ADDR",
+            container(json!({ "env": [{ "name": "VAULT_ADDR", "value": "http://127.0.0.1:8200" }] })),
+            "variable `VAULT_ADDR` is set",
+            "spec.containers[0].env[0]",
+        ),
+        (
+            "BAO_ADDR by reference",
+            container(json!({ "env": [{ "name": "X" }, { "name": "BAO_ADDR", "valueFrom": {} }] })),
+            "`BAO_ADDR` is set",
+            "spec.containers[0].env[1]",
+        ),
+        (
+            "host in env",
+            container(json!({ "env": [{ "name": "URL", "value": format!("{server}/v1") }] })),
+            "`URL` names a Vault server",
+            "spec.containers[0].env[0].value",
+        ),
+        (
+            "host in args",
+            container(json!({ "args": ["--v", "--vault=vault.vault:8200"] })),
+            "the command line names a Vault server",
+            "spec.containers[0].args[1]",
+        ),
+        (
+            "host in command",
+            container(json!({ "command": ["sh", "-c", "curl https://VAULT.vault.svc:8200"] })),
+            "the command line names",
+            "spec.containers[0].command[2]",
+        ),
+        (
+            "annotation 1",
+            Scene::pod(json!({})).annotated("vault.hashicorp.com/agent-inject", "1"),
+            "agent-inject` is true",
+            "metadata.annotations[vault.hashicorp.com/agent-inject]",
+        ),
+        (
+            "annotation T",
+            Scene::pod(json!({})).annotated("openbao.org/agent-inject", "T"),
+            "openbao.org/agent-inject` is true",
+            "metadata.annotations[openbao.org/agent-inject]",
+        ),
+        (
+            "token",
+            Scene::pod(json!({ "volumes": [token_volume("t", "vault")] })),
+            "audience `vault`",
+            "spec.volumes[0].projected.sources[0].serviceAccountToken",
+        ),
+        (
+            "agent",
+            container(json!({ "command": ["/usr/bin/bao"], "args": ["-x", "agent"] })),
+            "container `app` is a Vault agent",
+            "spec.containers[0]",
+        ),
+    ] {
+        let vault = &scene.read()["vault"];
+        assert_eq!(vault["client"], true, "{what}: {vault}");
+        assert!(vault["evidence"].as_str().unwrap().contains(evidence), "{what}: {vault}");
+        assert_eq!(vault["fieldPath"], field_path, "{what}");
+    }
+    for (what, scene) in [
+        ("nothing", Scene::pod(json!({}))),
+        ("annotation yes", Scene::pod(json!({})).annotated("vault.hashicorp.com/agent-inject", "yes")),
+        ("annotation false", Scene::pod(json!({})).annotated("vault.hashicorp.com/agent-inject", "0")),
+        ("another host", container(json!({ "args": ["https://notvault.vault.svc", "https://vault.vault.example.com"] }))),
+        ("another audience", Scene::pod(json!({ "volumes": [token_volume("t", "Vault")] }))),
+    ] {
+        assert_eq!(
+            scene.read()["vault"],
+            json!({ "client": false, "vendor": false, "otherLogins": [], "containers": [], "withoutToken": [] }),
+            "{what}"
+        );
+    }
+}
+
+#[test]
+fn a_vault_container_is_an_agent_unless_it_is_a_server() {
+    for (what, app, agent) in [
+        ("agent", json!({ "image": "x", "command": ["vault"], "args": ["agent", "-config=/c"] }), true),
+        (
+            "by shell",
+            json!({ "image": "x", "command": ["/bin/sh", "-ec"], "args": ["echo ${VAULT_CONFIG?} | base64 -d > c && vault agent -config=c"] }),
+            true,
+        ),
+        ("by entrypoint", json!({ "image": "hashicorp/vault:1.15", "args": ["agent"] }), true),
+        ("by digest", json!({ "image": "quay.io/openbao/openbao@sha256:00", "args": ["agent"] }), true),
+        ("script", json!({ "image": "hashicorp/vault:1.15", "command": ["sh", "-c", "vault login -method=kubernetes"] }), true),
+        ("server", json!({ "image": "hashicorp/vault:1.15", "args": ["server"] }), false),
+        ("server by path", json!({ "image": "x", "command": ["/bin/vault", "server"] }), false),
+        ("development", json!({ "image": "hashicorp/vault:1.15" }), false),
+        ("injector", json!({ "image": "hashicorp/vault-k8s:1.7", "args": ["agent-inject"] }), false),
+        ("another program", json!({ "image": "app", "command": ["/app"], "args": ["agent"] }), false),
+    ] {
+        assert_eq!(container(app).read()["vault"]["client"], agent, "{what}");
+    }
+}
+
+#[test]
+fn the_agent_logs_in_else_who_talks_else_who_holds_the_token_else_every_app() {
+    let mount = json!([{ "name": "t", "mountPath": "/var/run/secrets/vault" }]);
+    let env = json!([{ "name": "VAULT_ADDR", "value": "https://v" }]);
+    let agent = json!({ "name": "agent", "command": ["vault", "agent"] });
+    for (what, containers, logs_in, without) in [
+        ("agent", json!([{ "name": "app", "env": env, "volumeMounts": mount }, agent]), json!(["agent"]), json!(["agent"])),
+        ("talker", json!([{ "name": "app", "env": env }, { "name": "other", "volumeMounts": mount }]), json!(["app"]), json!(["app"])),
+        ("holder", json!([{ "name": "app" }, { "name": "other", "volumeMounts": mount }]), json!(["other"]), json!([])),
+        ("every app", json!([{ "name": "app" }, { "name": "linkerd-proxy" }]), json!(["app"]), json!(["app"])),
+    ] {
+        let vault = Scene::pod(json!({ "volumes": [token_volume("t", "vault")], "containers": containers })).read()["vault"].clone();
+        assert_eq!((&vault["containers"], &vault["withoutToken"]), (&logs_in, &without), "{what}");
+        assert_eq!(vault.get("token").is_some(), without == json!([]), "{what}");
+    }
+}
+
+#[test]
+fn the_login_is_read_from_the_agents_configuration() {
+    let config = |role: &str| {
+        json!({ "vault": { "address": "https://v:8200" }, "auto_auth": { "method": [{ "type": "kubernetes", "mount_path": "auth/kubernetes-demo",
+            "config": { "role": role, "token_path": "/var/run/secrets/vault/token" } }] } })
+    };
+    let encoded = |role: &str| STANDARD.encode(config(role).to_string());
+    let agent = |name: &str, role: &str| {
+        json!({ "name": name, "args": ["vault agent"], "env": [{ "name": "VAULT_CONFIG", "value": encoded("forged") }, { "name": "VAULT_CONFIG", "value": encoded(role) }],
+            "volumeMounts": [{ "name": "vault-token", "mountPath": "/run/secrets/vault/", "readOnly": true }] })
+    };
+    let mut scene = Scene::pod(json!({
+        "volumes": [token_volume("vault-token", "vault")],
+        "initContainers": [agent("vault-agent-init", "payments.api")],
+        "containers": [agent("vault-agent", "payments.api")],
+    }));
+    let vault = scene.read()["vault"].clone();
+    assert_eq!(
+        vault["login"],
+        json!({ "container": "vault-agent-init", "method": "kubernetes", "role": "payments.api", "mount": "auth/kubernetes-demo",
+            "address": "https://v:8200", "tokenPath": "/run/secrets/vault/token", "tokenVolume": "vault-token",
+            "fieldPath": "spec.initContainers[0].env[1].value" })
+    );
+    assert_eq!((&vault["otherLogins"], &vault["withoutToken"]), (&json!([]), &json!([])));
+    assert_eq!(vault["token"]["path"], "/run/secrets/vault/token");
+    scene.pod["spec"]["containers"] = json!([agent("vault-agent", "payments.admin")]);
+    assert_eq!(scene.read()["vault"]["otherLogins"][0]["role"], "payments.admin");
+    let many: Vec<Value> = (0..20).map(|n| agent(&format!("a{n}"), "payments.api")).collect();
+    scene.pod["spec"]["containers"] = json!(many);
+    assert_eq!(scene.read()["vault"]["otherLogins"], json!([{ "fieldPath": "spec.containers[7]" }]));
+
+    let mut ours = Scene::pod(json!({
+        "volumes": [{ "name": "vault-config", "downwardAPI": { "items": [{ "path": "config.hcl",
+            "fieldRef": { "fieldPath": "metadata.annotations['doorward.dev/vault-agent-config']" } }] } }],
+        "containers": [{ "name": "vault-agent", "command": ["vault"], "args": ["agent"], "volumeMounts": [{ "name": "vault-config", "mountPath": "/etc/vault" }] }],
+    }))
+    .annotated("doorward.dev/vault-agent-config", r#"{"auto_auth":{"method":{"type":"kubernetes","config":{"role":"r"}}}}"#);
+    let login = &ours.read()["vault"]["login"];
+    assert_eq!((&login["mount"], &login["role"]), (&json!("auth/kubernetes"), &json!("r")));
+    assert_eq!(login["tokenPath"], "/run/secrets/kubernetes.io/serviceaccount/token");
+    assert_eq!(login["fieldPath"], "metadata.annotations[doorward.dev/vault-agent-config]");
+    ours.pod["spec"]["containers"][0]["volumeMounts"] = json!([]);
+    assert_eq!(ours.read()["vault"]["login"], json!({ "container": "vault-agent", "fieldPath": "spec.containers[0]" }));
+}
+
+#[test]
+fn hardening_a20_the_vendors_agent_needs_its_token_volume_named() {
+    let scene = || {
+        Scene::pod(json!({ "volumes": [token_volume("t", "vault"), token_volume("aws", "sts.amazonaws.com")] }))
+            .annotated("openbao.org/agent-inject", "true")
+            .annotated("vault.hashicorp.com/role", "payments.api")
+    };
+    let vault = scene().read()["vault"].clone();
+    assert_eq!(vault["vendor"], true);
+    assert_eq!(vault.get("token"), None);
+    assert_eq!((&vault["login"]["role"], &vault["login"]["mount"]), (&json!("payments.api"), &json!("auth/kubernetes")));
+    let named = scene().annotated("openbao.org/agent-service-account-token-volume-name", "t").read()["vault"].clone();
+    assert_eq!((&named["token"]["volume"], &named["login"]["tokenVolume"]), (&json!("t"), &json!("t")));
+    assert_eq!(named["login"]["tokenPath"], "/run/secrets/openbao.openbao.org/serviceaccount/token");
+    let wrong = scene().annotated("openbao.org/agent-service-account-token-volume-name", "aws").read()["vault"].clone();
+    assert_eq!(wrong.get("token"), None);
+}
+
+#[test]
+fn a_host_is_found_whole_and_in_every_form_of_a_service() {
+    for (url, text, found) in [
+        ("https://vault.vault.svc.cluster.local:8200", "vault.vault", true),
+        ("https://vault.vault.svc.cluster.local:8200", "x=https://vault.vault.svc/v1", true),
+        ("https://vault.vault.svc.cluster.local:8200", "vault.vault.svc.cluster.local.", true),
+        ("https://vault.vault.svc.cluster.local:8200", "vault.vaults", false),
+        ("https://vault.example.com", "https://VAULT.example.com./", true),
+        ("https://vault.example.com", "https://vault.example.com.evil.org", false),
+        ("https://vault.example.com", "https://my-vault.example.com", false),
+        ("vault.example.com", "user@vault.example.com", true),
+        ("https://[fd00::1]:8200", "https://[fd00::1]:8200", true),
+    ] {
+        assert_eq!(Host::of(url).unwrap().is_in(text), found, "{url} {text}");
+    }
+    assert!(Host::of("https://").is_none());
+}

@@ -1,0 +1,512 @@
+//! Pods that injectors have broken on; the numbers are those of the injection facts.
+
+use serde_json::{Value, json};
+
+use super::Scene;
+use super::neighbours::{self, plugin_volume};
+use crate::identity::Class;
+
+fn pod(spec: Value) -> Value {
+    json!({"metadata": {"name": "api"}, "spec": spec})
+}
+
+fn plain() -> Value {
+    pod(json!({"serviceAccountName": "api", "containers": [{"name": "app", "image": "app:1"}]}))
+}
+
+fn token_volume() -> Value {
+    json!({"name": "vault-token", "projected": {"sources": [
+        {"serviceAccountToken": {"audience": "vault", "expirationSeconds": 600, "path": "token"}}]}})
+}
+
+fn token_mount() -> Value {
+    json!({"name": "vault-token", "mountPath": "/var/run/secrets/vault", "readOnly": true})
+}
+
+#[test]
+fn golden_1_a_plain_container_gets_token_and_workload_api() {
+    let mut authored = plain();
+    authored["spec"]["futureField"] = json!({"kept": [1, 2.5, null]});
+    neighbours::service_account(&mut authored["spec"]);
+    let ran = Scene::new(authored, json!([{"spiffeCsi": {}}, {"vaultToken": {}}])).run();
+    assert_eq!(ran.states(), ["vault-token", "spiffe-csi", "spiffe-id"]);
+    assert_eq!(
+        ran.operations(),
+        [
+            "add /spec/volumes/1",
+            "add /spec/containers/0/volumeMounts/1",
+            "add /spec/volumes/2",
+            "add /spec/containers/0/volumeMounts/2",
+            "add /spec/containers/0/env",
+            "add /metadata/annotations",
+        ]
+    );
+    assert_eq!(ran.at("/spec/volumes/1"), &token_volume());
+    assert_eq!(ran.at("/spec/volumes/2"), &json!({"name": "spiffe-workload-api", "csi": {"driver": "csi.spiffe.io", "readOnly": true}}));
+    assert_eq!(ran.at("/spec/containers/0/volumeMounts/1"), &token_mount());
+    assert_eq!(
+        ran.at("/spec/containers/0/env"),
+        &json!([{"name": "SPIFFE_ENDPOINT_SOCKET", "value": "unix:///spiffe-workload-api/spire-agent.sock"}])
+    );
+    assert_eq!(ran.at("/metadata/annotations"), &json!({"spiffe.io/spiffe-id": "spiffe://demo.example.com/ns/payments/sa/api"}));
+    assert_eq!(ran.at("/spec/futureField"), &json!({"kept": [1, 2.5, null]}));
+}
+
+#[test]
+fn golden_2_a_pod_without_volumes_gets_all_of_them() {
+    let mut authored = plain();
+    authored["spec"]["automountServiceAccountToken"] = json!(false);
+    let ran = Scene::new(authored, json!([{"vaultToken": {}}, {"vaultAgent": {}}])).run();
+    assert_eq!(ran.states(), ["vault-token", "vault-agent"]);
+    assert_eq!(ran.names("/spec/volumes"), ["vault-token", "vault-secrets", "vault-config"]);
+    assert_eq!(ran.operations()[..3], ["add /spec/volumes", "add /spec/volumes/1", "add /spec/volumes/2"]);
+    assert_eq!(ran.names("/spec/initContainers"), ["vault-agent-init", "vault-agent"]);
+    // The token is the agent's alone.
+    assert_eq!(ran.names("/spec/containers/0/volumeMounts"), ["vault-secrets"]);
+    assert_eq!(
+        ran.at("/spec/containers/0/volumeMounts/0"),
+        &json!({"name": "vault-secrets", "mountPath": "/vault/secrets", "readOnly": true})
+    );
+    assert_eq!(ran.at("/spec/volumes/1"), &json!({"name": "vault-secrets", "emptyDir": {"medium": "Memory"}}));
+}
+
+#[test]
+fn golden_3_where_the_account_says_no_only_the_field_is_set() {
+    let ran = Scene::new(plain(), json!([{"automountOff": {}}])).with(|scene| scene.account = Some(false)).run();
+    assert_eq!(ran.operations(), ["add /spec/automountServiceAccountToken"]);
+    assert_eq!(ran.states(), ["automount-off"]);
+}
+
+#[test]
+fn automount_off_removes_the_plugins_volume_and_every_mount() {
+    let mut authored = pod(json!({
+        "volumes": [{"name": "data", "emptyDir": {}}, {"name": "kube-api-access-evil", "emptyDir": {}}, plugin_volume("odd-name")],
+        "initContainers": [{"name": "init", "image": "i", "volumeMounts": [{"name": "odd-name", "mountPath": "/a"}]}],
+        "containers": [
+            {"name": "app", "image": "a", "volumeMounts": [
+                {"name": "odd-name", "mountPath": "/a"}, {"name": "data", "mountPath": "/data"}, {"name": "odd-name", "mountPath": "/b"}]},
+            {"name": "other", "image": "a", "volumeMounts": [{"name": "kube-api-access-evil", "mountPath": "/evil"}]}
+        ],
+    }));
+    let ran = Scene::new(authored.clone(), json!([{"automountOff": {}}])).run();
+    assert_eq!(
+        ran.operations(),
+        [
+            "add /spec/automountServiceAccountToken",
+            "remove /spec/initContainers/0/volumeMounts/0",
+            "remove /spec/containers/0/volumeMounts/2",
+            "remove /spec/containers/0/volumeMounts/0",
+            "remove /spec/volumes/2",
+        ]
+    );
+    assert_eq!(ran.names("/spec/volumes"), ["data", "kube-api-access-evil"]);
+    assert_eq!(ran.names("/spec/containers/1/volumeMounts"), ["kube-api-access-evil"]);
+
+    // An author's `true` is refused by its rule, never repaired; infrastructure keeps its token.
+    let scene = Scene::new(authored.clone(), json!([{"automountOff": {}}]));
+    for scene in [scene.clone().of_class(Class::Infrastructure), scene.with(|scene| scene.account = Some(true))] {
+        let ran = scene.once(&authored);
+        assert_eq!((ran.operations().len(), ran.states().len()), (0, 0));
+    }
+    authored["spec"]["automountServiceAccountToken"] = json!(true);
+    let ran = Scene::new(authored, json!([{"automountOff": {}}])).run();
+    assert_eq!((ran.operations().len(), ran.states().len()), (0, 0));
+}
+
+#[test]
+fn golden_6_parents_are_made_once() {
+    let bare = json!({"spec": {"containers": [{"name": "app"}]}});
+    let ran = Scene::new(bare, json!([{"spiffeCsi": {}}, {"vaultAgent": {}}])).stamped().run();
+    assert_eq!(ran.states(), ["vault-token", "vault-agent", "spiffe-csi", "spiffe-id", "stamp"]);
+    let operations = ran.operations();
+    for parent in ["/spec/volumes", "/spec/initContainers", "/spec/containers/0/volumeMounts", "/spec/containers/0/env", "/metadata"] {
+        assert_eq!(operations.iter().filter(|operation| **operation == format!("add {parent}")).count(), 1, "{parent} in {operations:?}");
+    }
+    assert!(operations.contains(&"add /metadata/annotations/spiffe.io~1spiffe-id".to_owned()), "{operations:?}");
+    assert_eq!(ran.at("/metadata/annotations/doorward.dev~1injected"), &json!("spiffe-csi,spiffe-id,vault-agent,vault-token@7"));
+}
+
+#[test]
+fn golden_7_the_agent_comes_before_the_authors_init_containers() {
+    let mut authored = plain();
+    authored["spec"]["initContainers"] = json!([{"name": "a", "image": "x"}, {"name": "b", "image": "y", "x": 1}, {"name": "c"}]);
+    let ran = Scene::new(authored.clone(), json!([{"vaultAgent": {"mode": "init"}}])).run();
+    assert_eq!(ran.names("/spec/initContainers"), ["vault-agent-init", "a", "b", "c"]);
+    assert_eq!(ran.at("/spec/initContainers").as_array().unwrap()[1..], *authored["spec"]["initContainers"].as_array().unwrap());
+    assert_eq!(ran.at("/spec/initContainers/0/args"), &json!(["agent", "-config=/etc/vault/config.hcl", "-exit-after-auth"]));
+}
+
+#[test]
+fn golden_8_the_agent_comes_right_after_a_native_proxy() {
+    let mut authored = plain();
+    authored["spec"]["initContainers"] = json!([{"name": "own", "image": "x"}]);
+    neighbours::linkerd(&mut authored);
+    let proxies = authored["spec"]["initContainers"].clone();
+    let ran = Scene::new(authored, json!([{"vaultAgent": {}}, {"spiffeCsi": {}}])).run();
+    assert_eq!(ran.names("/spec/initContainers"), ["linkerd-init", "linkerd-proxy", "vault-agent-init", "vault-agent", "own"]);
+    assert_eq!((ran.at("/spec/initContainers/0"), ran.at("/spec/initContainers/1")), (&proxies[0], &proxies[1]));
+}
+
+#[test]
+fn golden_9_the_agent_comes_before_a_classic_proxys_init() {
+    let mut authored = plain();
+    authored["spec"]["initContainers"] = json!([{"name": "own", "image": "x"}, {"name": "linkerd-init", "image": "p"}]);
+    authored["spec"]["containers"].as_array_mut().unwrap().insert(0, json!({"name": "linkerd-proxy", "image": "p"}));
+    let ran = Scene::new(authored, json!([{"vaultAgent": {}}])).run_plain();
+    assert_eq!(ran.names("/spec/initContainers"), ["vault-agent-init", "vault-agent", "own", "linkerd-init"]);
+    assert_eq!(ran.at("/spec/containers/0"), &json!({"name": "linkerd-proxy", "image": "p"}));
+}
+
+#[test]
+fn golden_10_a_job_gets_one_agent_that_ends() {
+    let mut authored = plain();
+    authored["spec"]["restartPolicy"] = json!("Never");
+    let scene = Scene::new(authored, json!([{"vaultAgent": {}}])).of_class(Class::Job);
+    assert_eq!(scene.run().names("/spec/initContainers"), ["vault-agent-init"]);
+    // Golden pod 11: on request a job gets a native sidecar, which ends with it; a classic one would not.
+    let asked = scene.with(|scene| scene.pod["metadata"]["annotations"] = json!({"doorward.dev/vault-agent-mode": "sidecar"}));
+    assert_eq!(asked.run().names("/spec/initContainers"), ["vault-agent-init", "vault-agent"]);
+    let classic = asked.with(|scene| scene.settings.vault.agent.native_sidecar = false).run();
+    assert_eq!(
+        classic.states(),
+        [
+            "vault-agent: metadata.annotations[doorward.dev/vault-agent-mode]: an agent in `containers` never ends, so the Job would not either"
+        ]
+    );
+    assert_eq!(classic.operations(), Vec::<String>::new());
+}
+
+#[test]
+fn golden_13_and_14_windows_gets_the_token_only_and_mirror_pods_nothing() {
+    for (field, value) in [("os", json!({"name": "windows"})), ("nodeSelector", json!({"kubernetes.io/os": "windows"}))] {
+        let mut authored = plain();
+        authored["spec"][field] = value;
+        let ran = Scene::new(authored, json!([{"vaultToken": {}}, {"vaultAgent": {}}, {"spiffeCsi": {}}])).run();
+        assert_eq!(ran.states(), ["vault-token"]);
+        assert_eq!(ran.operations(), ["add /spec/volumes", "add /spec/containers/0/volumeMounts"]);
+    }
+    let mut mirror = plain();
+    mirror["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": "x"});
+    let ran = Scene::new(mirror, json!([{"automountOff": {}}, {"vaultToken": {}}, {"stamp": {}}])).stamped().run();
+    assert_eq!((ran.operations().len(), ran.states().len()), (0, 0));
+}
+
+#[test]
+fn golden_15_what_was_injected_stays_whatever_its_order() {
+    let scene = Scene::new(plain(), json!([{"automountOff": {}}, {"vaultAgent": {}}, {"spiffeCsi": {}}])).stamped();
+    let mut pod = scene.run().after;
+    neighbours::defaults(&mut pod, None);
+    pod["spec"]["volumes"].as_array_mut().unwrap().reverse();
+    pod["spec"]["containers"][0]["volumeMounts"].as_array_mut().unwrap().reverse();
+    assert_eq!(scene.once(&pod).operations(), Vec::<String>::new());
+}
+
+#[test]
+fn golden_16_a_forged_stamp_proves_nothing() {
+    let mut authored = plain();
+    authored["metadata"]["annotations"] = json!({"doorward.dev/injected": "vault-token@7", "doorward.dev/admission-id": "uid-0",
+        "doorward.dev/correlation-id": "trace-9"});
+    let ran = Scene::new(authored, json!([{"vaultToken": {}}])).stamped().run();
+    assert_eq!(ran.names("/spec/volumes"), ["vault-token"]);
+    assert_eq!(
+        ran.at("/metadata/annotations"),
+        &json!({"doorward.dev/injected": "vault-token@7", "doorward.dev/admission-id": "uid-1",
+        "doorward.dev/correlation-id": "trace-9"})
+    );
+    // Nothing of ours, no stamp.
+    let mut refused = plain();
+    refused["spec"]["automountServiceAccountToken"] = json!(true);
+    assert_eq!(Scene::new(refused, json!([{"automountOff": {}}, {"stamp": {}}])).stamped().run().operations(), Vec::<String>::new());
+}
+
+#[test]
+fn golden_17_a_volume_of_our_name_is_a_conflict_never_already_injected() {
+    for source in [json!({"emptyDir": {}}), json!({"hostPath": {"path": "/x"}}), json!({"secret": {"secretName": "s"}})] {
+        let mut authored = plain();
+        let mut volume = source;
+        volume["name"] = json!("vault-token");
+        authored["spec"]["volumes"] = json!([{"name": "data", "emptyDir": {}}, volume]);
+        let ran = Scene::new(authored.clone(), json!([{"vaultToken": {}}])).run();
+        let reason = "a volume named `vault-token` exists and holds no token for audience `vault` of at most 600 s";
+        assert_eq!(ran.states(), [format!("vault-token: spec.volumes[1]: {reason}")]);
+        assert_eq!(ran.operations(), Vec::<String>::new());
+        // The agent stands or falls with its token.
+        let ran = Scene::new(authored, json!([{"vaultAgent": {}}])).run();
+        assert_eq!(ran.states(), [format!("vault-token: spec.volumes[1]: {reason}"), "vault-agent?".to_owned()]);
+        assert_eq!(ran.operations(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn golden_18_a_container_of_our_name_is_a_conflict() {
+    let mut authored = plain();
+    authored["spec"]["containers"].as_array_mut().unwrap().push(json!({"name": "vault-agent", "image": "busybox"}));
+    let ran = Scene::new(authored, json!([{"vaultAgent": {}}, {"spiffeId": {}}])).run();
+    assert_eq!(
+        ran.states(),
+        [
+            "vault-token?",
+            "vault-agent: spec.containers[1]: a container named `vault-agent` exists and is not the injected agent",
+            "spiffe-id"
+        ]
+    );
+    assert_eq!(ran.operations(), ["add /metadata/annotations"]);
+}
+
+#[test]
+fn golden_19_mounts_beside_ours() {
+    let with_mount = |mount: Value| {
+        let mut authored = plain();
+        authored["spec"]["volumes"] = json!([{"name": "data", "emptyDir": {}}]);
+        authored["spec"]["containers"][0]["volumeMounts"] = json!([mount]);
+        Scene::new(authored, json!([{"vaultToken": {}}])).run()
+    };
+    let at = "vault-token: spec.containers[0].volumeMounts[0].mountPath";
+    for same in ["/var/run/secrets/vault", "/var/run/secrets/vault/", "/run/secrets//vault"] {
+        let ran = with_mount(json!({"name": "data", "mountPath": same}));
+        let reason = "volume `data` is mounted at `/var/run/secrets/vault`, where the Vault token goes";
+        assert_eq!(ran.states(), [format!("{at}: {reason}")]);
+    }
+    let ran = with_mount(json!({"name": "data", "mountPath": "/var/run/secrets/vault/extra"}));
+    assert_eq!(ran.states(), [format!("{at}: volume `data` is mounted inside `/var/run/secrets/vault`, where the Vault token goes")]);
+    for apart in ["/var/run/secrets", "/", "/var/run/secrets/vault2"] {
+        let ran = with_mount(json!({"name": "data", "mountPath": apart}));
+        assert_eq!(ran.states(), ["vault-token"], "{apart}");
+        assert_eq!(ran.at("/spec/containers/0/volumeMounts/1"), &token_mount());
+    }
+    // The right volume by subPath is never refreshed.
+    let mut authored = plain();
+    authored["spec"]["volumes"] = json!([token_volume()]);
+    authored["spec"]["containers"][0]["volumeMounts"] =
+        json!([{"name": "vault-token", "mountPath": "/var/run/secrets/vault", "subPath": "x"}]);
+    let ran = Scene::new(authored, json!([{"vaultToken": {}}])).run();
+    assert_eq!(ran.states(), [format!("{at}: volume `vault-token` is mounted at `/var/run/secrets/vault`, where the Vault token goes")]);
+}
+
+#[test]
+fn golden_20_a_fitting_token_of_any_name_is_taken_and_no_other() {
+    let with_token = |token: Value| {
+        let mut authored = plain();
+        authored["spec"]["volumes"] = json!([{"name": "vt", "projected": {"sources": [{"serviceAccountToken": token}]}}]);
+        authored["spec"]["containers"][0]["volumeMounts"] = json!([{"name": "vt", "mountPath": "/var/run/secrets/vault"}]);
+        Scene::new(authored, json!([{"vaultToken": {}}])).run()
+    };
+    let ran = with_token(json!({"audience": "vault", "expirationSeconds": 600, "path": "jwt"}));
+    assert_eq!((ran.states(), ran.operations().len()), (vec!["vault-token".to_owned()], 0));
+    for token in [
+        json!({"audience": "vault", "expirationSeconds": 3600, "path": "token"}),
+        json!({"audience": "vault", "path": "token"}),
+        json!({"audience": "Vault", "expirationSeconds": 600, "path": "token"}),
+        json!({"expirationSeconds": 600, "path": "token"}),
+    ] {
+        let ran = with_token(token);
+        let reason = "volume `vt` is mounted at `/var/run/secrets/vault`, where the Vault token goes";
+        assert_eq!(ran.states(), [format!("vault-token: spec.containers[0].volumeMounts[0].mountPath: {reason}")]);
+        assert_eq!(ran.operations(), Vec::<String>::new());
+    }
+    // A second container gets the author's volume at the author's path.
+    let mut authored = plain();
+    authored["spec"]["volumes"] = json!([{"name": "vt", "projected": {"sources": [{"serviceAccountToken": {"audience": "vault", "expirationSeconds": 600, "path": "jwt"}}]}}]);
+    authored["spec"]["containers"] = json!([{"name": "a", "volumeMounts": [{"name": "vt", "mountPath": "/vt"}]}, {"name": "b"}]);
+    let ran = Scene::new(authored, json!([{"vaultToken": {}}])).run();
+    assert_eq!(ran.operations(), ["add /spec/containers/1/volumeMounts"]);
+    assert_eq!(ran.at("/spec/containers/1/volumeMounts/0"), &json!({"name": "vt", "mountPath": "/vt", "readOnly": true}));
+}
+
+#[test]
+fn golden_22_an_endpoint_the_author_set_stays() {
+    for variable in [
+        json!({"name": "SPIFFE_ENDPOINT_SOCKET", "value": "unix:///other.sock"}),
+        json!({"name": "SPIFFE_ENDPOINT_SOCKET", "valueFrom": {"configMapKeyRef": {"name": "c", "key": "k"}}}),
+        json!({"name": "SPIFFE_ENDPOINT_SOCKET", "value": "$(DIR)/s.sock"}),
+    ] {
+        let mut authored = plain();
+        authored["spec"]["containers"][0]["env"] = json!([{"name": "DIR", "value": "/x"}, variable]);
+        let env = authored["spec"]["containers"][0]["env"].clone();
+        let ran = Scene::new(authored, json!([{"spiffeCsi": {}}])).run();
+        assert_eq!(ran.at("/spec/containers/0/env"), &env);
+        assert_eq!(ran.states(), ["spiffe-csi", "spiffe-id"]);
+    }
+}
+
+#[test]
+fn the_workload_api_that_the_author_mounts_is_enough() {
+    let mut authored = plain();
+    authored["metadata"]["annotations"] = json!({"spiffe.io/spiffe-id": "spiffe://else/x"});
+    authored["spec"]["volumes"] = json!([{"name": "mine", "csi": {"driver": "csi.spiffe.io", "readOnly": true}}]);
+    authored["spec"]["containers"][0]["volumeMounts"] = json!([{"name": "mine", "mountPath": "/run/spire/sockets"}]);
+    let ran = Scene::new(authored, json!([{"spiffeCsi": {}}])).run();
+    // Another SPIFFE ID than the expected one is left to its rule.
+    assert_eq!((ran.states(), ran.operations().len()), (vec!["spiffe-csi".to_owned(), "spiffe-id?".to_owned()], 0));
+    let mut taken = plain();
+    taken["spec"]["volumes"] = json!([{"name": "spiffe-workload-api", "hostPath": {"path": "/run/spire/sockets"}}]);
+    let ran = Scene::new(taken, json!([{"spiffeCsi": {}}])).run();
+    let reason = "a volume named `spiffe-workload-api` exists and is not of CSI driver `csi.spiffe.io`";
+    assert_eq!(ran.states(), [format!("spiffe-csi: spec.volumes[0]: {reason}"), "spiffe-id".to_owned()]);
+}
+
+#[test]
+fn golden_26_the_agent_runs_as_the_user_that_all_containers_share() {
+    let user = |spec: Value| {
+        let ran = Scene::new(pod(spec), json!([{"vaultAgent": {}}])).run();
+        ran.at("/spec/initContainers/1/securityContext/runAsUser").clone()
+    };
+    let app = |user: Option<i64>| json!({"name": format!("app{user:?}"), "securityContext": user.map(|user| json!({"runAsUser": user}))});
+    assert_eq!(user(json!({"containers": [app(Some(1000))]})), 1000);
+    assert_eq!(user(json!({"securityContext": {"runAsUser": 1000, "fsGroup": 2000}, "containers": [app(None), app(Some(1000))]})), 1000);
+    assert_eq!(user(json!({"containers": [app(Some(1000)), app(Some(1001))]})), 100);
+    assert_eq!(user(json!({"containers": [app(Some(1000)), app(None)]})), 100);
+    assert_eq!(user(json!({"containers": [app(Some(0))]})), 100);
+}
+
+#[test]
+fn hardening_a26_a_reserved_volume_is_nobody_elses() {
+    for (list, name, container) in [
+        ("initContainers", "vault-token", "x"),
+        ("containers", "vault-token", "app"),
+        ("initContainers", "vault-secrets", "x"),
+        ("containers", "vault-config", "app"),
+        ("containers", "vault-secrets", "app"),
+    ] {
+        let mut authored = plain();
+        authored["spec"][list] = json!([{"name": container, "image": "x", "volumeMounts": [{"name": name, "mountPath": "/steal"}]}]);
+        let ran = Scene::new(authored, json!([{"vaultAgent": {}}])).run_plain();
+        let conflict = ran.injection.outcomes.iter().find_map(|outcome| outcome.conflict.clone()).unwrap();
+        assert_eq!(conflict.field_path.to_string(), format!("spec.{list}[0].volumeMounts[0]"));
+        assert!(conflict.reason.starts_with(&format!("container `{container}` mounts `{name}`")), "{}", conflict.reason);
+        assert_eq!(ran.operations(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn hardening_b4_an_agent_of_an_accepted_revision_is_left() {
+    let scene = Scene::new(plain(), json!([{"vaultAgent": {}}]));
+    let mut pod = scene.run().after;
+    for container in pod["spec"]["initContainers"].as_array_mut().unwrap() {
+        container["image"] = json!("hashicorp/vault:1.14");
+        container["resources"] = json!({});
+    }
+    assert_eq!(scene.once(&pod).operations(), Vec::<String>::new());
+    let at = "a container named `vault-agent-init` exists and is not the injected agent";
+    for (field, value) in [("image", json!("evil:1")), ("args", json!(["agent"])), ("securityContext", json!({}))] {
+        let mut changed = pod.clone();
+        changed["spec"]["initContainers"][0][field] = value;
+        assert_eq!(scene.once(&changed).states()[1], format!("vault-agent: spec.initContainers[0]: {at}"), "{field}");
+    }
+}
+
+#[test]
+fn the_vendors_injector_is_told_which_token_to_use() {
+    let mut authored = plain();
+    authored["metadata"]["annotations"] = json!({"vault.hashicorp.com/agent-inject": "T"});
+    let scene = Scene::new(authored, json!([{"vaultAgent": {}}]));
+    let ran = scene.run();
+    assert_eq!(ran.states(), ["vault-token", "vault-agent"]);
+    assert_eq!(ran.operations()[0], "add /spec/volumes");
+    assert_eq!(
+        ran.at("/metadata/annotations"),
+        &json!({"vault.hashicorp.com/agent-inject": "T", "vault.hashicorp.com/auth-path": "auth/kubernetes-demo",
+        "vault.hashicorp.com/agent-service-account-token-volume-name": "vault-token"})
+    );
+    // The author's own agent is left to the rules.
+    let mut own = plain();
+    own["spec"]["containers"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({"name": "secrets", "image": "x", "args": ["sh", "-c", "exec vault agent -config=/c"]}));
+    let ran = Scene::new(own, json!([{"vaultAgent": {}}])).run();
+    assert_eq!((ran.states(), ran.operations().len()), (vec!["vault-agent".to_owned()], 0));
+}
+
+#[test]
+fn the_agents_configuration_is_json_in_a_reserved_annotation() {
+    let mut authored = plain();
+    authored["metadata"]["annotations"] = json!({
+        "doorward.dev/vault-agent-config": "forged",
+        "doorward.dev/vault-role": "root",
+        "doorward.dev/vault-template-db.env": "{{ with secret \"kv/data/db\" }}P=\"{{ .Data.data.p }}\"\n} command = \"id\"{{ end }}",
+    });
+    let scene = Scene::new(authored, json!([{"vaultAgent": {}}]));
+    let config = |scene: &Scene| -> Value {
+        serde_json::from_str(scene.run().at("/metadata/annotations/doorward.dev~1vault-agent-config").as_str().unwrap()).unwrap()
+    };
+    let expected = json!({
+        "vault": {"address": "https://vault.vault.svc.cluster.local:8200"},
+        "auto_auth": {"method": {"type": "kubernetes", "mount_path": "auth/kubernetes-demo",
+            "config": {"role": "payments.api", "token_path": "/var/run/secrets/vault/token"}}},
+        "template": [{
+            "contents": "{{ with secret \"kv/data/db\" }}P=\"{{ .Data.data.p }}\"\n} command = \"id\"{{ end }}",
+            "destination": "/vault/secrets/db.env",
+            "error_on_missing_key": true,
+            "function_denylist": ["plugin", "writeToFile", "file", "env", "executeTemplate", "sprig_env", "sprig_expandenv"],
+        }],
+        "template_config": {"exit_on_retry_failure": true},
+    });
+    assert_eq!(config(&scene), expected);
+    // A role counts if the operator listed it for this ServiceAccount.
+    let listed = scene.clone().with(|scene| drop(scene.settings.vault.roles.insert("payments/api".into(), vec!["root".into()])));
+    assert_eq!(config(&listed)["auto_auth"]["method"]["config"]["role"], "root");
+    // Without a template the sink is needed.
+    let bare = config(&Scene::new(plain(), json!([{"vaultAgent": {}}])));
+    assert_eq!(bare["auto_auth"]["sink"], json!([{"type": "file", "config": {"path": "/vault/secrets/.vault-token"}}]));
+
+    let refused = |annotations: Value| {
+        let mut authored = plain();
+        authored["metadata"]["annotations"] = annotations;
+        let ran = Scene::new(authored, json!([{"vaultAgent": {}}])).run();
+        assert_eq!(ran.operations(), Vec::<String>::new());
+        ran.states()[1].clone()
+    };
+    assert_eq!(
+        refused(json!({"doorward.dev/vault-template-.vault-token": ""})),
+        "vault-agent: metadata.annotations[doorward.dev/vault-template-.vault-token]: `.vault-token` is no name for a rendered file"
+    );
+    assert_eq!(
+        refused(json!({"doorward.dev/vault-template-x": "{{ secret \"auth/token/lookup-self\" }}"})),
+        "vault-agent: metadata.annotations[doorward.dev/vault-template-x]: the secret's path `auth/token/lookup-self` lies in `auth/`, which is Vault's own"
+    );
+    let many: serde_json::Map<String, Value> = (0..33).map(|n| (format!("doorward.dev/vault-template-t{n}"), json!("x"))).collect();
+    assert_eq!(refused(many.into()), "vault-agent: metadata.annotations: 33 templates are asked for, 32 is the most");
+    assert_eq!(
+        refused(json!({"doorward.dev/vault-template-x": "x".repeat(16 * 1024)})),
+        "vault-agent: metadata.annotations: the agent's configuration would be 16853 bytes long, 16384 is the most"
+    );
+}
+
+#[test]
+fn the_agents_containers_fit_pod_security_restricted() {
+    let ran = Scene::new(plain(), json!([{"vaultAgent": {}}])).run();
+    assert_eq!(
+        ran.at("/spec/initContainers/1"),
+        &json!({
+            "name": "vault-agent",
+            "image": "hashicorp/vault:1.15",
+            "command": ["vault"],
+            "args": ["agent", "-config=/etc/vault/config.hcl"],
+            "restartPolicy": "Always",
+            "env": [{"name": "VAULT_ADDR", "value": "https://vault.vault.svc.cluster.local:8200"}],
+            "volumeMounts": [
+                {"name": "vault-token", "mountPath": "/var/run/secrets/vault", "readOnly": true},
+                {"name": "vault-config", "mountPath": "/etc/vault", "readOnly": true},
+                {"name": "vault-secrets", "mountPath": "/vault/secrets"},
+            ],
+            "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "500m", "memory": "128Mi"}},
+            "securityContext": {
+                "runAsNonRoot": true, "runAsUser": 100, "runAsGroup": 1000, "allowPrivilegeEscalation": false,
+                "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}, "seccompProfile": {"type": "RuntimeDefault"},
+            },
+        })
+    );
+    assert_eq!(
+        ran.at("/spec/volumes/2"),
+        &json!({"name": "vault-config", "downwardAPI": {"items": [
+            {"path": "config.hcl", "fieldRef": {"fieldPath": "metadata.annotations['doorward.dev/vault-agent-config']"}}]}})
+    );
+    let classic = Scene::new(plain(), json!([{"vaultAgent": {}}])).with(|scene| scene.settings.vault.agent.native_sidecar = false).run();
+    assert_eq!(
+        (classic.names("/spec/initContainers"), classic.names("/spec/containers")),
+        (vec!["vault-agent-init"], vec!["app", "vault-agent"])
+    );
+    let absent = Scene::new(plain(), json!([{"vaultAgent": {}}])).with(|scene| scene.settings.vault.address = None).run();
+    assert_eq!((absent.states().len(), absent.operations().len()), (0, 0));
+}

@@ -1,0 +1,97 @@
+//! The agent's configuration, written by a JSON serialiser: pasted text could close its own quotes and add a `command`, which the
+//! agent would run (`hardening.md` A10). HCL reads JSON.
+
+use serde_json::{Value, json};
+
+use super::super::outcome::Conflict;
+use super::super::pod::Pod;
+use super::{annotation_path, is_true, template};
+use crate::object::{FieldPath, Node};
+
+/// Longest configuration in bytes: it is stored in every pod (`hardening.md` B19).
+const LONGEST: usize = 16 * 1024;
+const MOST_TEMPLATES: usize = 32;
+const TEMPLATE_PREFIX: &str = "doorward.dev/vault-template-";
+const ROLE_ANNOTATION: &str = "doorward.dev/vault-role";
+/// Asks for the Vault token itself; the application then does what it likes with it, so it is off by default.
+const SINK_ANNOTATION: &str = "doorward.dev/vault-token-sink";
+const SINK_FILE: &str = ".vault-token";
+/// What a template may not call: run a program, write or read files, read the environment, build another template at run time.
+const DENIED_FUNCTIONS: [&str; 7] = ["plugin", "writeToFile", "file", "env", "executeTemplate", "sprig_env", "sprig_expandenv"];
+
+/// The configuration for a pod whose token is at `token_path` in the agent's container.
+pub(super) fn generate(pod: &Pod<'_>, token_path: &str) -> Result<String, Conflict> {
+    let vault = &pod.settings().vault;
+    let secrets_path = vault.secrets_path.trim_end_matches('/');
+    let mut templates = Vec::new();
+    let annotations = pod.template.node.path(&["metadata", "annotations"]);
+    for (key, value) in annotations.map(Node::sorted_entries).unwrap_or_default() {
+        let (Some(file), Some(contents)) = (key.strip_prefix(TEMPLATE_PREFIX), value.as_str()) else { continue };
+        let refuse = |reason: String, remedy: &str| Conflict::new(annotation_path(key), reason, remedy);
+        if !is_file_name(file) {
+            let reason = format!("`{file}` is no name for a rendered file");
+            return Err(refuse(reason, "use at most 63 lower-case letters, digits, `.`, `_` and `-`, a letter or digit first"));
+        }
+        template::check(contents).map_err(|reason| refuse(reason, "write the path of a secret as text, below an engine's mount"))?;
+        templates.push(json!({
+            "contents": contents,
+            "destination": format!("{secrets_path}/{file}"),
+            "error_on_missing_key": true,
+            "function_denylist": DENIED_FUNCTIONS,
+        }));
+    }
+    if templates.len() > MOST_TEMPLATES {
+        let reason = format!("{} templates are asked for, {MOST_TEMPLATES} is the most", templates.len());
+        return Err(Conflict::new(FieldPath::of(&["metadata", "annotations"]), reason, "render several secrets into one file"));
+    }
+    let mut auto_auth = json!({
+        "method": {
+            "type": "kubernetes",
+            "mount_path": pod.settings().vault_auth_mount(),
+            "config": {"role": role(pod), "token_path": token_path},
+        },
+    });
+    // The agent refuses to start with neither a template nor a sink.
+    if (templates.is_empty() || pod.template.annotation(SINK_ANNOTATION).is_some_and(is_true))
+        && let Some(fields) = auto_auth.as_object_mut()
+    {
+        fields.insert("sink".into(), json!([{"type": "file", "config": {"path": format!("{secrets_path}/{SINK_FILE}")}}]));
+    }
+    let mut server = json!({"address": vault.address});
+    if let (Some(file), Some(fields)) = (&vault.ca_file, server.as_object_mut()) {
+        fields.insert("ca_cert".into(), json!(file));
+    }
+    let mut config = json!({"vault": server, "auto_auth": auto_auth});
+    if let (false, Some(fields)) = (templates.is_empty(), config.as_object_mut()) {
+        fields.insert("template".into(), Value::Array(templates));
+        fields.insert("template_config".into(), json!({"exit_on_retry_failure": true}));
+    }
+    let text = config.to_string();
+    if text.len() > LONGEST {
+        let reason = format!("the agent's configuration would be {} bytes long, {LONGEST} is the most", text.len());
+        return Err(Conflict::new(FieldPath::of(&["metadata", "annotations"]), reason, "shorten the templates, or use a ConfigMap"));
+    }
+    Ok(text)
+}
+
+/// The workload's own role, or the one its annotation names if the operator listed it for this ServiceAccount (`hardening.md` A12).
+fn role(pod: &Pod<'_>) -> String {
+    let (namespace, service_account) = (pod.surroundings.namespace, pod.template.service_account_name());
+    let own = pod.settings().vault_role(namespace, service_account);
+    match pod.template.annotation(ROLE_ANNOTATION) {
+        Some(asked) if is_listed(pod, &format!("{namespace}/{service_account}"), asked) => asked.to_owned(),
+        _ => own,
+    }
+}
+
+fn is_listed(pod: &Pod<'_>, who: &str, role: &str) -> bool {
+    pod.settings().vault.roles.get(who).is_some_and(|roles| roles.iter().any(|listed| listed == role))
+}
+
+/// A name that starts with a letter or digit cannot be the sink's, and lower case keeps names apart on every file system.
+fn is_file_name(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    name.len() <= 63
+        && name.bytes().next().is_some_and(is_plain)
+        && name.bytes().all(|byte| is_plain(byte) || matches!(byte, b'.' | b'_' | b'-'))
+}
