@@ -23,8 +23,6 @@ pub(crate) fn leaf(names: &[&str]) -> Leaf {
 pub(crate) struct Files {
     pub(crate) certificate: PathBuf,
     pub(crate) key: PathBuf,
-    /// What `doorward webhooks apply --ca-bundle` takes.
-    pub(crate) bundle: PathBuf,
 }
 
 /// Writes a serving certificate for these names into a directory.
@@ -35,9 +33,5 @@ pub(crate) fn write(directory: &Path, names: &[&str]) -> Files {
         std::fs::write(&file, text).expect("the test's directory is writable");
         file
     };
-    Files {
-        certificate: write("tls.crt", &leaf.chain_pem),
-        key: write("tls.key", &leaf.key_pem),
-        bundle: write("ca.crt", authority().bundle_pem()),
-    }
+    Files { certificate: write("tls.crt", &leaf.chain_pem), key: write("tls.key", &leaf.key_pem) }
 }

@@ -35,7 +35,7 @@ impl Answer {
     }
 }
 
-/// A merge patch, a strategic merge patch, or a whole object.
+/// A merge patch, and a strategic merge patch.
 pub(crate) const MERGE: &str = "application/merge-patch+json";
 pub(crate) const STRATEGIC: &str = "application/strategic-merge-patch+json";
 const JSON: &str = "application/json";
@@ -93,11 +93,6 @@ impl Cluster {
     /// Posts to a subresource.
     pub(crate) async fn post(&self, path: &str, object: &Value) -> Answer {
         self.must(Method::POST, path, JSON, Some(object)).await
-    }
-
-    /// Replaces an object.
-    pub(crate) async fn replace(&self, object: &Value) -> Answer {
-        self.must(Method::PUT, &path_of(object), JSON, Some(object)).await
     }
 
     pub(crate) async fn patch(&self, path: &str, content: &str, patch: &Value) -> Answer {

@@ -55,7 +55,7 @@ pub(crate) async fn shared_door() -> (&'static ControlPlane, &'static Door) {
     let door = DOOR
         .get_or_init(|| async {
             let door = Door::open(&Flags::on_loopback(&control_plane.kubeconfig())).await;
-            webhooks::install(&control_plane.cluster().await, webhooks::by_url(&door.url())).await;
+            webhooks::install(control_plane, webhooks::Way::Url(door.address)).await;
             door
         })
         .await;
@@ -141,8 +141,8 @@ impl Door {
     fn listening(mut self) -> Self {
         (self.address, self.admin) = until_blocking("the door to listen", || {
             let log = self.log();
-            let line = log.lines().find(|line| line.contains("admin") && line.contains("address"));
-            let told = line.and_then(|line| Some((address_after(line, "address")?, address_after(line, "admin")?)));
+            let line = log.lines().find(|line| line.contains("listening on https://"));
+            let told = line.and_then(|line| Some((address_after(line, "https://")?, address_after(line, "http://")?)));
             assert!(told.is_some() || self.runs(), "the door ended at once: {log}");
             told.ok_or(log)
         });
@@ -157,11 +157,6 @@ impl Door {
             if code == 200 { Ok(()) } else { Err(format!("{code}: {text}; log: {}", self.log())) }
         })
         .await;
-    }
-
-    /// The base of the webhooks' URLs.
-    pub(crate) fn url(&self) -> String {
-        format!("https://{}", self.address)
     }
 
     /// Everything the server has written.
@@ -228,10 +223,9 @@ impl Drop for Door {
     }
 }
 
-/// The first socket address behind a word.
-fn address_after(line: &str, word: &str) -> Option<SocketAddr> {
-    let rest = line.split_once(word)?.1;
-    let start = rest.find(|character: char| character.is_ascii_digit())?;
-    let end = rest[start..].find(|character: char| !character.is_ascii_digit() && !".:".contains(character)).unwrap_or(rest.len() - start);
-    rest[start..start + end].parse().ok()
+/// The socket address behind a scheme.
+fn address_after(line: &str, scheme: &str) -> Option<SocketAddr> {
+    let rest = line.split_once(scheme)?.1;
+    let end = rest.find(|character: char| !character.is_ascii_digit() && !".:".contains(character)).unwrap_or(rest.len());
+    rest[..end].parse().ok()
 }

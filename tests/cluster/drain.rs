@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use doorward::admission::Target;
 use serde_json::json;
 
 use crate::client::Cluster;
@@ -15,7 +14,7 @@ use crate::forwarder::Forwarder;
 use crate::namespaces::Namespace;
 use crate::objects::{spec, without};
 use crate::refusal::denied;
-use crate::webhooks::{self, OWN_NAMESPACE, by_service, by_url};
+use crate::webhooks::{self, OWN_NAMESPACE, Way};
 
 const SERVICE: &str = "doorward";
 const SERVICE_NAMES: &[&str] = &["doorward.doorward.svc", "127.0.0.1"];
@@ -42,9 +41,10 @@ async fn a_service_on_the_door_itself() {
     let (control_plane, _turn) = turn().await;
     let cluster = control_plane.cluster().await;
     let listen = service_address(&cluster).await;
-    let flags = Flags { listen: &listen, names: SERVICE_NAMES, ..Flags::on_loopback(&control_plane.kubeconfig()) };
+    let kubeconfig = control_plane.kubeconfig();
+    let flags = Flags { listen: &listen, names: SERVICE_NAMES, ..Flags::on_loopback(&kubeconfig) };
     let door = Door::open(&flags).await;
-    webhooks::install(&cluster, by_service(SERVICE, PORT)).await;
+    webhooks::install(control_plane, Way::Service(SERVICE, PORT)).await;
     let namespace = Namespace::make(cluster, "service", &["spiffe-csi"]).await;
     let pod = namespace.cluster.create(&namespace.pod("sound", spec())).await.object();
     assert_eq!(crate::injected::names(&pod["spec"]["volumes"]), ["spiffe-workload-api"]);
@@ -59,25 +59,25 @@ async fn no_request_is_lost_over_http_1() {
     let (control_plane, _turn) = turn().await;
     let cluster = control_plane.cluster().await;
     let listen = service_address(&cluster).await;
-    hand_over(control_plane, &listen, |_| by_service(SERVICE, PORT)).await;
+    hand_over(control_plane, &listen, |_| Way::Service(SERVICE, PORT)).await;
 }
 
 #[tokio::test]
 async fn no_request_is_lost_over_http_2() {
     let (control_plane, _turn) = turn().await;
-    hand_over(control_plane, "127.0.0.1:0", |address| by_url(&format!("https://{address}"))).await;
+    hand_over(control_plane, "127.0.0.1:0", Way::Url).await;
 }
 
 /// Pods are created without a pause while one door is told to stop and another takes its place, three times over. As in a cluster, new
 /// connections go elsewhere some time after the door is unready, and open ones stay with the door that goes.
-async fn hand_over(control_plane: &'static ControlPlane, listen: &str, target: impl Fn(SocketAddr) -> Target) {
+async fn hand_over(control_plane: &'static ControlPlane, listen: &str, way: impl Fn(SocketAddr) -> Way) {
     const HANDOVERS: usize = 3;
     let cluster = control_plane.cluster().await;
     let kubeconfig = control_plane.kubeconfig();
-    let flags = Flags { names: SERVICE_NAMES, more: &["--drain-delay", "1s"], ..Flags::on_loopback(&kubeconfig) };
+    let flags = Flags { names: SERVICE_NAMES, more: &["--drain-delay", "1"], ..Flags::on_loopback(&kubeconfig) };
     let mut door = Door::open(&flags).await;
     let forwarder = Forwarder::listen(listen, Some(door.address)).await;
-    webhooks::install(&cluster, target(forwarder.address)).await;
+    webhooks::install(control_plane, way(forwarder.address)).await;
     let namespace = Arc::new(Namespace::make(cluster, "drain", &["spiffe-csi"]).await);
 
     let (stop, made) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
@@ -136,7 +136,7 @@ async fn a_request_waits_for_a_door_that_is_not_ready() {
     let cluster = control_plane.cluster().await;
     let first = Door::open(&Flags::on_loopback(&control_plane.kubeconfig())).await;
     let forwarder = Forwarder::listen("127.0.0.1:0", Some(first.address)).await;
-    webhooks::install(&cluster, by_url(&format!("https://{}", forwarder.address))).await;
+    webhooks::install(control_plane, Way::Url(forwarder.address)).await;
     let namespace = Namespace::make(cluster, "unready", &["spiffe-csi"]).await;
 
     // This door reaches the API server through a way that is closed still.

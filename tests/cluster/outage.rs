@@ -28,7 +28,7 @@ async fn the_cluster_goes_on() {
     let (control_plane, _turn) = turn().await;
     let cluster = control_plane.cluster().await;
     let door = Door::open(&Flags::on_loopback(&control_plane.kubeconfig())).await;
-    webhooks::install(&cluster, webhooks::by_url(&door.url())).await;
+    webhooks::install(control_plane, webhooks::Way::Url(door.address)).await;
     let namespace = Namespace::make(cluster.clone(), "outage", &["spiffe-csi"]).await;
     let all = workloads(&namespace.name, "kept", &spec());
     let of = |kind: &str| all.iter().find(|(workload, _)| workload["kind"] == kind).map(|(workload, _)| workload.clone()).unwrap();

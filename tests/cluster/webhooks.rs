@@ -1,11 +1,14 @@
 //! The webhook configurations: installed as an operator does, and waited for until the API server acts on them.
 
-use doorward::admission::{Coverage, Installation, OnFailure, Target, configurations};
+use std::net::SocketAddr;
+use std::process::Command;
+
 use doorward::cluster::installation;
 use serde_json::json;
 
 use crate::certificates::authority;
 use crate::client::{Answer, Cluster};
+use crate::controlplane::ControlPlane;
 use crate::deadline::until;
 use crate::objects::{SERVICE_ACCOUNT, pod, service_account, spec, with, without};
 
@@ -15,33 +18,31 @@ pub(crate) const OWN_NAMESPACE: &str = "doorward";
 /// A namespace in which nothing is kept.
 const PROBE: &str = "webhook-probe";
 
-/// The API server calls a server on this machine by URL, over HTTP/2.
-pub(crate) fn by_url(base: &str) -> Target {
-    Target::Url { base: base.to_owned(), ca_bundle_pem: authority().bundle_pem().to_owned() }
+/// How the API server reaches a door.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Way {
+    /// By URL on this machine: HTTP/2.
+    Url(SocketAddr),
+    /// By a Service of [`OWN_NAMESPACE`]: HTTP/1.1.
+    Service(&'static str, u16),
 }
 
-/// The API server calls a Service of [`OWN_NAMESPACE`], over HTTP/1.1.
-pub(crate) fn by_service(name: &str, port: u16) -> Target {
-    let (namespace, ca_bundle_pem) = (OWN_NAMESPACE.to_owned(), authority().bundle_pem().to_owned());
-    Target::Service { namespace, name: name.to_owned(), port, ca_bundle_pem }
-}
-
-/// Applies both configurations and waits until the API server calls both webhooks.
-pub(crate) async fn install(cluster: &Cluster, target: Target) {
-    apply(cluster, target).await;
-    in_force(cluster).await;
-}
-
-/// Applies both configurations.
-pub(crate) async fn apply(cluster: &Cluster, target: Target) {
-    let installation = Installation {
-        target,
-        own_namespace: OWN_NAMESPACE.to_owned(),
-        bootstrap_namespaces: Vec::new(),
-        on_failure: OnFailure::Fail,
+/// Applies both configurations with `doorward webhooks apply` and waits until the API server calls both webhooks.
+pub(crate) async fn install(control_plane: &ControlPlane, way: Way) {
+    let directory = crate::controlplane::directory("webhooks");
+    let bundle = directory.join("ca.crt");
+    std::fs::write(&bundle, authority().bundle_pem()).expect("the test's directory is writable");
+    let mut apply = Command::new(env!("CARGO_BIN_EXE_doorward"));
+    apply.args(["webhooks", "apply", "--kubeconfig"]).arg(control_plane.kubeconfig()).arg("--ca-file").arg(&bundle);
+    match way {
+        Way::Url(address) => apply.arg("--url").arg(format!("https://{address}")),
+        Way::Service(name, port) => apply.args(["--service", &format!("{OWN_NAMESPACE}/{name}"), "--port", &port.to_string()]),
     };
-    let (mutating, validating) = configurations(&installation, &Coverage::everything());
-    installation::apply(&cluster.client, &mutating, &validating).await.expect("the API server takes the configurations");
+    let applied = apply.output().expect("the binary runs");
+    let (told, complained) = (String::from_utf8_lossy(&applied.stdout), String::from_utf8_lossy(&applied.stderr));
+    assert!(applied.status.success(), "{}: {complained}", applied.status);
+    assert!(told.contains("ValidatingWebhookConfiguration") && told.contains("MutatingWebhookConfiguration"), "{told}");
+    in_force(&control_plane.cluster().await).await;
 }
 
 /// Removes both configurations and waits until the API server calls neither.
