@@ -48,7 +48,8 @@ fn every_room_imports_only_what_stands_before_it() {
         if room == "lib.rs" || room == "main.rs" {
             continue;
         }
-        let may = allowed.get(room.as_str()).unwrap_or_else(|| panic!("`{room}` is a new room: give it a place here and in ARCHITECTURE.md"));
+        let may =
+            allowed.get(room.as_str()).unwrap_or_else(|| panic!("`{room}` is a new room: give it a place here and in ARCHITECTURE.md"));
         let text = fs::read_to_string(&file).expect("a source file");
         for (number, line) in text.lines().enumerate() {
             for part in line.split("crate::").skip(1) {

@@ -65,8 +65,9 @@ pub fn encode(uid: &str, decision: &Decision) -> Vec<u8> {
         details: (!decision.causes.is_empty())
             .then(|| Details { causes: decision.causes.iter().map(|(field, message)| Cause { field, message }).collect() }),
     });
-    let patch = (decision.allowed && !decision.patch.is_empty())
-        .then(|| serde_json::to_vec(&decision.patch).map(|patch| base64::engine::general_purpose::STANDARD.encode(patch)).unwrap_or_default());
+    let patch = (decision.allowed && !decision.patch.is_empty()).then(|| {
+        serde_json::to_vec(&decision.patch).map(|patch| base64::engine::general_purpose::STANDARD.encode(patch)).unwrap_or_default()
+    });
     let reply = ReviewReply {
         api_version: "admission.k8s.io/v1",
         kind: "AdmissionReview",

@@ -13,7 +13,9 @@ use crate::policy::{PolicySet, RelatedIndex};
 use crate::report::{self, Enforcement, Format, Judged, Report, Sources};
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  doorward audit deploy/\n  helm template chart | doorward audit -\n  doorward audit -o sarif --fail-on warn --settings doorward.yaml manifests/")]
+#[command(
+    after_help = "Examples:\n  doorward audit deploy/\n  helm template chart | doorward audit -\n  doorward audit -o sarif --fail-on warn --settings doorward.yaml manifests/"
+)]
 pub(super) struct Args {
     /// Files, folders, globs, or `-` for standard input
     #[arg(required = true, value_name = "PATH")]

@@ -20,7 +20,8 @@ pub enum Exit {
 }
 
 /// What `--help` says about them.
-pub(super) const HELP: &str = "Exit codes: 0 clean, 1 violations, 2 bad policy or settings, 3 bad input, 4 cluster unreachable, 64 wrong usage";
+pub(super) const HELP: &str =
+    "Exit codes: 0 clean, 1 violations, 2 bad policy or settings, 3 bad input, 4 cluster unreachable, 64 wrong usage";
 
 impl Exit {
     /// The code.

@@ -13,8 +13,8 @@ use crate::cluster::{self, Caches, Lookups, Surroundings, certificates};
 use crate::manifest::InputError;
 use crate::policy::PolicySet;
 use crate::serve::{
-    CertificateSource, DecisionLog, Door, DrainTimes, KnownObjects, Knowledge, Metrics, Options, Pair, ServeError, Server, ServingCertificate, run as serve,
-    runtime,
+    CertificateSource, DecisionLog, Door, DrainTimes, Knowledge, KnownObjects, Metrics, Options, Pair, ServeError, Server,
+    ServingCertificate, run as serve, runtime,
 };
 use crate::settings::Settings;
 
@@ -23,7 +23,9 @@ use crate::settings::Settings;
 const RELOAD_EVERY: Duration = Duration::from_secs(10);
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "With neither a cluster nor settings it starts on loopback with a self-made certificate and demonstration settings.")]
+#[command(
+    after_help = "With neither a cluster nor settings it starts on loopback with a self-made certificate and demonstration settings."
+)]
 pub(super) struct Args {
     /// Address of the webhooks
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8443")]
@@ -162,7 +164,11 @@ fn announce(server: &Server, demonstration: bool) {
     }
 }
 
-async fn certificate(args: &Args, client: Option<&kube::Client>, tasks: &mut tokio::task::JoinSet<()>) -> Result<CertificateSource, Failure> {
+async fn certificate(
+    args: &Args,
+    client: Option<&kube::Client>,
+    tasks: &mut tokio::task::JoinSet<()>,
+) -> Result<CertificateSource, Failure> {
     if let (Some(certificate), Some(key)) = (&args.tls_cert, &args.tls_key) {
         return Ok(CertificateSource::Files { certificate: certificate.clone(), key: key.clone() });
     }
@@ -207,8 +213,7 @@ async fn issue(
     let authority = certificates::load(client, namespace, name, now).await.map_err(|error| error.to_string())?;
     let leaf = authority.issue_leaf(names, now).map_err(|error| error.to_string())?;
     let origin = format!("the CA Secret {namespace}/{name}");
-    let pair =
-        Pair::from_pem(leaf.chain_pem.as_bytes(), &origin, leaf.key_pem.as_bytes(), &origin).map_err(|error| error.to_string())?;
+    let pair = Pair::from_pem(leaf.chain_pem.as_bytes(), &origin, leaf.key_pem.as_bytes(), &origin).map_err(|error| error.to_string())?;
     slot.install(pair);
     Ok(leaf.renew_at().duration_since(now).unwrap_or(Duration::from_secs(60)))
 }

@@ -141,7 +141,10 @@ async fn made(args: &Args, client: Option<&kube::Client>) -> Outcome<(serde_json
     let installation = Installation { target, own_namespace: own_namespace.into(), bootstrap_namespaces, on_failure };
     let coverage = Coverage::of(&set);
     for unserved in coverage.unserved() {
-        complain(format!("no webhook entry can hold {}/{}: a policy that matches it is asked for nothing", unserved.group, unserved.resource));
+        complain(format!(
+            "no webhook entry can hold {}/{}: a policy that matches it is asked for nothing",
+            unserved.group, unserved.resource
+        ));
     }
     Ok(configurations(&installation, &coverage))
 }

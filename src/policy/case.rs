@@ -140,7 +140,9 @@ impl CaseFile {
             return Err(fail(first.first_line, "a case has either `expect` or `expectPatched`".into()));
         }
         let mut related: Vec<Object> = documents.map(|document| document.object).collect();
-        let Some(object) = related.pop() else { return Err(fail(first.first_line, "the object to judge is missing: it is the last document".into())) };
+        let Some(object) = related.pop() else {
+            return Err(fail(first.first_line, "the object to judge is missing: it is the last document".into()));
+        };
         Ok(Self { name: name.into(), case, related, object })
     }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::location::Location;
 use super::schema::{
-    API_VERSION, Carrier, Document, FailurePolicy, IdentityPolicySpec, InjectionPolicySpec, Match, MatchCondition, Related, RelatedResource, Rule,
-    Severity, Validation, Variable, When,
+    API_VERSION, Carrier, Document, FailurePolicy, IdentityPolicySpec, InjectionPolicySpec, Match, MatchCondition, Related,
+    RelatedResource, Rule, Severity, Validation, Variable, When,
 };
 use crate::cel::{Expression, Scope};
 use crate::inject::Step;
@@ -174,7 +174,14 @@ impl InjectionPolicy {
         compiler.selectors(&spec.matches, &FieldPath::of(&["spec", "match"]));
         let scope = Scope::new(&BASE);
         let conditions = compiler.conditions(&spec.match_conditions, &FieldPath::of(&["spec", "matchConditions"]), &scope);
-        compiler.finish(Self { id: metadata.name.into(), title: spec.title, matches: spec.matches, conditions, when: spec.when, steps: spec.inject })
+        compiler.finish(Self {
+            id: metadata.name.into(),
+            title: spec.title,
+            matches: spec.matches,
+            conditions,
+            when: spec.when,
+            steps: spec.inject,
+        })
     }
 }
 
@@ -316,7 +323,8 @@ impl Compiler {
         });
         let enforcement = validation.enforcement.unwrap_or(ceiling);
         if enforcement > ceiling {
-            let message = format!("`{}` is stricter than the policy's own `{}`; only a lower one may stand here", enforcement.word(), ceiling.word());
+            let message =
+                format!("`{}` is stricter than the policy's own `{}`; only a lower one may stand here", enforcement.word(), ceiling.word());
             self.fail(path.clone().field("enforcement"), message);
         }
         if validation.message.is_none() && validation.message_expression.is_none() {

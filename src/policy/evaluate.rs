@@ -113,7 +113,8 @@ fn ratchet(verdict: &mut Verdict, set: &PolicySet, subject: &Subject<'_>, facts:
     };
     let known: BTreeSet<&str> = known.violations.iter().map(|violation| violation.fingerprint.as_str()).collect();
     for violation in &mut verdict.violations {
-        let counts = set.policy(&violation.rule).is_some_and(|policy| policy.rules.iter().all(|rule| rule.validations.iter().all(|v| v.ratchet)));
+        let counts =
+            set.policy(&violation.rule).is_some_and(|policy| policy.rules.iter().all(|rule| rule.validations.iter().all(|v| v.ratchet)));
         if counts && known.contains(violation.fingerprint.as_str()) {
             violation.old = true;
             violation.enforcement = violation.enforcement.min(Enforcement::Audit);
@@ -121,30 +122,17 @@ fn ratchet(verdict: &mut Verdict, set: &PolicySet, subject: &Subject<'_>, facts:
     }
 }
 
-fn judge<'a>(
-    set: &'a PolicySet,
-    subject: &'a Subject<'a>,
-    facts: &'a Facts<'a>,
+fn judge(
+    set: &PolicySet,
+    subject: &Subject<'_>,
+    facts: &Facts<'_>,
     limits: Limits<'_>,
-    template: Option<PodTemplate<'a>>,
-    staged: &'a Staged,
+    template: Option<PodTemplate<'_>>,
+    staged: &Staged,
 ) -> Verdict {
-    let cell = OnceCell::new();
-    // The cell lives as long as this frame; everything borrowed for longer shrinks to it.
-    judge_in(set, subject, facts, limits, template, staged, &cell)
-}
-
-fn judge_in<'a>(
-    set: &'a PolicySet,
-    subject: &'a Subject<'a>,
-    facts: &'a Facts<'a>,
-    limits: Limits<'_>,
-    template: Option<PodTemplate<'a>>,
-    staged: &'a Staged,
-    cell: &'a OnceCell<Object>,
-) -> Verdict {
+    let identity = OnceCell::new();
     let pod = template.map(|template| PodTemplate { node: staged.pod.as_ref().map_or(template.node, Object::root), ..template });
-    let stage = Stage::new(set, subject, facts, pod, cell, &staged.injections);
+    let stage = Stage::new(set, subject, facts, pod, &identity, &staged.injections);
     let mut verdict = Verdict::default();
     let mirror = subject.is_mirror_pod();
     for policy in set.policies_for(subject) {
@@ -243,9 +231,7 @@ impl<'a> Judge<'_, 'a, '_> {
                 self.push(rule.on_pod_template, root, &path, enforcement, message, remedy, Certainty::Certain);
             }
             Err(error) => {
-                let prefix = if rule.on_pod_template { self.stage.subject.template_path() } else { FieldPath::root() };
                 let authored = self.authored(rule.on_pod_template, &path).0;
-                let _ = prefix;
                 self.error(validation.enforcement, &authored, error, "validation");
             }
         }
@@ -262,7 +248,8 @@ impl<'a> Judge<'_, 'a, '_> {
 
     fn text(&mut self, expression: Option<&'a Expression>, fixed: &str, activation: &Activation<'_, 'a>) -> Option<String> {
         let made = expression.and_then(|expression| {
-            let budget = Budget::new(EXPRESSION_LIMIT.min(POLICY_LIMIT.saturating_sub(self.spent))).with_deadline(self.limits.past_deadline);
+            let budget =
+                Budget::new(EXPRESSION_LIMIT.min(POLICY_LIMIT.saturating_sub(self.spent))).with_deadline(self.limits.past_deadline);
             let value = expression.evaluate(activation, &budget);
             self.spent = self.spent.saturating_add(budget.spent());
             let text = value.ok()?.as_str()?.trim().to_owned();

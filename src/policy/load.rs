@@ -154,9 +154,11 @@ impl Loader {
     fn check_names(&mut self, settings: &Settings, file: Option<&Text>) {
         let Some(file) = file else { return };
         let named = settings.enforcement.iter().enumerate().flat_map(|(index, entry)| {
-            entry.rules.iter().enumerate().map(move |(rule_index, rule)| {
-                (FieldPath::of(&["enforcement"]).index(index).field("rules").index(rule_index), rule)
-            })
+            entry
+                .rules
+                .iter()
+                .enumerate()
+                .map(move |(rule_index, rule)| (FieldPath::of(&["enforcement"]).index(index).field("rules").index(rule_index), rule))
         });
         let unknown: Vec<PolicyError> = named
             .filter(|(_, rule)| *rule != "*" && !self.builder.has_rule(rule))

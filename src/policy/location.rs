@@ -222,7 +222,8 @@ mod tests {
 
     #[test]
     fn every_existing_match_is_found_with_its_bindings() {
-        let text = r#"{"spec":{"containers":[{"name":"a","env":[{"name":"X"},{"name":"Y"}]},{"name":"b"}],"initContainers":[{"env":[{}]}]}}"#;
+        let text =
+            r#"{"spec":{"containers":[{"name":"a","env":[{"name":"X"},{"name":"Y"}]},{"name":"b"}],"initContainers":[{"env":[{}]}]}}"#;
         let found = paths("spec.{initContainers,containers}[container].env[*]", text);
         let printed: Vec<_> = found.iter().map(|(path, _)| path.as_str()).collect();
         assert_eq!(printed, ["spec.initContainers[0].env[0]", "spec.containers[0].env[0]", "spec.containers[0].env[1]"]);

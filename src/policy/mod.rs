@@ -40,8 +40,8 @@ pub use load::{Sources, Text, load};
 pub use location::{Location, LocationError};
 pub use related::RelatedIndex;
 pub use schema::{
-    API_VERSION, Carrier, FailurePolicy, IdentityPolicySpec, IdentityWaiverSpec, InjectionPolicySpec, Match, OperationName, RelatedResource,
-    ResourceRule, Severity, When,
+    API_VERSION, Carrier, FailurePolicy, IdentityPolicySpec, IdentityWaiverSpec, InjectionPolicySpec, Match, OperationName,
+    RelatedResource, ResourceRule, Severity, When,
 };
 pub use set::{PolicySet, PolicySetBuilder, PolicySource};
 pub use staging::{Mutation, inject_virtually, mutate};

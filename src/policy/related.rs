@@ -58,9 +58,9 @@ impl<'a> RelatedIndex<'a> {
             },
             service_account: match service_account {
                 None => Fact::Absent,
-                Some(name) => {
-                    self.fact(self.service_accounts.get(&(namespace, name)).copied(), || format!("ServiceAccount `{namespace}/{name}` is not among the files"))
-                }
+                Some(name) => self.fact(self.service_accounts.get(&(namespace, name)).copied(), || {
+                    format!("ServiceAccount `{namespace}/{name}` is not among the files")
+                }),
             },
             token_secrets: Fact::Found(self.token_secrets.get(namespace).cloned().unwrap_or_default()),
             related: self.related(set, namespace),

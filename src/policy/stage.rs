@@ -125,14 +125,7 @@ struct Current<'a> {
 impl<'s, 'a> Activation<'s, 'a> {
     pub(super) fn new(stage: &'s Stage<'a>, variables: &'a [Expression], related: &'a [CompiledRelated], first_own: usize) -> Self {
         let own = variables.len() + related.len();
-        Self {
-            stage,
-            variables,
-            related,
-            first_bound: first_own + own,
-            memo: RefCell::new(vec![None; own]),
-            current: RefCell::default(),
-        }
+        Self { stage, variables, related, first_bound: first_own + own, memo: RefCell::new(vec![None; own]), current: RefCell::default() }
     }
 
     /// Sets `self` and the names that `at` bound.
@@ -170,7 +163,9 @@ impl<'s, 'a> Activation<'s, 'a> {
         let name = name.as_str().ok_or_else(|| EvaluationError::Failed(format!("the name of related {kind} is no string")))?.to_owned();
         let found = objects.iter().find(|object| object.path(&["metadata", "name"]).and_then(Node::as_str) == Some(name.as_str()));
         match (found, self.stage.subject.source) {
-            (None, super::subject::Source::Manifests) => Err(EvaluationError::Unknown(format!("{kind} `{name}` is not among the manifests"))),
+            (None, super::subject::Source::Manifests) => {
+                Err(EvaluationError::Unknown(format!("{kind} `{name}` is not among the manifests")))
+            }
             (found, _) => Ok(Value::optional(found.map(|node| Value::from_node(*node)))),
         }
     }

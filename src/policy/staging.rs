@@ -10,8 +10,8 @@ use super::subject::{Facts, Operation, Source, Subject};
 use crate::cel::Budget;
 use crate::identity::{Class, Conflict, InjectionState, Surroundings};
 use crate::inject::{self, Step};
-use crate::object::{FieldPath, GroupVersionKind, GroupVersionResource, Node, Object, OriginMap, PodTemplate};
 use crate::object::Operation as Change;
+use crate::object::{FieldPath, GroupVersionKind, GroupVersionResource, Node, Object, OriginMap, PodTemplate};
 
 /// What a pod will be, and how that came about.
 #[derive(Debug, Default)]
@@ -82,7 +82,13 @@ fn mutation(template: PodTemplate<'_>, injection: inject::Injection, undecided: 
 
 /// Prepares a template for its rules. A Pod that the API server shows to the validating webhook is final: it is judged as it stands,
 /// and injections only tell whether they are done.
-pub(super) fn stage(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>, template: PodTemplate<'_>, hypothesis: Hypothesis) -> Staged {
+pub(super) fn stage(
+    set: &PolicySet,
+    subject: &Subject<'_>,
+    facts: &Facts<'_>,
+    template: PodTemplate<'_>,
+    hypothesis: Hypothesis,
+) -> Staged {
     let final_pod = subject.is_pod() && subject.source != Source::Manifests;
     let mut staged = Staged::default();
     if !final_pod {
@@ -135,7 +141,14 @@ fn state(outcome: inject::Outcome) -> InjectionState {
     }
 }
 
-fn run(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>, template: PodTemplate<'_>, steps: &[Step], virtually: bool) -> inject::Injection {
+fn run(
+    set: &PolicySet,
+    subject: &Subject<'_>,
+    facts: &Facts<'_>,
+    template: PodTemplate<'_>,
+    steps: &[Step],
+    virtually: bool,
+) -> inject::Injection {
     let object = subject.object.unwrap_or(template.node);
     let surroundings = Surroundings {
         settings: &set.settings,
@@ -145,8 +158,7 @@ fn run(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>, template: PodT
         token_secrets: &facts.token_secrets,
         class: Class::of(&subject.kind, object, template, subject.username, &set.settings),
     };
-    let request =
-        inject::Request { template, surroundings, request_uid: subject.uid, revision: &set.revision, virtual_only: virtually };
+    let request = inject::Request { template, surroundings, request_uid: subject.uid, revision: &set.revision, virtual_only: virtually };
     inject::inject(&request, steps)
 }
 
@@ -162,7 +174,9 @@ fn defaults(template: PodTemplate<'_>) -> Vec<Change> {
         let Some(projected) = volume.get("projected") else { continue };
         for (source_index, source) in projected.list("sources").enumerate() {
             let place = path.clone().field("volumes").index(index).field("projected").field("sources").index(source_index);
-            for (kind, field, seconds) in [("serviceAccountToken", "expirationSeconds", 3600), ("podCertificate", "maxExpirationSeconds", 86400)] {
+            for (kind, field, seconds) in
+                [("serviceAccountToken", "expirationSeconds", 3600), ("podCertificate", "maxExpirationSeconds", 86400)]
+            {
                 if source.get(kind).is_some_and(|source| source.get(field).is_none()) {
                     operations.push(Change::add(place.clone().field(kind).field(field), seconds.into()));
                 }
@@ -202,8 +216,13 @@ fn due(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>, template: PodT
 fn wanted(when: When, id: &str, template: PodTemplate<'_>, facts: &Facts<'_>) -> bool {
     let key = format!("inject.doorward.dev/{id}");
     let on_pod = template.annotation(&key);
-    let on_namespace =
-        facts.namespace.as_ref().found().and_then(|namespace| namespace.path(&["metadata", "labels"])).and_then(|labels| labels.get(&key)).and_then(Node::as_str);
+    let on_namespace = facts
+        .namespace
+        .as_ref()
+        .found()
+        .and_then(|namespace| namespace.path(&["metadata", "labels"]))
+        .and_then(|labels| labels.get(&key))
+        .and_then(Node::as_str);
     match when {
         When::Always => true,
         When::Requested => on_pod == Some("true") || (on_pod.is_none() && on_namespace == Some("true")),
@@ -228,4 +247,3 @@ fn selected(set: &PolicySet, policy: &InjectionPolicy, subject: &Subject<'_>, fa
     }
     Selected::Yes
 }
-

@@ -133,8 +133,8 @@ impl<'a> Subject<'a> {
         old_object: Option<Node<'a>>,
     ) -> Result<Self, RequestError> {
         let fail = |field, reason| RequestError { field, reason };
-        let operation = Operation::parse(request.text("operation"))
-            .ok_or_else(|| fail("operation", "must be CREATE, UPDATE, DELETE or CONNECT"))?;
+        let operation =
+            Operation::parse(request.text("operation")).ok_or_else(|| fail("operation", "must be CREATE, UPDATE, DELETE or CONNECT"))?;
         let part = |field: &'static str, name: &'static str| {
             let node = request.get(field).ok_or_else(|| fail(field, "is missing"))?;
             if node.text("version").is_empty() || node.text(name).is_empty() {

@@ -91,7 +91,9 @@ impl Knowledge {
     /// Why facts cannot be had yet; `None` when they can.
     pub(super) fn waits(&self) -> Option<&'static str> {
         match self {
-            Self::Cluster(surroundings) if !surroundings.is_ready() => Some("the first lists of Namespaces and ServiceAccounts are not complete"),
+            Self::Cluster(surroundings) if !surroundings.is_ready() => {
+                Some("the first lists of Namespaces and ServiceAccounts are not complete")
+            }
             _ => None,
         }
     }

@@ -42,11 +42,11 @@ mod tests;
 pub use certificates::{
     Authority, CertificateError, CertificateSource, ClientAuthority, LEAF_LIFETIME, Pair, SELF_MADE_NAMES, ServingCertificate,
 };
-pub use door::Door;
-pub use knowledge::{KnownObjects, Knowledge};
 pub use decision_log::{DecisionLog, QUEUE_LENGTH};
+pub use door::Door;
 pub use gate::{Caller, Gate, Hook, Readiness, Reply};
 pub use in_flight::{Claim, InFlight, LEAST_WEIGHT};
+pub use knowledge::{Knowledge, KnownObjects};
 pub use metrics::{Metrics, NAMESPACE_CAP, OTHER_NAMESPACES};
 pub use options::{Limits, Options, ServeError, runtime};
 pub use phase::{DrainTimes, Lifecycle, Phase};

@@ -138,7 +138,13 @@ impl Server {
 ///
 /// # Errors
 /// When the server does not start; the message names the flag that mends it.
-pub async fn run<G: Gate>(options: Options, gate: Arc<G>, metrics: Arc<Metrics>, log: DecisionLog, announce: impl FnOnce(&Server)) -> Result<Ended, ServeError> {
+pub async fn run<G: Gate>(
+    options: Options,
+    gate: Arc<G>,
+    metrics: Arc<Metrics>,
+    log: DecisionLog,
+    announce: impl FnOnce(&Server),
+) -> Result<Ended, ServeError> {
     panics::report_places_only();
     // Before the ports are open: a signal is never missed.
     let mut signals = Signals::listen()?;
