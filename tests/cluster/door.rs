@@ -68,14 +68,7 @@ pub(crate) async fn cluster() -> Cluster {
 }
 
 /// The rules on the mesh: the shared door enforces them where a namespace has [`MESH_LABEL`], so that other tests need no proxy.
-const MESH_RULES: [&str; 6] = [
-    "require-meshed-namespace",
-    "no-unmeshed-pod",
-    "no-mesh-opt-out",
-    "no-mesh-bypass-ports",
-    "mesh-proxy-integrity",
-    "mesh-inbound-policy",
-];
+const MESH_RULES: [&str; 3] = ["require-meshed-namespace", "no-unmeshed-pod", "no-mesh-opt-out"];
 
 /// The settings of every door: a trust domain, a Vault, Linkerd.
 pub(crate) fn settings() -> Value {
