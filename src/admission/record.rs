@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::decide::Decision;
-use crate::object::{Node, quoted};
+use crate::object::{Node, PodTemplate, quoted};
 use crate::policy::{PolicySet, Source, Subject};
 
 #[derive(Serialize)]
@@ -88,7 +88,7 @@ pub struct Circumstances<'a> {
 pub fn record(set: &PolicySet, subject: &Subject<'_>, decision: &Decision, circumstances: Circumstances<'_>) -> String {
     let user = subject.request.get("userInfo");
     let template = subject.template();
-    let service_account = template.map(|template| template.service_account_name());
+    let service_account = template.map(PodTemplate::service_account_name);
     let metadata = subject.object.or(subject.old_object).and_then(|object| object.get("metadata"));
     let owner = metadata.and_then(|metadata| {
         let mut owners = metadata.list("ownerReferences");

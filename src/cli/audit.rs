@@ -57,7 +57,7 @@ pub(super) fn run(args: &Args) -> Exit {
     let judged = judge(&set, &loaded.documents, &context, &args.context.namespace);
     let report = Report::of(&set, judged, std::mem::take(&mut loaded.errors));
     let colour = args.output == Format::Table && anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never;
-    print(&report::render(args.output, &report, &Sources::of(&loaded.documents), colour));
+    print(&report::render(args.output, &report, &Sources::of(&loaded.documents).with(std::mem::take(&mut loaded.sources)), colour));
     if loaded.skipped > 0 && std::io::stderr().is_terminal() {
         complain(format!("{} documents that are no Kubernetes objects were skipped", loaded.skipped));
     }

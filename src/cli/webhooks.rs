@@ -87,6 +87,7 @@ pub(super) fn run(command: &Command) -> Exit {
 
 type Outcome<T> = Result<T, (Exit, String)>;
 
+#[expect(clippy::needless_pass_by_value, reason = "the shape that `map_err` wants")]
 fn in_cluster(error: impl ToString) -> (Exit, String) {
     (Exit::Cluster, error.to_string())
 }

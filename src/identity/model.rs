@@ -277,6 +277,8 @@ pub struct Conflict {
     pub field_path: String,
     /// By what.
     pub reason: String,
+    /// What its author can do.
+    pub remedy: String,
 }
 
 #[cfg(test)]
@@ -334,7 +336,7 @@ pub(super) mod sample {
                 id: "vault-token".into(),
                 due: true,
                 done: false,
-                conflict: Some(Conflict { field_path: "spec.volumes[0]".into(), reason: "taken".into() }),
+                conflict: Some(Conflict { field_path: "spec.volumes[0]".into(), reason: "taken".into(), remedy: "rename it".into() }),
             }],
         }
     }

@@ -75,8 +75,12 @@ pub(super) fn apply(pod: &Pod<'_>, token: &Token<'_>) -> Result<Vec<Operation>, 
     pod.reserve(VOLUME, |container| if for_agent { pod.is_agent(container) } else { is_app(container) })?;
 
     let mut additions = Additions::default();
+    let mut path = token.mount_path;
     let chosen = match (token.serving(pod), pod.volume(VOLUME)) {
-        (Some(serving), _) => serving.volume,
+        (Some(serving), _) => {
+            path = mounted_at(pod, serving.volume).unwrap_or(path);
+            serving.volume
+        }
         (None, None) => {
             let source = json!({"audience": token.audience, "expirationSeconds": token.seconds, "path": "token"});
             additions.volumes.push(json!({"name": VOLUME, "projected": {"sources": [{"serviceAccountToken": source}]}}));
@@ -96,7 +100,6 @@ pub(super) fn apply(pod: &Pod<'_>, token: &Token<'_>) -> Result<Vec<Operation>, 
     if for_agent {
         return additions.operations(pod);
     }
-    let path = mounted_at(pod, chosen).unwrap_or(token.mount_path);
     for container in pod.app_containers() {
         if container.lacks_mount(path, WHAT, |mount| token.serves(pod, mount, chosen))? {
             additions.mount(&container, json!({"name": chosen, "mountPath": path, "readOnly": true}));

@@ -1,6 +1,6 @@
 //! From the paths of a command line to files: the only room here that touches the disk.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -94,8 +94,8 @@ fn whole(file: &str, message: String) -> InputError {
 #[derive(Default)]
 struct Search {
     found: Discovered,
-    /// Real paths of the files found, so that none is judged twice.
-    seen: BTreeSet<PathBuf>,
+    /// Real paths of the files found, with their position, so that none is judged twice.
+    seen: BTreeMap<PathBuf, usize>,
     stdin: bool,
 }
 
@@ -202,8 +202,15 @@ impl Search {
     fn file(&mut self, path: &Path, found: bool) {
         let name = path.to_string_lossy().into_owned();
         // A path that cannot be resolved is kept: reading it says why.
-        if self.seen.insert(path.canonicalize().unwrap_or_else(|_| path.to_owned())) {
-            self.found.files.push(File { name, origin: Origin::Path(path.to_owned()), found });
+        let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let files = &mut self.found.files;
+        match self.seen.get(&real).and_then(|index| files.get_mut(*index)) {
+            // What is named once is no longer merely found.
+            Some(file) => file.found &= found,
+            None => {
+                self.seen.insert(real, files.len());
+                files.push(File { name, origin: Origin::Path(path.to_owned()), found });
+            }
         }
     }
 

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::list;
-use super::reader::{self, Fault, Place};
+use super::reader::{self, Extent, Fault, ObjectSink, Place};
 use super::split::{self, Chunk};
 use super::tree::TreeSink;
 use super::{MAX_DEPTH, MAX_FILE_BYTES};
-use crate::object::{Builder, FieldPath, Kind, Node, Object, quoted};
+use crate::object::{Builder, FieldPath, Kind, Node, Object, escaped};
 
 /// A text and the name under which it is shown.
 #[derive(Debug)]
@@ -51,6 +51,8 @@ pub(super) struct Within {
     pub(super) whole_line: usize,
     pub(super) whole_indent: usize,
     pub(super) whole_path: FieldPath,
+    /// Extents of the items of a list, inside the range; gone once it is flattened.
+    pub(super) items: Vec<Extent>,
 }
 
 /// What could not be read, and where: exit code 3.
@@ -70,9 +72,9 @@ pub struct InputError {
 impl std::fmt::Display for InputError {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match (self.line, self.column) {
-            (0, _) => write!(formatter, "{}: {}", quoted(&self.file), self.message),
-            (line, 0) => write!(formatter, "{}:{line}: {}", quoted(&self.file), self.message),
-            (line, column) => write!(formatter, "{}:{line}:{column}: {}", quoted(&self.file), self.message),
+            (0, _) => write!(formatter, "{}: {}", escaped(&self.file), self.message),
+            (line, 0) => write!(formatter, "{}:{line}: {}", escaped(&self.file), self.message),
+            (line, column) => write!(formatter, "{}:{line}:{column}: {}", escaped(&self.file), self.message),
         }
     }
 }
@@ -101,6 +103,8 @@ pub struct Loaded {
     pub errors: Vec<InputError>,
     /// Remarks.
     pub notes: Vec<Note>,
+    /// The texts of files with errors, so that a report can show the lines.
+    pub sources: Vec<Arc<Source>>,
     /// Documents that are no Kubernetes objects and were passed over ([`load_found`] only).
     pub skipped: usize,
 }
@@ -111,6 +115,7 @@ impl Loaded {
         self.documents.extend(other.documents);
         self.errors.extend(other.errors);
         self.notes.extend(other.notes);
+        self.sources.extend(other.sources);
         self.skipped += other.skipped;
     }
 }
@@ -154,6 +159,9 @@ pub fn read(name: &str, text: &str) -> Loaded {
         return loaded;
     }
     Reading { source: &source, loaded: &mut loaded, index: 0 }.all();
+    if !loaded.errors.is_empty() {
+        loaded.sources.push(source);
+    }
     loaded
 }
 
@@ -197,7 +205,12 @@ impl Reading<'_> {
         match Object::from_json(value) {
             // Only the reader with positions can say where.
             Ok(object) if !is_sound(object.root(), 0) => self.chunk(&chunk, indent),
-            Ok(object) => self.push(object, &chunk, indent),
+            Ok(object) => {
+                // Only a list needs the places of its items, and only the reader with positions knows them.
+                let is_list = object.root().get("items").is_some_and(|items| items.kind() == Kind::List);
+                let items = is_list.then(|| self::object(value, &mut Vec::new()).ok().flatten()).flatten();
+                self.push(object, &chunk, indent, items.map(|(_, items)| items).unwrap_or_default());
+            }
             Err(_) => self.chunk(&chunk, indent),
         }
     }
@@ -218,7 +231,7 @@ impl Reading<'_> {
         let text = source.text.get(chunk.range.clone()).unwrap_or_default();
         let mut remarks = Vec::new();
         match object(text, &mut remarks) {
-            Ok(Some(object)) => self.push(object, chunk, indent),
+            Ok(Some((object, items))) => self.push(object, chunk, indent, items),
             Ok(None) => {}
             Err((place, message)) => {
                 let message = hint(message, text);
@@ -236,7 +249,7 @@ impl Reading<'_> {
         self.loaded.errors.push(InputError { file: self.source.name.clone(), line, column, message });
     }
 
-    fn push(&mut self, object: Object, chunk: &Chunk, indent: usize) {
+    fn push(&mut self, object: Object, chunk: &Chunk, indent: usize, items: Vec<Extent>) {
         let index = self.index;
         self.index += 1;
         if object.root().is_null() {
@@ -253,6 +266,7 @@ impl Reading<'_> {
             whole_line: chunk.first_line,
             whole_indent: indent,
             whole_path: FieldPath::root(),
+            items,
         };
         let first_line = chunk.first_line + above;
         self.loaded.documents.push(Document {
@@ -266,15 +280,18 @@ impl Reading<'_> {
     }
 }
 
+/// An object, and the extents of its `items` if it has such.
+type WithItems = (Object, Vec<Extent>);
+
 /// Reads one YAML document: straight into the builder, or through the tree if it has merge keys.
-fn object(text: &str, remarks: &mut reader::Remarks) -> Result<Option<Object>, (Place, String)> {
+fn object(text: &str, remarks: &mut reader::Remarks) -> Result<Option<WithItems>, (Place, String)> {
     let failed = |fault| match fault {
         Fault::At(place, message) => (place, message),
         Fault::Merge => (Place::default(), "a merge key cannot be resolved here".to_owned()),
     };
-    let mut builder = Builder::new();
-    match reader::read(text, &mut builder, remarks) {
-        Ok(any) => return Ok(any.then(|| builder.finish())),
+    let mut sink = ObjectSink::default();
+    match reader::read(text, &mut sink, remarks) {
+        Ok(any) => return Ok(any.then(|| (sink.builder.finish(), sink.items))),
         Err(Fault::Merge) => remarks.clear(),
         Err(fault) => return Err(failed(fault)),
     }
@@ -282,8 +299,8 @@ fn object(text: &str, remarks: &mut reader::Remarks) -> Result<Option<Object>, (
     reader::read(text, &mut sink, remarks).map_err(failed)?;
     let Some(tree) = sink.finish() else { return Ok(None) };
     let mut builder = Builder::new();
-    tree.write(&mut builder).map_err(failed)?;
-    Ok(Some(builder.finish()))
+    tree.write(&mut builder);
+    Ok(Some((builder.finish(), Vec::new())))
 }
 
 /// Adds what helps to the parser's words: a text with `{{` that does not parse is most likely a template.
@@ -345,7 +362,8 @@ fn is_sound(node: Node<'_>, depth: usize) -> bool {
 
 /// Requires objects and flattens lists.
 fn objects(read: Loaded, found: bool) -> Loaded {
-    let mut loaded = Loaded { errors: read.errors, notes: read.notes, ..Loaded::default() };
+    let mut loaded = Loaded { errors: read.errors, notes: read.notes, sources: read.sources, ..Loaded::default() };
+    let source = read.documents.first().map(|document| Arc::clone(&document.source));
     for document in read.documents {
         let name = document.source.name.clone();
         let at = (document.first_line, 1);
@@ -360,6 +378,9 @@ fn objects(read: Loaded, found: bool) -> Loaded {
         }
     }
     loaded.errors.sort();
+    if loaded.sources.is_empty() && !loaded.errors.is_empty() {
+        loaded.sources.extend(source);
+    }
     loaded
 }
 

@@ -3,14 +3,14 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use granit_parser::{Event, Parser, options};
-
 use super::document::{Document, InputError, Loaded, Within, complaint};
 use super::locate;
-use crate::object::{Builder, FieldPath, Kind, Node, Object};
+use super::reader::Extent;
+use crate::object::{Builder, FieldPath, Kind, Node, Object, quoted};
 
 /// Adds a document, or the items of a list, to `loaded`.
-pub(super) fn flatten(document: Document, loaded: &mut Loaded) {
+pub(super) fn flatten(mut document: Document, loaded: &mut Loaded) {
+    let extents = std::mem::take(&mut document.within.items);
     let root = document.object.root();
     let Some(items) = root.entry("items").filter(|items| matches!(items.kind(), Kind::List)) else {
         // `items: null` is a list without items for kubectl; of a kind that is none, it is an object that the API server will refuse.
@@ -20,8 +20,7 @@ pub(super) fn flatten(document: Document, loaded: &mut Loaded) {
         }
         return;
     };
-    let text = document.source.text.get(document.range.clone()).unwrap_or_default();
-    let places = if document.within.path.is_root() { places(text, &document, items.len()) } else { Vec::new() };
+    let places = places(&extents, &document, items.len());
     let kind = root.text("kind");
     let inherited = (root.text("apiVersion"), kind.strip_suffix("List").unwrap_or(kind));
     for (index, item) in items.items().enumerate() {
@@ -51,7 +50,7 @@ pub(super) fn flatten(document: Document, loaded: &mut Loaded) {
                     file: part.source.name.clone(),
                     line: position.line,
                     column: position.column,
-                    message: format!("items[{index}] of this {kind}: {}", complaint.message),
+                    message: format!("items[{index}] of this {}: {}", quoted(kind), complaint.message),
                 });
             }
         }
@@ -111,47 +110,17 @@ struct ItemPlace {
     indent: usize,
 }
 
-/// The places of the items of the list at `items`, by a second pass over the events; empty if they cannot be told (aliases, merge
-/// keys), in which case positions are found through the whole document.
-fn places(text: &str, document: &Document, count: usize) -> Vec<ItemPlace> {
-    let mut found = Vec::with_capacity(count);
-    let mut depth = 0_usize;
-    let mut at_key = true;
-    let mut in_items = false;
-    let mut open = None;
-    for event in Parser::new_from_str_with_options(text, options! { emit_comments: false }) {
-        let Ok((event, span)) = event else { return Vec::new() };
-        match &event {
-            Event::Scalar(name, ..) if depth == 1 && at_key => {
-                in_items = name == "items";
-                at_key = false;
-                continue;
-            }
-            Event::SequenceStart(..) | Event::MappingStart(..) => {
-                if depth == 2 && in_items {
-                    open = Some(span);
-                }
-                depth += 1;
-            }
-            Event::SequenceEnd | Event::MappingEnd => {
-                depth = depth.saturating_sub(1);
-                if depth == 2
-                    && let Some(begin) = open.take()
-                {
-                    let (Some(start), Some(end)) = (begin.start.byte_offset(), span.end.byte_offset()) else { return Vec::new() };
-                    let first = begin.start.line() == 1;
-                    found.push(ItemPlace {
-                        range: document.range.start + start..document.range.start + end,
-                        line: document.within.line + begin.start.line() - 1,
-                        indent: begin.start.col() + if first { document.within.indent } else { 0 },
-                    });
-                }
-            }
-            _ => {}
-        }
-        if depth == 1 {
-            at_key = true;
-        }
+/// The places of the items, as the reader saw them; empty if it did not see each (merge keys, scalars), in which case positions are
+/// found through the whole document.
+fn places(items: &[Extent], document: &Document, count: usize) -> Vec<ItemPlace> {
+    if items.len() != count {
+        return Vec::new();
     }
-    if found.len() == count { found } else { Vec::new() }
+    let base = document.range.start;
+    let place = |(start, end): &Extent| ItemPlace {
+        range: base + start.byte..base + end.byte,
+        line: document.within.line + start.line - 1,
+        indent: start.column - 1 + if start.line == 1 { document.within.indent } else { 0 },
+    };
+    items.iter().map(place).collect()
 }

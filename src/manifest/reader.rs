@@ -11,7 +11,7 @@ use granit_parser::{Event, Parser, ScalarStyle, Span, options};
 
 use super::scalar::{self, Scalar};
 use super::{MAX_ALIAS_NODES, MAX_DEPTH};
-use crate::object::Builder;
+use crate::object::{Builder, quoted};
 
 /// A place in the text given to the reader: 1-based line and column (in characters), byte offset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,36 +59,70 @@ pub(super) trait Sink {
     fn end(&mut self, extent: Extent) -> Result<(), Fault>;
 }
 
-impl Sink for Builder {
+/// The fast sink: the object's builder, and where the items of a list stand.
+#[derive(Debug, Default)]
+pub(super) struct ObjectSink {
+    pub(super) builder: Builder,
+    /// Extents of the lists and maps in the list at `items`; scalars among them are left out.
+    pub(super) items: Vec<Extent>,
+    depth: usize,
+    in_items: bool,
+    item: Place,
+}
+
+impl ObjectSink {
+    fn begin(&mut self, extent: Extent) {
+        self.depth += 1;
+        if self.depth == 3 {
+            self.item = extent.0;
+        }
+    }
+}
+
+impl Sink for ObjectSink {
     const MERGES: bool = false;
 
     fn scalar(&mut self, value: Scalar<'_>, _: Extent) {
-        match value {
-            Scalar::Null => self.null(),
-            Scalar::Bool(value) => self.bool(value),
-            Scalar::Int(value) => self.int(value),
-            #[expect(clippy::cast_precision_loss, reason = "Kubernetes reads an integer beyond 64 signed bits as a float")]
-            Scalar::Unsigned(value) => self.float(value as f64),
-            Scalar::Float(value) => self.float(value),
-            Scalar::Text(value) => self.string(value),
-        }
+        write_scalar(&mut self.builder, value);
     }
 
     fn key(&mut self, key: &str, _: Extent) {
-        self.string(key);
+        if self.depth == 1 {
+            self.in_items = key == "items";
+        }
+        self.builder.string(key);
     }
 
-    fn begin_list(&mut self, _: Extent) {
-        Builder::begin_list(self);
+    fn begin_list(&mut self, extent: Extent) {
+        self.begin(extent);
+        self.builder.begin_list();
     }
 
-    fn begin_map(&mut self, _: Extent) {
-        Builder::begin_map(self);
+    fn begin_map(&mut self, extent: Extent) {
+        self.begin(extent);
+        self.builder.begin_map();
     }
 
-    fn end(&mut self, _: Extent) -> Result<(), Fault> {
-        Builder::end(self);
+    fn end(&mut self, extent: Extent) -> Result<(), Fault> {
+        self.depth -= 1;
+        if self.depth == 2 && self.in_items {
+            self.items.push((self.item, extent.1));
+        }
+        self.builder.end();
         Ok(())
+    }
+}
+
+/// Pushes a scalar.
+pub(super) fn write_scalar(builder: &mut Builder, value: Scalar<'_>) {
+    match value {
+        Scalar::Null => builder.null(),
+        Scalar::Bool(value) => builder.bool(value),
+        Scalar::Int(value) => builder.int(value),
+        #[expect(clippy::cast_precision_loss, reason = "Kubernetes reads an integer beyond 64 signed bits as a float")]
+        Scalar::Unsigned(value) => builder.float(value as f64),
+        Scalar::Float(value) => builder.float(value),
+        Scalar::Text(value) => builder.string(value),
     }
 }
 
@@ -162,7 +196,7 @@ impl<'t, S: Sink> Driver<'t, '_, S> {
                 }
                 Event::Scalar(text, style, _, tag) => {
                     nodes = true;
-                    self.node(&text, style, tag.as_deref(), &span)?;
+                    self.node(text, style, tag.as_deref(), &span)?;
                 }
                 Event::SequenceStart(..) | Event::MappingStart(..) => {
                     nodes = true;
@@ -205,20 +239,23 @@ impl<'t, S: Sink> Driver<'t, '_, S> {
         Ok(())
     }
 
-    fn node(&mut self, text: &Cow<'t, str>, style: ScalarStyle, tag: Option<&granit_parser::Tag>, span: &Span) -> Result<(), Fault> {
+    fn node(&mut self, text: Cow<'t, str>, style: ScalarStyle, tag: Option<&granit_parser::Tag>, span: &Span) -> Result<(), Fault> {
         let place = Place::start(span);
         if let Some(Frame::Map { at_key, .. }) = self.frames.last_mut()
             && std::mem::take(at_key)
         {
             return self.key(text, style, tag, span);
         }
-        let mut value = scalar::resolve(tag, style, text).map_err(|message| Fault::At(place, message))?;
+        let mut value = scalar::resolve(tag, style, &text).map_err(|message| Fault::At(place, message))?;
         match value {
             Scalar::Float(number) if !number.is_finite() => {
-                return Err(Fault::At(place, format!("`{text}` is no number that JSON can hold: write a finite number, or quote it")));
+                return Err(Fault::At(
+                    place,
+                    format!("`{}` is no number that JSON can hold: write a finite number, or quote it", quoted(&text)),
+                ));
             }
             Scalar::Float(number) => value = scalar::through_json(number),
-            Scalar::Bool(read) if scalar::is_surprising_bool(text) => self.remarks.push((
+            Scalar::Bool(read) if scalar::is_surprising_bool(&text) => self.remarks.push((
                 place,
                 format!("`{text}` is read as the boolean {read}, as kubectl reads it: write {read}, or quote it if it is a string"),
             )),
@@ -229,7 +266,7 @@ impl<'t, S: Sink> Driver<'t, '_, S> {
         Ok(())
     }
 
-    fn key(&mut self, text: &Cow<'t, str>, style: ScalarStyle, tag: Option<&granit_parser::Tag>, span: &Span) -> Result<(), Fault> {
+    fn key(&mut self, text: Cow<'t, str>, style: ScalarStyle, tag: Option<&granit_parser::Tag>, span: &Span) -> Result<(), Fault> {
         let place = Place::start(span);
         let at = |message| Fault::At(place, message);
         let merges =
@@ -241,32 +278,33 @@ impl<'t, S: Sink> Driver<'t, '_, S> {
             self.sink.merge_key(extent(span));
             return Ok(());
         }
-        let resolved = scalar::resolve(tag, style, text).map_err(at)?;
+        let resolved = scalar::resolve(tag, style, &text).map_err(at)?;
         if let Scalar::Bool(read) = resolved
-            && scalar::is_surprising_bool(text)
+            && scalar::is_surprising_bool(&text)
         {
             self.remarks.push((place, format!("the key `{text}` is read as `{read}`, as kubectl reads it: quote it")));
         }
         // The text itself borrows from the document; only a rewritten key is owned.
-        let key = if matches!(resolved, Scalar::Text(_)) { text.clone() } else { scalar::key(resolved).map_err(at)?.into_owned().into() };
-        self.remember(&key, place)?;
+        let key = if matches!(resolved, Scalar::Text(_)) { text } else { scalar::key(resolved).map_err(at)?.into_owned().into() };
         self.sink.key(&key, extent(span));
-        self.keys.push((key, place));
-        Ok(())
+        self.remember(key, place)
     }
 
-    fn remember(&mut self, key: &Cow<'t, str>, place: Place) -> Result<(), Fault> {
+    fn remember(&mut self, key: Cow<'t, str>, place: Place) -> Result<(), Fault> {
         let Some(Frame::Map { first, index, .. }) = self.frames.last_mut() else { return Ok(()) };
         let known = self.keys.get(*first..).unwrap_or_default();
         let twin = if known.len() < INDEX_FROM {
-            known.iter().find(|(name, _)| name == key).map(|(_, place)| *place)
+            known.iter().find(|(name, _)| *name == key).map(|(_, place)| *place)
         } else {
             index.get_or_insert_with(|| known.iter().cloned().collect()).insert(key.clone(), place)
         };
-        let Some(twin) = twin else { return Ok(()) };
+        let Some(twin) = twin else {
+            self.keys.push((key, place));
+            return Ok(());
+        };
         let message = format!(
             "the key `{}` is given twice, at line {} column {} and at line {} column {}: kubectl silently takes the last; remove one",
-            crate::object::quoted(key),
+            quoted(&key),
             twin.line,
             twin.column,
             place.line,
@@ -303,28 +341,38 @@ impl<'t> Source<'t> {
         }
     }
 
+    #[inline]
     fn next(&mut self) -> Result<Option<(Event<'t>, Span)>, Fault> {
+        // Nearly every document has neither anchors nor aliases: its events go straight through.
         loop {
-            let (event, span) = match self.replay()? {
-                Some(found) => found,
-                None => match self.parser.next_event() {
-                    None => return Ok(None),
-                    Some(Err(error)) => return Err(Fault::At(Place::of(*error.marker()), error.info())),
-                    Some(Ok(found)) => {
-                        self.record(&found);
-                        found
+            if !self.replays.is_empty()
+                && let Some(found) = self.replay()?
+            {
+                let Event::Alias(id) = found.0 else { return Ok(Some(found)) };
+                self.open_alias(id, &found.1)?;
+                continue;
+            }
+            match self.parser.next_event() {
+                None => return Ok(None),
+                Some(Err(error)) => return Err(Fault::At(Place::of(*error.marker()), error.info())),
+                Some(Ok(found)) => {
+                    let anchor = anchor(&found.0);
+                    if anchor != 0 || !self.open.is_empty() {
+                        self.record(&found, anchor);
                     }
-                },
-            };
-            let Event::Alias(id) = event else { return Ok(Some((event, span))) };
-            let Some(range) = self.anchors.get(&id) else {
-                return Err(Fault::At(Place::start(&span), "the alias stands inside the node that it names: write the node out".into()));
-            };
-            self.replays.push(range.clone());
-            if self.replays.len() > MAX_DEPTH {
-                return Err(bomb(&span));
+                    let Event::Alias(id) = found.0 else { return Ok(Some(found)) };
+                    self.open_alias(id, &found.1)?;
+                }
             }
         }
+    }
+
+    fn open_alias(&mut self, id: usize, span: &Span) -> Result<(), Fault> {
+        let Some(range) = self.anchors.get(&id) else {
+            return Err(Fault::At(Place::start(span), "the alias stands inside the node that it names: write the node out".into()));
+        };
+        self.replays.push(range.clone());
+        if self.replays.len() > MAX_DEPTH { Err(bomb(span)) } else { Ok(()) }
     }
 
     fn replay(&mut self) -> Result<Option<(Event<'t>, Span)>, Fault> {
@@ -342,16 +390,9 @@ impl<'t> Source<'t> {
         Ok(None)
     }
 
-    fn record(&mut self, found: &(Event<'t>, Span)) {
-        let anchor = match &found.0 {
-            Event::Scalar(_, _, id, _) | Event::SequenceStart(_, id, _) | Event::MappingStart(_, id, _) => *id,
-            _ => 0,
-        };
+    fn record(&mut self, found: &(Event<'t>, Span), anchor: usize) {
         if anchor != 0 {
             self.open.push((anchor, self.log.len(), self.depth));
-        }
-        if self.open.is_empty() {
-            return;
         }
         self.log.push(found.clone());
         match found.0 {
@@ -365,6 +406,14 @@ impl<'t> Source<'t> {
             self.anchors.insert(id, start..self.log.len());
             self.open.pop();
         }
+    }
+}
+
+/// The id of the anchor that stands at a node; 0 for none.
+fn anchor(event: &Event<'_>) -> usize {
+    match event {
+        Event::Scalar(_, _, id, _) | Event::SequenceStart(_, id, _) | Event::MappingStart(_, id, _) => *id,
+        _ => 0,
     }
 }
 

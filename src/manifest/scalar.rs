@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use granit_parser::{ScalarStyle, Tag};
 
+use crate::object::quoted;
+
 /// A resolved scalar.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Scalar<'a> {
@@ -46,7 +48,7 @@ pub(super) fn resolve<'a>(tag: Option<&Tag>, style: ScalarStyle, text: &'a str) 
     if fits {
         Ok(found)
     } else {
-        Err(format!("`{text}` is no {}: correct the value or drop the `!!` tag", name.as_deref().unwrap_or_default()))
+        Err(format!("`{}` is no {}: correct the value or drop the `!!` tag", quoted(text), name.as_deref().unwrap_or_default()))
     }
 }
 

@@ -314,6 +314,12 @@ fn discovers_files_in_a_fixed_order() {
     );
     let errors: Vec<_> = found.errors.iter().map(|error| error.message.as_str()).collect();
     assert_eq!(errors, ["cannot be read (no such file or directory): check the path", "no file matches the pattern: check the path"]);
+    let named = discover(&[path("m"), path("m/b.yaml")]);
+    assert_eq!(
+        named.files.iter().map(|file| file.found).collect::<Vec<_>>(),
+        [true, false, true],
+        "a file that is named is not merely found"
+    );
     let loaded = load_file(&found.files[0]);
     assert_eq!((loaded.documents.len(), loaded.documents[0].source.name.clone()), (1, path("m/n.txt")));
 }
@@ -432,6 +438,32 @@ mod laws {
             prop_assert_eq!(&read_as_yaml.errors, &[], "{}", text);
             let read_as_json = read("x.json", &text);
             prop_assert_eq!(read_as_json.documents[0].object.root(), read_as_yaml.documents[0].object.root());
+        }
+
+        #[test]
+        fn every_field_that_was_written_has_its_place(value in any_json()) {
+            let object = Object::from_serialize(&value).unwrap();
+            let loaded = read("x.yaml", &to_yaml(object.root()));
+            let Some(document) = loaded.documents.first() else { return Ok(()) };
+            let map = SourceMap::of(document);
+            let mut open = vec![(FieldPath::root(), object.root())];
+            while let Some((path, node)) = open.pop() {
+                for (key, inner) in node.entries() {
+                    let path = path.clone().key(key);
+                    let position = map.locate(&path);
+                    prop_assert!(position.exact, "{}", path);
+                    // The place holds the key, as it was written.
+                    let written = read("x.yaml", &document.source.text[position.span.clone()]);
+                    let found = written.documents.first().map(|document| document.object.root().as_str().unwrap().to_owned());
+                    prop_assert_eq!(found.as_deref(), Some(key), "{:?}", position);
+                    open.push((path, inner));
+                }
+                for (index, item) in node.items().enumerate() {
+                    let path = path.clone().index(index);
+                    prop_assert!(map.locate(&path).exact, "{}", path);
+                    open.push((path, item));
+                }
+            }
         }
 
         #[test]

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::reader::{Extent, Fault, Place, Sink};
+use super::reader::{Extent, Fault, Place, Sink, write_scalar};
 use super::scalar::Scalar;
+use crate::object::Builder;
 
 /// A node and where it stands.
 #[derive(Clone, Debug)]
@@ -173,25 +174,24 @@ fn set(merged: &mut Vec<Entry>, places: &mut HashMap<String, usize>, entry: Entr
 }
 
 impl Branch {
-    /// Writes the tree to another sink, such as the object's builder.
-    pub(super) fn write(&self, sink: &mut impl Sink) -> Result<(), Fault> {
+    /// Writes the tree to an object's builder.
+    pub(super) fn write(&self, builder: &mut Builder) {
         match &self.value {
-            Value::Scalar(Leaf::Text(text)) => sink.scalar(Scalar::Text(text), self.extent),
-            Value::Scalar(Leaf::Other(value)) => sink.scalar(*value, self.extent),
+            Value::Scalar(Leaf::Text(text)) => builder.string(text),
+            Value::Scalar(Leaf::Other(value)) => write_scalar(builder, *value),
             Value::List(items) => {
-                sink.begin_list(self.extent);
-                items.iter().try_for_each(|item| item.write(sink))?;
-                sink.end(self.extent)?;
+                builder.begin_list();
+                items.iter().for_each(|item| item.write(builder));
+                builder.end();
             }
             Value::Map(entries) => {
-                sink.begin_map(self.extent);
+                builder.begin_map();
                 for entry in entries {
-                    sink.key(entry.name.as_deref().unwrap_or_default(), entry.extent);
-                    entry.value.write(sink)?;
+                    builder.string(entry.name.as_deref().unwrap_or_default());
+                    entry.value.write(builder);
                 }
-                sink.end(self.extent)?;
+                builder.end();
             }
         }
-        Ok(())
     }
 }

@@ -47,7 +47,7 @@ pub struct Case {
     /// Every violation of the folder's rule, in order; an empty list says that there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<Vec<Expected>>,
-    /// The object after the mutating webhook.
+    /// The object after the mutating webhook; `{revision}` stands for the revision of the policies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect_patched: Option<serde_json::Value>,
 }
@@ -223,7 +223,8 @@ fn check_patched(
     }
     let before = Object::from_json(object.to_json()).map_err(|error| CaseFailure::Broken(error.to_string()))?;
     let after = before.patched(&mutation.operations).map_err(|error| CaseFailure::Broken(error.to_string()))?;
-    let expected = Object::from_serialize(expected).map_err(|error| CaseFailure::Broken(error.to_string()))?;
+    let expected = Object::from_json(expected.to_string().replace("{revision}", set.revision()))
+        .map_err(|error| CaseFailure::Broken(error.to_string()))?;
     if after.root() == expected.root() {
         return Ok(());
     }

@@ -221,6 +221,8 @@ impl<'a> Judge<'_, 'a, '_> {
         // What the identity model found tells itself where it stands in the template.
         let place = if validation.in_identity { FieldPath::parse(found.node.text("fieldPath")).unwrap_or_default() } else { found.path };
         let path = place.join(&validation.field_path);
+        // An item that no field of the template decided is its own value: the whole template's would change with every image.
+        let own = (validation.in_identity && path.is_root()).then(|| found.node.digest());
         match answer {
             Ok(_) => {
                 let message = self
@@ -228,7 +230,7 @@ impl<'a> Judge<'_, 'a, '_> {
                     .unwrap_or_else(|| format!("failed expression: {}", validation.expression.source().trim()));
                 let remedy = self.text(validation.remedy_expression.as_ref(), &validation.remedy, activation).unwrap_or_default();
                 let enforcement = self.enforcement(validation.enforcement);
-                self.push(rule.on_pod_template, root, &path, enforcement, message, remedy, Certainty::Certain);
+                self.push(rule.on_pod_template, root, &path, own, enforcement, message, remedy);
             }
             Err(error) => {
                 let authored = self.authored(rule.on_pod_template, &path).0;
@@ -313,15 +315,15 @@ impl<'a> Judge<'_, 'a, '_> {
         on_pod_template: bool,
         root: Node<'a>,
         path: &FieldPath,
+        own: Option<String>,
         enforcement: Enforcement,
         message: String,
         remedy: String,
-        certainty: Certainty,
     ) {
-        let value = path.resolve(root).map(|value| value.digest()).unwrap_or_default();
+        let value = own.or_else(|| path.resolve(root).map(Node::digest)).unwrap_or_default();
         let stable = path.stable(root);
         let (authored, added_by) = self.authored(on_pod_template, path);
-        self.record(authored, added_by, enforcement, message, remedy, certainty, &format!("{stable}\n{value}"));
+        self.record(authored, added_by, enforcement, message, remedy, Certainty::Certain, &format!("{stable}\n{value}"));
     }
 
     /// A path of the pod as it will be, as the author's path in the whole object.

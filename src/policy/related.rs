@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::schema::RelatedResource;
 use super::set::PolicySet;
 use super::subject::{Facts, Subject};
-use crate::object::{Fact, GroupVersionKind, Node, namespace_of, resource_of};
+use crate::object::{Fact, GroupVersionKind, Node, PodTemplate, namespace_of, resource_of};
 
 /// An index over objects that may be related to others.
 #[derive(Debug, Default)]
@@ -15,7 +15,8 @@ pub struct RelatedIndex<'a> {
     namespaces: HashMap<&'a str, Node<'a>>,
     service_accounts: HashMap<(&'a str, &'a str), Node<'a>>,
     token_secrets: HashMap<&'a str, BTreeSet<String>>,
-    others: HashMap<RelatedResource, Vec<(&'a str, Node<'a>)>>,
+    /// By resource and namespace, so that a lookup is linear in what it finds.
+    others: HashMap<RelatedResource, HashMap<&'a str, Vec<Node<'a>>>>,
 }
 
 impl<'a> RelatedIndex<'a> {
@@ -41,7 +42,7 @@ impl<'a> RelatedIndex<'a> {
                 _ => {}
             }
             let resource = RelatedResource { group: kind.group.clone(), resource: resource_of(&kind.kind) };
-            index.others.entry(resource).or_default().push((namespace, object));
+            index.others.entry(resource).or_default().entry(namespace).or_default().push(object);
         }
         index
     }
@@ -49,7 +50,7 @@ impl<'a> RelatedIndex<'a> {
     /// What this index knows for a subject.
     #[must_use]
     pub fn facts(&self, set: &PolicySet, subject: &Subject<'_>, now: i64) -> Facts<'a> {
-        let service_account = subject.template().map(|template| template.service_account_name());
+        let service_account = subject.template().map(PodTemplate::service_account_name);
         let namespace = subject.namespace;
         Facts {
             namespace: match namespace {
@@ -80,9 +81,10 @@ impl<'a> RelatedIndex<'a> {
         let wanted = set.policies().iter().flat_map(super::compile::IdentityPolicy::related);
         wanted
             .map(|resource| {
-                let all = self.others.get(resource).map(Vec::as_slice).unwrap_or_default();
-                let here = all.iter().filter(|(place, _)| place.is_empty() || *place == namespace).map(|(_, node)| *node);
-                (resource.clone(), Fact::Found(here.collect()))
+                let places: &[&str] = if namespace.is_empty() { &[""] } else { &["", namespace] };
+                let by_place = self.others.get(resource);
+                let here = places.iter().filter_map(|place| by_place.and_then(|by_place| by_place.get(place))).flatten();
+                (resource.clone(), Fact::Found(here.copied().collect()))
             })
             .collect()
     }

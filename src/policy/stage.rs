@@ -55,7 +55,7 @@ impl<'a> Stage<'a> {
         Some(object.root())
     }
 
-    fn read_identity(&self, pod: PodTemplate<'a>) -> Identity {
+    fn read_identity(&self, pod: PodTemplate<'a>) -> Identity<'a> {
         let set = self.set;
         let object = self.subject.object.unwrap_or(pod.node);
         crate::identity::read(

@@ -15,7 +15,7 @@ use crate::object::{FieldPath, GroupVersionKind, GroupVersionResource, Node, Obj
 
 /// What a pod will be, and how that came about.
 #[derive(Debug, Default)]
-pub struct Staged {
+pub(super) struct Staged {
     /// The template after defaults and due injections; `None` if nothing changed it.
     pub pod: Option<Object>,
     /// From its paths back to the author's.
@@ -137,7 +137,11 @@ fn state(outcome: inject::Outcome) -> InjectionState {
         id: outcome.id.to_owned(),
         due: outcome.due,
         done: outcome.done,
-        conflict: outcome.conflict.map(|conflict| Conflict { field_path: conflict.field_path.to_string(), reason: conflict.reason }),
+        conflict: outcome.conflict.map(|conflict| Conflict {
+            field_path: conflict.field_path.to_string(),
+            reason: conflict.reason,
+            remedy: conflict.remedy,
+        }),
     }
 }
 

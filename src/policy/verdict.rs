@@ -84,6 +84,10 @@ impl Verdict {
         self.violations.sort_by(|a, b| {
             (b.enforcement, b.severity, &a.rule, &a.path, &a.message).cmp(&(a.enforcement, a.severity, &b.rule, &b.path, &b.message))
         });
+        // One source mounted at two paths is two credentials and one mistake.
+        self.violations.dedup_by(|next, first| {
+            (&next.rule, &next.path, &next.message, &next.fingerprint) == (&first.rule, &first.path, &first.message, &first.fingerprint)
+        });
         self.evaluated.sort();
         self.evaluated.dedup();
     }

@@ -60,7 +60,7 @@ impl Waiver {
 
 /// What lifts a rule for a subject: the first exemption, else the first waiver that covers it.
 #[must_use]
-pub fn lifted_by(
+pub(super) fn lifted_by(
     rule: &str,
     subject: &Subject<'_>,
     service_account: Option<&str>,

@@ -36,6 +36,13 @@ impl Sources {
         }
         Self(sources)
     }
+
+    /// These and other files: the texts that errors point into ([`crate::manifest::Loaded::sources`]).
+    #[must_use]
+    pub fn with(mut self, others: impl IntoIterator<Item = Arc<Source>>) -> Self {
+        self.0.extend(others.into_iter().map(|source| (source.name.clone(), source)));
+        self
+    }
 }
 
 impl Excerpts for Sources {

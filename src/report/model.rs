@@ -26,7 +26,7 @@ pub struct Report {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Violation {
-    /// Id of the rule: the name of its IdentityPolicy.
+    /// Id of the rule: the name of its `IdentityPolicy`.
     pub rule: String,
     /// Invariants that the rule guards, such as `INV-2`.
     pub invariants: Vec<String>,

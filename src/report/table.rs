@@ -42,7 +42,7 @@ pub(super) fn render(report: &Report, excerpts: &dyn Excerpts, colour: bool) -> 
 fn title(violation: &Violation) -> String {
     let object = &violation.object;
     let namespace = if object.namespace.is_empty() { String::new() } else { format!("{}/", quoted(&object.namespace)) };
-    let file = if violation.file.is_empty() { String::new() } else { format!("{}: ", quoted(&violation.file)) };
+    let file = if violation.file.is_empty() { String::new() } else { format!("{}: ", escaped(&violation.file)) };
     format!("{file}{} {namespace}{}", quoted(&object.kind), quoted(&object.name))
 }
 
@@ -79,11 +79,11 @@ fn located<'b>(group: Group<'b>, file: &str, line: usize, column: usize, text: O
     }
     match text.filter(|_| column > 0).map(|text| excerpt(text, column)) {
         Some((text, span)) if !span.is_empty() => {
-            let snippet = Snippet::source(text).line_start(line).path(quoted(file));
+            let snippet = Snippet::source(text).line_start(line).path(escaped(file));
             group.element(snippet.annotation(AnnotationKind::Primary.span(span)))
         }
         _ => {
-            let mut origin = Origin::path(quoted(file));
+            let mut origin = Origin::path(escaped(file));
             if line > 0 {
                 origin = origin.line(line);
             }

@@ -56,7 +56,9 @@ fn report() -> (Report, Sources) {
         enforcement: Enforcement::Deny,
         invariants: vec!["INV-4".into()],
     };
-    let sources = Sources::of(&manifest::load("deploy/api.yaml", POD).documents);
+    let bad = manifest::load("deploy/bad.yaml", &format!("{}  a: 1\n  b: {{}}\n  a: 2\n", "#\n".repeat(4)));
+    assert_eq!(bad.errors.len(), 1);
+    let sources = Sources::of(&manifest::load("deploy/api.yaml", POD).documents).with(bad.sources);
     (Report::new(3, 1, violations, errors, vec![rule]), sources)
 }
 
@@ -105,7 +107,10 @@ fn the_table_shows_the_place() {
       = help: make it so
 
     error: the key `a` is given twice
-    --> deploy/bad.yaml:7:3
+     --> deploy/bad.yaml:7:3
+      |
+    7 |   a: 2
+      |   ^
 
     error: cannot be read
     --> nowhere

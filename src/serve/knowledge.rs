@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::cluster::Surroundings;
 use crate::manifest::Document;
-use crate::object::{Fact, GroupVersionKind, Node, Object};
+use crate::object::{Fact, GroupVersionKind, Node, Object, PodTemplate};
 use crate::policy::{Facts, Subject};
 
 /// A source of facts.
@@ -62,7 +62,7 @@ pub(super) struct Learned {
 impl Knowledge {
     /// Learns what judging a subject may need.
     pub(super) async fn learn(&self, subject: &Subject<'_>) -> Learned {
-        let account = subject.template().map(|template| template.service_account_name());
+        let account = subject.template().map(PodTemplate::service_account_name);
         Learned {
             namespace: if subject.namespace.is_empty() { Fact::Absent } else { self.namespace(subject.namespace).await },
             service_account: match account {

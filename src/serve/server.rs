@@ -134,7 +134,8 @@ impl Server {
     }
 }
 
-/// Serves until SIGTERM or SIGINT, drains, and returns. `announce` is told of the server once it listens. A second signal returns at once; the process then exits without waiting.
+/// Serves until SIGTERM or SIGINT, drains, and returns. `announce` is told of the server once it listens. A second signal returns at
+/// once; the process then exits without waiting.
 ///
 /// # Errors
 /// When the server does not start; the message names the flag that mends it.
@@ -151,11 +152,16 @@ pub async fn run<G: Gate>(
     let server = Server::start(options, gate, metrics, log).await?;
     tracing::info!(address = %server.address(), admin = %server.admin_address(), "serving");
     announce(&server);
-    signals.next().await;
+    Ok(attend(server, async || signals.next().await).await)
+}
+
+/// Drains the server at the first signal, leaves it at the second.
+pub(super) async fn attend(server: Server, mut signal: impl AsyncFnMut()) -> Ended {
+    signal().await;
     tracing::info!("draining; a second signal ends at once");
     tokio::select! {
-        ended = server.drain() => Ok(ended),
-        () = signals.next() => Ok(Ended::AtOnce),
+        ended = server.drain() => ended,
+        () = signal() => Ended::AtOnce,
     }
 }
 

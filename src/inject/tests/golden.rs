@@ -6,6 +6,7 @@ use super::Scene;
 use super::neighbours::{self, plugin_volume};
 use crate::identity::Class;
 
+#[expect(clippy::needless_pass_by_value, reason = "every caller makes the value in place")]
 fn pod(spec: Value) -> Value {
     json!({"metadata": {"name": "api"}, "spec": spec})
 }

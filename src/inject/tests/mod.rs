@@ -144,10 +144,9 @@ impl Ran {
         self.patch.as_array().unwrap().iter().map(|item| format!("{} {}", text(&item["op"]), text(&item["path"]))).collect()
     }
 
-    /// What became of each injection, but for the places of conflicts, which a neighbour may shift.
-    fn ends(&self) -> Vec<(&str, bool, Option<&str>)> {
-        let outcomes = self.injection.outcomes.iter();
-        outcomes.map(|outcome| (outcome.id, outcome.done, outcome.conflict.as_ref().map(|conflict| conflict.reason.as_str()))).collect()
+    /// What became of each injection. Not the conflict's place, which a neighbour may shift, nor its words: it may add one more.
+    fn ends(&self) -> Vec<(&str, bool, bool)> {
+        self.injection.outcomes.iter().map(|outcome| (outcome.id, outcome.done, outcome.conflict.is_some())).collect()
     }
 
     /// `id` of what is done, `id: path: reason` of a conflict, `id?` of the rest.

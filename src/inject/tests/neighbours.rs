@@ -35,7 +35,7 @@ fn set_default(map: &mut Value, field: &str, value: Value) {
     map.entry(field.to_owned()).or_insert(value);
 }
 
-/// The API server: the ServiceAccount plugin, then `SetDefaults_*` of core/v1, a LimitRange, and empty lists dropped as its encoder
+/// The API server: the ServiceAccount plugin, then `SetDefaults_*` of core/v1, a limit range, and empty lists dropped as its encoder
 /// drops them.
 pub(super) fn defaults(pod: &mut Value, account: Option<bool>) {
     let spec = &mut pod["spec"];

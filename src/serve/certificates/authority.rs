@@ -98,7 +98,7 @@ impl Authority {
     pub fn issue(&self, names: &[String], now: SystemTime) -> Result<Pair, CertificateError> {
         let (certificate, key) = self.leaf(names, now)?;
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        Pair::from_der(vec![certificate.der().clone()], "the self-made leaf", key, "its key")
+        Pair::from_der(vec![certificate.der().clone()], "the self-made leaf", &key, "its key")
     }
 
     /// As [`Authority::issue`], as PEM of the certificate and the key.
@@ -125,7 +125,7 @@ impl Authority {
     }
 }
 
-/// Whether `public_key` (a SubjectPublicKeyInfo) stands in the certificate.
+/// Whether `public_key` (in DER, X.509's `SubjectPublicKeyInfo`) stands in the certificate.
 fn holds_key(certificate: &[u8], public_key: &[u8]) -> bool {
     x509_parser::parse_x509_certificate(certificate).is_ok_and(|(_, parsed)| parsed.public_key().raw == public_key)
 }

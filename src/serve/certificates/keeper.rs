@@ -29,7 +29,7 @@ pub(crate) struct Keeper {
 #[derive(Debug)]
 enum Origin {
     Files(PairFiles),
-    SelfMade { authority: Authority, names: Vec<String>, renew_at: SystemTime },
+    SelfMade { authority: Box<Authority>, names: Vec<String>, renew_at: SystemTime },
     Held,
 }
 
@@ -53,7 +53,7 @@ impl Keeper {
             CertificateSource::Held(serving) => (Origin::Held, serving),
             CertificateSource::Files { certificate, key } => (Origin::Files(PairFiles::new(certificate, key)), ServingCertificate::empty()),
             CertificateSource::SelfMade { names, ca_file } => {
-                let authority = Authority::new(now)?;
+                let authority = Box::new(Authority::new(now)?);
                 if let Some(file) = ca_file {
                     tokio::fs::write(&file, authority.certificate_pem()).await.map_err(|error| CertificateError::File {
                         flag: "--self-made-ca",

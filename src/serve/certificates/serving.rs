@@ -29,18 +29,18 @@ impl Pair {
             rustls::pki_types::pem::Error::NoItemsFound => CertificateError::Empty { origin: key_origin.to_owned(), what: "private key" },
             error => CertificateError::Malformed { origin: key_origin.to_owned(), what: "private key", reason: error.to_string() },
         })?;
-        Self::from_der(chain, certificate_origin, key, key_origin)
+        Self::from_der(chain, certificate_origin, &key, key_origin)
     }
 
     pub(super) fn from_der(
         chain: Vec<CertificateDer<'static>>,
         certificate_origin: &str,
-        key: PrivateKeyDer<'static>,
+        key: &PrivateKeyDer<'static>,
         key_origin: &str,
     ) -> Result<Self, CertificateError> {
         let leaf = chain.first().ok_or_else(|| CertificateError::Empty { origin: certificate_origin.to_owned(), what: "certificate" })?;
         let not_after = not_after(leaf, certificate_origin)?;
-        let signer = rustls::crypto::ring::sign::any_supported_type(&key).map_err(|error| CertificateError::Malformed {
+        let signer = rustls::crypto::ring::sign::any_supported_type(key).map_err(|error| CertificateError::Malformed {
             origin: key_origin.to_owned(),
             what: "private key",
             reason: error.to_string(),

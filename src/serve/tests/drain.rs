@@ -2,22 +2,37 @@
 
 use super::client::{Answer, Failure};
 use super::*;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::task::JoinSet;
 
-const ROUNDS: usize = 4;
+const ROUNDS: usize = 3;
 const HTTP_1_CLIENTS: usize = 16;
 
-/// Short, but long enough for thousands of requests in each phase.
+/// Answers of all clients of a protocol in each phase.
+const ANSWERS: u32 = 100;
+/// Connections of all clients of a protocol (HTTP/1.1, HTTP/2) while the server closes them one by one.
+const RECONNECTS: [u32; 2] = [48, 4];
+
 fn short(options: &mut Options) {
     options.drain = DrainTimes { delay: Duration::from_millis(150), closing: Duration::from_millis(150), timeout: Duration::from_secs(10) };
 }
 
-/// What the clients of one round saw.
-#[derive(Default)]
+/// What the clients of one protocol saw; the permits wait for whoever wants to see so many.
 struct Seen {
     answered: AtomicUsize,
-    connections: AtomicUsize,
-    told_to_close: AtomicUsize,
+    answers: Semaphore,
+    connections: Semaphore,
+}
+
+impl Seen {
+    fn nothing() -> Arc<Self> {
+        Arc::new(Self { answered: AtomicUsize::new(0), answers: Semaphore::new(0), connections: Semaphore::new(0) })
+    }
+
+    /// Resolves after `count` more.
+    async fn more(permits: &Semaphore, count: u32) {
+        permits.forget_permits(usize::MAX >> 4);
+        permits.acquire_many(count).await.unwrap().forget();
+    }
 }
 
 /// Asks over and over, on one connection as long as it lives, until the server has stopped. Fails on any request that fails before that.
@@ -33,7 +48,7 @@ async fn closed_loop(trusted: Trusted, address: std::net::SocketAddr, lifecycle:
                 Err(error) => panic!("no connection while the port is open: {error}"),
             },
         };
-        seen.connections.fetch_add(1, Ordering::Relaxed);
+        seen.connections.add_permits(1);
         let lost = loop {
             if stopped() {
                 return;
@@ -41,8 +56,8 @@ async fn closed_loop(trusted: Trusted, address: std::net::SocketAddr, lifecycle:
             match client.send(review("/validate", "{}")).await {
                 Ok(answer) if answer.status == StatusCode::OK => {
                     seen.answered.fetch_add(1, Ordering::Relaxed);
+                    seen.answers.add_permits(1);
                     if answer.closes() {
-                        seen.told_to_close.fetch_add(1, Ordering::Relaxed);
                         break None;
                     }
                 }
@@ -59,35 +74,56 @@ async fn closed_loop(trusted: Trusted, address: std::net::SocketAddr, lifecycle:
     }
 }
 
-/// HTTP/2 promises that what a GOAWAY does not cover was not begun (RFC 9113, 6.8): every client asks again elsewhere.
+/// A client that has read GOAWAY sends nothing more on that connection, and what the GOAWAY does not cover was not begun (RFC 9113, 6.8):
+/// every client of HTTP/2 asks again elsewhere. That nothing was begun is checked by the count in the gate.
 fn was_not_begun(client: &client::Client, error: &Failure) -> bool {
     let error = error.downcast_ref::<hyper::Error>().expect("hyper's error");
-    client.is_over() && (error.is_canceled() || error.is_closed())
+    let goaway = std::error::Error::source(error).is_some_and(|cause| cause.to_string().contains("not a result of an error"));
+    client.is_over() && (error.is_canceled() || error.is_closed() || goaway)
 }
 
+/// The phases are entered by hand, each after enough answers of the one before: the drain's clock would only make the rounds shorter on a
+/// busy machine.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_request_is_lost_until_the_port_closes() {
     for round in 0..ROUNDS {
-        let door = Door::open(short).await;
-        let seen: Arc<[Arc<Seen>; 2]> = Arc::new(std::array::from_fn(|_| Arc::default()));
-        let clients: Vec<_> = (0..=HTTP_1_CLIENTS)
-            .map(|index| {
-                let http2 = index == HTTP_1_CLIENTS;
-                let lifecycle = Arc::clone(door.server.lifecycle());
-                tokio::spawn(closed_loop(door.trusted(), door.server.address(), lifecycle, http2, Arc::clone(&seen[usize::from(http2)])))
-            })
-            .collect();
-        let ended = door.server.drain().await;
-        for client in clients {
-            client.await.unwrap_or_else(|error| panic!("round {round}: {error}"));
+        let Door { server, gate, authority, .. } = Door::open(|options| {
+            options.drain = DrainTimes { delay: Duration::ZERO, closing: Duration::ZERO, timeout: Duration::from_secs(10) };
+        })
+        .await;
+        let trusted = Trusted::new(authority.certificate_pem());
+        let seen = [Seen::nothing(), Seen::nothing()];
+        let mut clients = JoinSet::new();
+        for index in 0..=HTTP_1_CLIENTS {
+            let http2 = index == HTTP_1_CLIENTS;
+            let lifecycle = Arc::clone(server.lifecycle());
+            clients.spawn(closed_loop(trusted.clone(), server.address(), lifecycle, http2, Arc::clone(&seen[usize::from(http2)])));
+        }
+        let phases = async {
+            for phase in [Phase::Serving, Phase::Leaving] {
+                server.lifecycle().enter(phase);
+                for seen in &seen {
+                    Seen::more(&seen.answers, ANSWERS).await;
+                }
+            }
+            server.lifecycle().enter(Phase::Closing);
+            for (seen, count) in seen.iter().zip(RECONNECTS) {
+                Seen::more(&seen.connections, count).await;
+            }
+        };
+        // A client ends before the server has stopped only because it lost a request.
+        tokio::select! {
+            () = phases => {}
+            Some(client) = clients.join_next() => panic!("round {round}: {client:?}"),
+        }
+        let ended = server.drain().await;
+        while let Some(client) = clients.join_next().await {
+            client.unwrap_or_else(|error| panic!("round {round}: {error}"));
         }
         assert_eq!(ended, Ended::Drained, "round {round}");
-        let count = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
-        let [http1, http2] = &*seen;
-        assert!(count(&http1.told_to_close) >= HTTP_1_CLIENTS, "every connection was told");
-        assert!(count(&http1.connections) > HTTP_1_CLIENTS, "clients came back while the port was open");
-        assert!(count(&http2.connections) > 1, "the HTTP/2 connection was told to go");
-        assert!(count(&http1.answered) > 100 && count(&http2.answered) > 10);
+        let begun = gate.begun.each_ref().map(|count| count.load(Ordering::Relaxed));
+        let answered = seen.each_ref().map(|seen| seen.answered.load(Ordering::Relaxed));
+        assert_eq!(begun, answered, "round {round}: what was begun was answered");
     }
 }
 
@@ -151,4 +187,18 @@ async fn a_request_after_the_port_has_closed_is_told_to_ask_again() {
     assert_eq!(answer.text(), "this server is stopping: ask again, another one will answer");
     assert!(answer.closes());
     assert_eq!(door.outcomes("mutate", "stopped"), 1);
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_at_once() {
+    let door = Door::open(|options| options.drain.delay = Duration::from_secs(3600)).await;
+    let mut changes = door.server.lifecycle().watch();
+    let signals = Semaphore::new(0);
+    let ended = server::attend(door.server, async || signals.acquire().await.unwrap().forget());
+    let operator = async {
+        signals.add_permits(1);
+        phase::reached(&mut changes, Phase::Leaving).await;
+        signals.add_permits(1);
+    };
+    assert_eq!(tokio::join!(ended, operator).0, Ended::AtOnce);
 }

@@ -97,12 +97,12 @@ async fn a_slow_body_is_given_up() {
 #[tokio::test]
 async fn an_unready_gate_answers_503_and_asks_for_a_retry() {
     let door = Door::open(|_| {}).await;
-    door.gate.ready.store(false, std::sync::atomic::Ordering::Release);
+    door.gate.ready.store(false, Ordering::Release);
     let mut client = door.http1().await;
     let answer = client.send(review("/validate", "{}")).await.unwrap();
     assert_eq!((answer.status, answer.header("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, Some("1")));
     assert_eq!(answer.text(), "not ready: policies are not loaded yet");
-    door.gate.ready.store(true, std::sync::atomic::Ordering::Release);
+    door.gate.ready.store(true, Ordering::Release);
     assert_eq!(client.send(review("/validate", "{}")).await.unwrap().status, StatusCode::OK);
     assert_eq!(door.outcomes("validate", "not_ready"), 1);
 }

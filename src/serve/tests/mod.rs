@@ -8,6 +8,7 @@ mod operations;
 mod tls;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use axum::body::Bytes;
@@ -20,14 +21,23 @@ use client::{Client, Trusted};
 
 /// A gate that does what the body says: `panic`, `wait` (until released), else it answers who asked.
 struct Scripted {
-    ready: std::sync::atomic::AtomicBool,
+    ready: AtomicBool,
+    /// Reviews begun, over HTTP/1.1 and HTTP/2.
+    begun: [AtomicUsize; 2],
     /// A permit for each review that has begun to wait.
     waiting: Semaphore,
     release: Notify,
 }
 
+impl Scripted {
+    fn ready() -> Arc<Self> {
+        Arc::new(Self { ready: true.into(), begun: Default::default(), waiting: Semaphore::new(0), release: Notify::new() })
+    }
+}
+
 impl Gate for Scripted {
     async fn review(&self, hook: Hook, body: Bytes, caller: Caller) -> Reply {
+        self.begun[usize::from(caller.http == http::Version::HTTP_2)].fetch_add(1, Ordering::Relaxed);
         match body.as_ref() {
             b"panic" => panic!("with a token: s3cret"),
             b"busy namespace" => return Reply::overloaded("namespace `team-a` has a quarter of all work in flight"),
@@ -43,11 +53,7 @@ impl Gate for Scripted {
     }
 
     fn ready(&self) -> Readiness {
-        if self.ready.load(std::sync::atomic::Ordering::Acquire) {
-            Readiness::ready()
-        } else {
-            Readiness::waiting_for("policies are not loaded yet")
-        }
+        if self.ready.load(Ordering::Acquire) { Readiness::ready() } else { Readiness::waiting_for("policies are not loaded yet") }
     }
 }
 
@@ -76,7 +82,7 @@ impl Door {
             ..Options::default()
         };
         change(&mut options);
-        let gate = Arc::new(Scripted { ready: true.into(), waiting: Semaphore::new(0), release: Notify::new() });
+        let gate = Scripted::ready();
         let metrics = Arc::new(Metrics::new().unwrap());
         let log = DecisionLog::to(std::io::sink(), metrics.log_queue_depth.clone()).unwrap();
         let server = Server::start(options, Arc::clone(&gate), Arc::clone(&metrics), log).await.unwrap();

@@ -9,7 +9,7 @@ async fn probes_and_metrics_have_a_port_of_their_own() {
     let admin = door.server.admin_address();
     let answer = client::plain(admin, "/readyz").await;
     assert_eq!((answer.status, answer.text()), (StatusCode::OK, "ok\n"));
-    door.gate.ready.store(false, std::sync::atomic::Ordering::Release);
+    door.gate.ready.store(false, Ordering::Release);
     let expired = SystemTime::now() - 2 * LEAF_LIFETIME;
     door.serving.install(door.authority.issue(&names(), expired).unwrap());
     let answer = client::plain(admin, "/readyz").await;
@@ -27,7 +27,7 @@ async fn probes_and_metrics_have_a_port_of_their_own() {
 async fn start_error(change: impl FnOnce(&mut Options)) -> String {
     let mut options = Options { listen: ([127, 0, 0, 1], 0).into(), admin_listen: ([127, 0, 0, 1], 0).into(), ..Options::default() };
     change(&mut options);
-    let gate = Arc::new(Scripted { ready: true.into(), waiting: Semaphore::new(0), release: Notify::new() });
+    let gate = Scripted::ready();
     let metrics = Arc::new(Metrics::new().unwrap());
     let log = DecisionLog::to(std::io::sink(), metrics.log_queue_depth.clone()).unwrap();
     Server::start(options, gate, metrics, log).await.err().expect("it must not start").to_string()

@@ -1,0 +1,81 @@
+//! A review in process: read, judged, injected, answered. `cargo bench --bench review`.
+//!
+//! The floor of these figures is `read_into_serde_json`: what the frozen no-op server of `benches/floor` does with the same bytes.
+
+use doorward::admission;
+use doorward::object::{Fact, Object};
+use doorward::policy::{Facts, Limits, PolicySet, Source, Sources, load};
+use doorward::settings::Settings;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const PLAIN: &str = include_str!("reviews/pod-create.json");
+const INJECTED: &str = include_str!("reviews/pod-create-inject.json");
+
+fn main() {
+    divan::main();
+}
+
+struct Scene {
+    set: PolicySet,
+    namespace: Object,
+    account: Object,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let sources = Sources { fallback: Some(Settings::demonstration()), ..Sources::default() };
+        let labels: serde_json::Map<String, serde_json::Value> =
+            ["automount-off", "vault-token", "vault-agent", "spiffe-csi", "spiffe-id"].iter().map(|id| (format!("inject.doorward.dev/{id}"), "true".into())).collect();
+        let namespace = serde_json::json!({"metadata": {"labels": labels, "annotations": {"linkerd.io/inject": "enabled"}}});
+        Self {
+            set: load(&sources).expect("the built-in policies compile"),
+            namespace: Object::from_serialize(&namespace).expect("JSON"),
+            account: Object::from_json("{}").expect("JSON"),
+        }
+    }
+
+    fn facts(&self) -> Facts<'_> {
+        Facts {
+            namespace: Fact::Found(self.namespace.root()),
+            service_account: Fact::Found(self.account.root()),
+            token_secrets: Fact::Unknown("not watched".into()),
+            ..Facts::unknown("not asked for")
+        }
+    }
+
+    fn answer(&self, body: &str, source: Source) -> Vec<u8> {
+        let review = admission::decode(body.as_bytes().to_vec()).expect("a review");
+        let subject = review.subject(source).expect("a subject");
+        let decision = admission::decide(&self.set, &subject, &self.facts(), Limits::default());
+        admission::encode(review.uid(), &decision)
+    }
+}
+
+#[divan::bench]
+fn read_into_serde_json(bencher: divan::Bencher) {
+    bencher.bench(|| serde_json::from_str::<serde_json::Value>(divan::black_box(PLAIN)).expect("JSON"));
+}
+
+#[divan::bench]
+fn read_into_an_object(bencher: divan::Bencher) {
+    bencher.bench(|| Object::from_json(divan::black_box(PLAIN)).expect("JSON"));
+}
+
+#[divan::bench]
+fn validate(bencher: divan::Bencher) {
+    let scene = Scene::new();
+    bencher.bench(|| scene.answer(divan::black_box(PLAIN), Source::Validating));
+}
+
+#[divan::bench]
+fn mutate_with_every_injection(bencher: divan::Bencher) {
+    let scene = Scene::new();
+    bencher.bench(|| scene.answer(divan::black_box(INJECTED), Source::Mutating));
+}
+
+#[divan::bench]
+fn load_the_built_in_policies(bencher: divan::Bencher) {
+    bencher.bench(Scene::new);
+}
