@@ -35,9 +35,10 @@ impl Answer {
     }
 }
 
-/// A merge patch, and a strategic merge patch.
+/// A merge patch, a strategic merge patch, and server-side apply.
 pub(crate) const MERGE: &str = "application/merge-patch+json";
 pub(crate) const STRATEGIC: &str = "application/strategic-merge-patch+json";
+pub(crate) const APPLY: &str = "application/apply-patch+yaml";
 const JSON: &str = "application/json";
 
 impl Cluster {

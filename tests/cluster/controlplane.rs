@@ -75,10 +75,8 @@ impl ControlPlane {
             .stderr(Stdio::null())
             .spawn()
             .expect("the control plane's binary runs");
-        let mut lines = Lines {
-            commands: child.stdin.take().expect("piped"),
-            answers: BufReader::new(child.stdout.take().expect("piped")),
-        };
+        let mut lines =
+            Lines { commands: child.stdin.take().expect("piped"), answers: BufReader::new(child.stdout.take().expect("piped")) };
         let started = lines.read();
         assert_eq!(started["ready"], true, "the control plane does not start: {}", started["error"]);
         Self { lines: Mutex::new(lines), directory, started, _child: child }

@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -16,7 +17,7 @@ use crate::deadline::until_blocking;
 use crate::namespaces::MESH_LABEL;
 use crate::{certificates, webhooks};
 
-/// A running `doorward serve`. It ends with this process, however that ends, and when it is dropped.
+/// A running `doorward serve`. It ends at once when it is dropped, or when this process ends, however that happens.
 pub(crate) struct Door {
     /// A shell between the two: it ends the server when its standard input does, which the kernel sees to.
     keeper: Child,
@@ -51,11 +52,14 @@ impl<'a> Flags<'a> {
 /// The control plane that most tests share, with a door that stands in its way.
 pub(crate) async fn shared_door() -> (&'static ControlPlane, &'static Door) {
     static DOOR: OnceCell<Door> = OnceCell::const_new();
+    static BROKEN: AtomicBool = AtomicBool::new(false);
     let control_plane = shared();
     let door = DOOR
         .get_or_init(|| async {
+            assert!(!BROKEN.swap(true, Ordering::Relaxed), "the shared door did not come up: see the first test that failed");
             let door = Door::open(&Flags::on_loopback(&control_plane.kubeconfig())).await;
             webhooks::install(control_plane, webhooks::Way::Url(door.address)).await;
+            BROKEN.store(false, Ordering::Relaxed);
             door
         })
         .await;
@@ -85,9 +89,10 @@ pub(crate) fn settings() -> Value {
     })
 }
 
-/// Starts the server, prints its process id, and waits for a word: a signal's name, or the end of the input, which means TERM. The exit
+/// Starts the server, prints its process id, and waits for a word: a signal's name, or the end of the input, which means KILL. The exit
 /// status is the server's.
-const KEEPER: &str = r#""$@" </dev/null >"$LOG" 2>&1 & child=$!; echo "$child"; read -r word; kill -s "${word:-TERM}" "$child"; wait "$child""#;
+const KEEPER: &str =
+    r#""$@" </dev/null >"$LOG" 2>&1 & child=$!; echo "$child"; read -r word; kill -s "${word:-KILL}" "$child"; wait "$child""#;
 
 impl Door {
     /// Starts a door and waits until it is ready.
@@ -190,29 +195,32 @@ impl Door {
 
     /// SIGTERM; does not wait.
     pub(crate) fn tell_to_stop(&mut self) {
-        self.words = None;
+        self.say("TERM");
     }
 
-    /// Waits for the end after [`Door::tell_to_stop`].
+    /// Waits for the end after [`Door::tell_to_stop`]; gives the exit status and everything that was written.
     pub(crate) async fn ended(mut self) -> (ExitStatus, String) {
         assert!(self.words.is_none(), "the door was told to stop");
-        tokio::task::spawn_blocking(move || (self.keeper.wait().expect("the shell is our child"), self.log()))
-            .await
-            .expect("the door ends")
+        tokio::task::spawn_blocking(move || (self.keeper.wait().expect("the shell is our child"), self.log())).await.expect("the door ends")
     }
 
-    /// SIGKILL, as a node that is gone; waits for the end.
-    pub(crate) async fn kill(mut self) {
+    /// SIGKILL, as when a node is gone.
+    pub(crate) async fn kill(self) {
+        tokio::task::spawn_blocking(move || drop(self)).await.expect("the door ends");
+    }
+
+    fn say(&mut self, signal: &str) {
         if let Some(mut words) = self.words.take() {
-            let _already_gone = writeln!(words, "KILL");
+            let _already_gone = writeln!(words, "{signal}");
         }
-        tokio::task::spawn_blocking(move || self.keeper.wait()).await.expect("the door ends").expect("the shell is our child");
     }
 }
 
 impl Drop for Door {
+    /// Its address is free afterwards.
     fn drop(&mut self) {
-        self.words = None;
+        self.say("KILL");
+        let _waited_for_already = self.keeper.wait();
     }
 }
 

@@ -11,8 +11,9 @@ use crate::controlplane::{ControlPlane, turn};
 use crate::deadline::until;
 use crate::door::{Door, Flags};
 use crate::forwarder::Forwarder;
+use crate::injected::{ALL, names};
 use crate::namespaces::Namespace;
-use crate::objects::{spec, without};
+use crate::objects::{spec, spec_with_automount_unset, without};
 use crate::refusal::denied;
 use crate::webhooks::{self, OWN_NAMESPACE, Way};
 
@@ -47,7 +48,7 @@ async fn a_service_on_the_door_itself() {
     webhooks::install(control_plane, Way::Service(SERVICE, PORT)).await;
     let namespace = Namespace::make(cluster, "service", &["spiffe-csi"]).await;
     let pod = namespace.cluster.create(&namespace.pod("sound", spec())).await.object();
-    assert_eq!(crate::injected::names(&pod["spec"]["volumes"]), ["spiffe-workload-api"]);
+    assert_eq!(names(&pod["spec"]["volumes"]), ["spiffe-workload-api"]);
     denied(namespace.cluster.create(&namespace.pod("faulty", without(spec(), "serviceAccountName"))).await)
         .by("no-default-service-account")
         .at("spec.serviceAccountName");
@@ -88,7 +89,7 @@ async fn hand_over(control_plane: &'static ControlPlane, listen: &str, way: impl
                 while !stop.load(Ordering::Relaxed) {
                     let answer = namespace.cluster.try_out(&namespace.pod("loop", spec())).await;
                     assert_eq!(answer.code, 201, "a request was lost: {}", answer.body["message"]);
-                    assert_eq!(crate::injected::names(&answer.body["spec"]["volumes"]), ["spiffe-workload-api"]);
+                    assert_eq!(names(&answer.body["spec"]["volumes"]), ["spiffe-workload-api"]);
                     made.fetch_add(1, Ordering::Relaxed);
                 }
             })
@@ -129,6 +130,52 @@ async fn hand_over(control_plane: &'static ControlPlane, listen: &str, way: impl
     drop(door);
 }
 
+/// A roll-out: one replica adds the old agent, the other the new one, and each is asked about what the other made. Neither refuses a
+/// pod, and neither adds a second agent (B4).
+#[tokio::test]
+async fn two_revisions_at_once() {
+    const OLD: &str = "hashicorp/vault:1.15";
+    const NEW: &str = "hashicorp/vault:1.16";
+    let (control_plane, _turn) = turn().await;
+    let kubeconfig = control_plane.kubeconfig();
+    let revision = |image: &str, other: &str| {
+        let mut settings = crate::door::settings();
+        settings["vault"]["agent"] = json!({ "image": image, "acceptedImages": [other] });
+        Flags { settings, ..Flags::on_loopback(&kubeconfig) }
+    };
+    let old = Door::open(&revision(OLD, NEW)).await;
+    let new = Door::open(&revision(NEW, OLD)).await;
+    webhooks::install(control_plane, Way::Url(new.address)).await;
+    let namespace = Namespace::make(control_plane.cluster().await, "revisions", ALL).await;
+    let pod = |name: &str| namespace.pod(name, spec_with_automount_unset());
+
+    // Injected by the new one, judged by the old one.
+    webhooks::move_to(&namespace.cluster, "validatingwebhookconfigurations", old.address).await;
+    let judged = || old.metric("doorward_decisions_total", &["validate"]);
+    until("the old revision to judge", || async {
+        let tried = namespace.cluster.try_out(&pod("tried")).await;
+        if judged() > 0.0 { Ok(()) } else { Err(tried.body.to_string()) }
+    })
+    .await;
+    let before = judged();
+    let made = namespace.cluster.create(&pod("mixed")).await.object();
+    assert!(judged() > before);
+    assert_eq!(names(&made["spec"]["initContainers"]), ["vault-agent-init", "vault-agent"]);
+    assert_eq!(made["spec"]["initContainers"][0]["image"], NEW);
+
+    // Injected by the new one, then by the old one, as when a reinvocation goes elsewhere.
+    webhooks::move_to(&namespace.cluster, "mutatingwebhookconfigurations", old.address).await;
+    until("the old revision to inject", || async {
+        let tried = namespace.cluster.try_out(&pod("tried")).await.object();
+        if tried["spec"]["initContainers"][0]["image"] == OLD { Ok(()) } else { Err(tried["spec"].to_string()) }
+    })
+    .await;
+    let mut copy = namespace.pod("copy", made["spec"].clone());
+    copy["metadata"]["annotations"] = made["metadata"]["annotations"].clone();
+    let again = namespace.cluster.create(&copy).await.object();
+    assert_eq!(again["spec"], made["spec"]);
+}
+
 /// A door that has not heard of the cluster yet says 503 with `Retry-After`: the API server asks again, and the request succeeds (B3).
 #[tokio::test]
 async fn a_request_waits_for_a_door_that_is_not_ready() {
@@ -163,6 +210,6 @@ async fn a_request_waits_for_a_door_that_is_not_ready() {
     assert!(!waiting.is_finished());
     way.turn_to(control_plane.server().trim_start_matches("https://").parse().expect("an address"));
     let pod = waiting.await.expect("the request ends").object();
-    assert_eq!(crate::injected::names(&pod["spec"]["volumes"]), ["spiffe-workload-api"]);
+    assert_eq!(names(&pod["spec"]["volumes"]), ["spiffe-workload-api"]);
     assert_eq!(unready.probe("/readyz").0, 200);
 }

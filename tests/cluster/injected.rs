@@ -51,7 +51,8 @@ pub(crate) fn assert_no_api_token(pod: &Value) {
 async fn everything_that_was_asked_for() {
     let namespace = Namespace::make(cluster().await, "injected", ALL).await;
     let mut authored = namespace.pod("api", with(spec_with_automount_unset(), "nodeName", json!(kubelet::NODE)));
-    authored["metadata"]["annotations"] = json!({ "doorward.dev/vault-template-db.env": "{{ with secret \"kv/db\" }}{{ .Data.data.url }}{{ end }}" });
+    authored["metadata"]["annotations"] =
+        json!({ "doorward.dev/vault-template-db.env": "{{ with secret \"kv/db\" }}{{ .Data.data.url }}{{ end }}" });
     let pod = namespace.cluster.create(&authored).await.object();
     let spec = &pod["spec"];
 

@@ -83,7 +83,8 @@ pub(crate) fn workloads(namespace: &str, name: &str, spec: &Value) -> Vec<(Value
     let (always, never) = (template("Always"), template("Never"));
     let selector = json!({ "matchLabels": labels });
     let metadata = json!({ "namespace": namespace, "name": name });
-    let object = |version: &str, kind: &str, spec: Value| json!({ "apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec });
+    let object =
+        |version: &str, kind: &str, spec: Value| json!({ "apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec });
     let in_template = "spec.template.spec";
     vec![
         (object("apps/v1", "Deployment", json!({ "replicas": 0, "selector": selector, "template": always })), in_template),

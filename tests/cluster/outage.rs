@@ -36,10 +36,7 @@ async fn the_cluster_goes_on() {
     job["spec"]["suspend"] = json!(false);
     cluster.create(&deployment).await.object();
     cluster.create(&job).await.object();
-    let finishing = until("the Job's pod", || async {
-        pods(&namespace).await.pop().ok_or_else(|| "no pod yet".to_owned())
-    })
-    .await;
+    let finishing = until("the Job's pod", || async { pods(&namespace).await.pop().ok_or_else(|| "no pod yet".to_owned()) }).await;
     // A bootstrap role that is missing is what an upgrade of Kubernetes brings.
     let role = "/apis/rbac.authorization.k8s.io/v1/clusterroles/system:node-proxier";
     cluster.delete(role).await.object();
@@ -87,8 +84,12 @@ async fn the_cluster_goes_on() {
     control_plane.command("restart-kcm").await;
     let pod = until("the Deployment's pod", || async {
         let pods = pods(&namespace).await;
-        pods.into_iter().find(|pod| pod["metadata"]["generateName"].as_str().is_some_and(|name| name.starts_with("kept-"))
-            && pod["metadata"]["ownerReferences"][0]["kind"] == "ReplicaSet").ok_or_else(|| "no pod yet".to_owned())
+        pods.into_iter()
+            .find(|pod| {
+                pod["metadata"]["generateName"].as_str().is_some_and(|name| name.starts_with("kept-"))
+                    && pod["metadata"]["ownerReferences"][0]["kind"] == "ReplicaSet"
+            })
+            .ok_or_else(|| "no pod yet".to_owned())
     })
     .await;
     assert_eq!(crate::injected::names(&pod["spec"]["volumes"]), ["spiffe-workload-api"]);
@@ -118,7 +119,8 @@ async fn a_lease_is_renewed(cluster: &Cluster) {
     });
     cluster.create(&lease).await.object();
     cluster.patch(&path_of(&lease), MERGE, &json!({ "spec": { "holderIdentity": "b" } })).await.object();
-    let map = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "namespace": "default", "name": "ca" }, "data": { "a": "b" } });
+    let map =
+        json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "namespace": "default", "name": "ca" }, "data": { "a": "b" } });
     cluster.create(&map).await.object();
 }
 

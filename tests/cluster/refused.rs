@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::controlplane::shared;
-use crate::door::cluster;
+use crate::door::{cluster, shared_door};
 use crate::injector::Injector;
 use crate::namespaces::Namespace;
 use crate::objects::{container, legacy_token, mounting, spec, spec_with_automount_unset, with, without};
@@ -62,10 +62,40 @@ async fn a_legacy_token_secret() {
     let answer = namespace.cluster.create(&legacy_token(&namespace.name, "app-token", "app")).await;
     denied(answer).by("no-legacy-token-secret").at("type").in_all(1);
 
-    let opaque = json!({
-        "apiVersion": "v1", "kind": "Secret", "metadata": { "namespace": namespace.name, "name": "plain" }, "stringData": { "a": "b" },
-    });
+    let value = "a-value-that-nobody-shall-read";
+    let metadata = json!({ "namespace": namespace.name, "name": "plain" });
+    let opaque = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": { "key": value } });
     namespace.cluster.create(&opaque).await.object();
+    assert!(!shared_door().await.1.log().contains(value));
+}
+
+/// Text of the author's is quoted where it is repeated: no control character reaches a terminal (hardening A33).
+#[tokio::test]
+async fn a_text_that_would_command_a_terminal() {
+    let namespace = Namespace::make(cluster().await, "hostile-text", &[]).await;
+    let source = json!({ "serviceAccountToken": { "audience": "evil\u{1b}[2J\n::error::<b>", "path": "token", "expirationSeconds": 600 } });
+    let spec = mounting(spec(), json!({ "name": "token", "projected": { "sources": [source] } }), "/token");
+    let answer = namespace.cluster.create(&namespace.pod("hostile", spec)).await;
+    let causes = answer.body["details"]["causes"].to_string();
+    let message = answer.body["message"].as_str().unwrap_or_default().to_owned();
+    denied(answer).by("known-token-audience").at("spec.volumes[0].projected.sources[0].serviceAccountToken.audience").in_all(1);
+    assert!(!message.contains('\u{1b}') && message.contains("\\u001b[2J\\u000a"), "{message:?}");
+    assert!(!causes.contains("\\u001b[2J\\n"), "{causes}");
+}
+
+/// The API server passes on 16 warnings of 256 characters once there are more; the last one says how many are missing (hardening A34).
+#[tokio::test]
+async fn more_warnings_than_fit() {
+    let namespace = Namespace::make(cluster().await, "warnings", &[]).await;
+    let mut warned = spec();
+    let reference = |number: usize| json!({ "secretKeyRef": { "name": format!("app-token-a{number:04}"), "key": "token" } });
+    warned["containers"][0]["env"] =
+        (0..40).map(|number| json!({ "name": format!("TOKEN_{number}"), "valueFrom": reference(number) })).collect();
+    let answer = namespace.cluster.create(&namespace.pod("warned", warned)).await;
+    assert_eq!(answer.warnings.len(), 16, "{:#?}", answer.warnings);
+    assert!(answer.warnings.iter().all(|warning| warning.starts_with("doorward: ") && warning.chars().count() <= 240));
+    assert!(answer.warnings[15].contains("and 25 more"), "{}", answer.warnings[15]);
+    answer.object();
 }
 
 /// A Secret that no name and no path gives away: only the list of token Secrets tells.
@@ -122,26 +152,6 @@ async fn a_pod_whose_proxy_did_not_come_or_is_a_fake() {
     denied(answer).by("no-unmeshed-pod");
 }
 
-#[tokio::test]
-async fn a_token_request_for_too_much() {
-    let namespace = Namespace::make(cluster().await, "token-request", &[]).await;
-    let request = |audience: &str, seconds: u32| {
-        let spec = json!({ "audiences": [audience], "expirationSeconds": seconds });
-        json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec })
-    };
-    let path = |account: &str| namespace.path("v1", &format!("serviceaccounts/{account}/token"));
-    let api = "https://kubernetes.default.svc.cluster.local";
-
-    let answer = namespace.cluster.post(&path("app"), &request(api, 4_294_967_295)).await;
-    denied(answer).by("token-request-limit").at("spec.expirationSeconds").in_all(1);
-    let answer = namespace.cluster.post(&path("default"), &request(api, 600)).await;
-    denied(answer).by("token-request-limit").in_all(1);
-    let answer = namespace.cluster.post(&path("app"), &request("vault", 600)).await;
-    denied(answer).by("token-request-limit").in_all(1);
-    let answer = namespace.cluster.post(&path("app"), &request(api, 600)).await;
-    assert!(answer.object()["status"]["token"].is_string());
-}
-
 /// Exemptions are the settings'; a namespace's own labels lift nothing, and the system's namespaces are never sent.
 #[tokio::test]
 async fn not_what_runs_the_cluster() {
@@ -152,7 +162,8 @@ async fn not_what_runs_the_cluster() {
     // A kubelet reports a static pod; the annotation alone is anybody's to write.
     let kubelet = shared().cluster_as(crate::kubelet::USER, crate::kubelet::GROUPS).await;
     let namespace = Namespace::make(cluster, "mirror", &["stamp", "spiffe-id"]).await;
-    let static_pod = with(without(without(spec(), "serviceAccountName"), "automountServiceAccountToken"), "nodeName", json!(crate::kubelet::NODE));
+    let static_pod =
+        with(without(without(spec(), "serviceAccountName"), "automountServiceAccountToken"), "nodeName", json!(crate::kubelet::NODE));
     let mut mirror = namespace.pod("static", static_pod);
     mirror["metadata"]["annotations"] = json!({ "kubernetes.io/config.mirror": "x", "kubernetes.io/config.source": "file" });
     let kept = kubelet.create(&mirror).await.object();

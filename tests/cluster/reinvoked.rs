@@ -15,7 +15,7 @@ use crate::objects::{spec, spec_with_automount_unset};
 async fn asked(namespace: &Namespace, hook: &str) -> usize {
     let (_, door) = shared_door().await;
     let (namespace, hook) = (format!("\"namespace\":\"{}\"", namespace.name), format!("\"hook\":\"{hook}\""));
-    door.log().lines().filter(|line| line.contains(&namespace) && line.contains(&hook) && line.contains("\"kind\":\"v1/Pod\"")).count()
+    door.log().lines().filter(|line| line.contains(&namespace) && line.contains(&hook) && line.contains("\"kind\":\"v1 Pod\"")).count()
 }
 
 fn assert_unique(list: &serde_json::Value) {

@@ -4,11 +4,11 @@
 use serde_json::{Value, json};
 
 use crate::caller;
-use crate::client::{MERGE, STRATEGIC};
+use crate::client::{APPLY, MERGE, STRATEGIC};
 use crate::controlplane::shared;
 use crate::deadline::until;
 use crate::door::{cluster, shared_door};
-use crate::injected::{ALL, names};
+use crate::injected::{ALL, assert_no_api_token, names};
 use crate::namespaces::Namespace;
 use crate::objects::{container, pod, service_account, spec, spec_with_automount_unset, with, without};
 use crate::refusal::denied;
@@ -59,37 +59,70 @@ async fn a_namespace_made_just_before() {
     }
 }
 
+/// `pods/ephemeralcontainers` is a request of its own, by which a container enters a pod that was let in.
 #[tokio::test]
 async fn an_ephemeral_container_is_judged() {
-    let namespace = Namespace::make(cluster().await, "ephemeral", &["vault-token", "automount-off"]).await;
-    let pod = namespace.cluster.create(&namespace.pod("debugged", spec())).await.object();
-    assert_eq!(names(&pod["spec"]["volumes"]), ["vault-token"]);
+    let namespace = Namespace::make(cluster().await, "ephemeral", &["automount-off"]).await;
+    namespace.cluster.create(&namespace.pod("debugged", spec())).await.object();
     let path = namespace.path("v1", "pods/debugged/ephemeralcontainers");
     let add = |container: Value| json!({ "spec": { "ephemeralContainers": [container] } });
-    let nosy = with(container("nosy"), "volumeMounts", json!([{ "name": "vault-token", "mountPath": "/t", "readOnly": true }]));
-    denied(namespace.cluster.patch(&path, STRATEGIC, &add(nosy)).await)
-        .by("no-identity-in-ephemeral-container")
-        .at("spec.ephemeralContainers[0].volumeMounts[0]");
     let answer = namespace.cluster.patch(&path, STRATEGIC, &add(container("modest"))).await;
     assert_eq!(names(&answer.object()["spec"]["ephemeralContainers"]), ["modest"]);
+    let with_token = with(container("nosy"), "env", json!([{ "name": "VAULT_TOKEN", "value": "hvs.never-shown" }]));
+    let answer = namespace.cluster.patch(&path, STRATEGIC, &add(with_token)).await;
+    assert!(!answer.body.to_string().contains("hvs."), "{}", answer.body);
+    let nosy = answer.body["message"].as_str().is_some_and(|message| message.contains("ephemeralcontainers.guard.doorward.dev"));
+    assert!(nosy, "{}", answer.body["message"]);
+    let message = answer.body["message"].to_string();
+    // The API server puts a new one where the patch's merge key says: first.
+    let index = usize::from(!message.contains("ephemeralContainers[0]"));
+    denied(answer).by("no-static-vault-token").at(&format!("spec.ephemeralContainers[{index}].env[0]")).in_all(1);
 }
 
-/// A pod that was let in may be labelled, finished and deleted; what doorward wrote into it stays.
+/// A pod that was let in may be labelled and deleted; who it is stays.
 #[tokio::test]
 async fn an_update_of_a_pod() {
     let namespace = Namespace::make(cluster().await, "update", ALL).await;
     namespace.cluster.create(&namespace.pod("kept", spec())).await.object();
     let path = namespace.path("v1", "pods/kept");
-    let annotate = |key: &str, value: Value| json!({ "metadata": { "annotations": { key: value } } });
     namespace.cluster.patch(&path, MERGE, &json!({ "metadata": { "labels": { "a": "b" } } })).await.object();
-    let forged = namespace.cluster.patch(&path, MERGE, &annotate("spiffe.io/spiffe-id", json!("spiffe://evil/ns/a/sa/b"))).await;
-    denied(forged).by("correlation-id-integrity").at("metadata.annotations[spiffe.io/spiffe-id]");
+    let forged = json!({ "metadata": { "annotations": { "spiffe.io/spiffe-id": "spiffe://cluster.example.com/ns/other/sa/admin" } } });
+    denied(namespace.cluster.patch(&path, MERGE, &forged).await)
+        .by("spiffe-id-annotation-matches")
+        .at("metadata.annotations[spiffe.io/spiffe-id]")
+        .in_all(1);
     namespace.cluster.delete(&format!("{path}?gracePeriodSeconds=0")).await;
     until("the pod to be gone", || async {
         let answer = namespace.cluster.get(&path).await;
         if answer.code == 404 { Ok(()) } else { Err(answer.body["metadata"].to_string()) }
     })
     .await;
+}
+
+/// Server-side apply lets an author write a deletion timestamp, which only mutating webhooks see; and a real one may be had with a
+/// finalizer. Neither is a way past the door (hardening A1).
+#[tokio::test]
+async fn an_object_that_says_it_is_being_deleted() {
+    let namespace = Namespace::make(cluster().await, "dying", ALL).await;
+    let mut dying = namespace.pod("dying", spec_with_automount_unset());
+    dying["metadata"]["deletionTimestamp"] = json!("2020-01-01T00:00:00Z");
+    dying["metadata"]["finalizers"] = json!(["cluster-test.doorward.dev/held"]);
+    let apply = format!("{}?fieldManager=author", namespace.path("v1", "pods/dying"));
+    let made = namespace.cluster.patch(&apply, APPLY, &dying).await.object();
+    assert_no_api_token(&made);
+    assert_eq!(names(&made["spec"]["initContainers"]), ["vault-agent-init", "vault-agent"]);
+    dying["metadata"]["name"] = json!("faulty");
+    dying["spec"] = without(spec(), "serviceAccountName");
+    let apply = format!("{}?fieldManager=author", namespace.path("v1", "pods/faulty"));
+    denied(namespace.cluster.patch(&apply, APPLY, &dying).await).by("no-default-service-account").at("spec.serviceAccountName");
+
+    // Deleted, and held by its finalizer: its identity may not change on the way out, its finalizer may go.
+    let path = namespace.path("v1", "pods/dying");
+    namespace.cluster.delete(&format!("{path}?gracePeriodSeconds=0")).await.object();
+    let forged = json!({ "metadata": { "annotations": { "spiffe.io/spiffe-id": "spiffe://cluster.example.com/ns/other/sa/admin" } } });
+    denied(namespace.cluster.patch(&path, MERGE, &forged).await).by("spiffe-id-annotation-matches");
+    namespace.cluster.patch(&path, MERGE, &json!({ "metadata": { "finalizers": null } })).await.object();
+    assert_eq!(namespace.cluster.get(&path).await.code, 404);
 }
 
 /// Strangers reach the port too. Every body has its status, the message says why, and the next review is judged.
@@ -120,7 +153,8 @@ async fn bodies_that_are_no_reviews() {
     assert_eq!(answered, 404);
     assert!(door.runs());
     let namespace = Namespace::make(cluster().await, "hostile", &[]).await;
-    denied(namespace.cluster.create(&namespace.pod("faulty", without(spec(), "serviceAccountName"))).await).by("no-default-service-account");
+    denied(namespace.cluster.create(&namespace.pod("faulty", without(spec(), "serviceAccountName"))).await)
+        .by("no-default-service-account");
 }
 
 /// The API server's own record of a request holds Doorward's decision, its identifiers and the injections (INV-12).
@@ -128,10 +162,9 @@ async fn bodies_that_are_no_reviews() {
 async fn the_audit_log_tells_the_decision() {
     let namespace = Namespace::make(cluster().await, "audited", ALL).await;
     let made = namespace.cluster.create(&namespace.pod("kept", spec_with_automount_unset())).await.object();
-    let event = until("the audit event", || async {
-        shared().audited("pods", &namespace.name, "kept").pop().ok_or_else(|| "no event".to_owned())
-    })
-    .await;
+    let event =
+        until("the audit event", || async { shared().audited("pods", &namespace.name, "kept").pop().ok_or_else(|| "no event".to_owned()) })
+            .await;
     let annotation = |webhook: &str, key: &str| event["annotations"][format!("{webhook}.doorward.dev/{key}")].as_str().unwrap_or_default();
     assert_eq!(annotation("pods.inject", "decision"), "allowed", "{:#}", event["annotations"]);
     assert_eq!(annotation("pods.guard", "decision"), "allowed");
@@ -143,7 +176,8 @@ async fn the_audit_log_tells_the_decision() {
     );
     assert_eq!(annotation("pods.guard", "policy-revision"), annotation("pods.inject", "policy-revision"));
 
-    denied(namespace.cluster.create(&namespace.pod("refused", without(spec(), "serviceAccountName"))).await).by("no-default-service-account");
+    denied(namespace.cluster.create(&namespace.pod("refused", without(spec(), "serviceAccountName"))).await)
+        .by("no-default-service-account");
     let event = until("the audit event", || async {
         shared().audited("pods", &namespace.name, "refused").pop().ok_or_else(|| "no event".to_owned())
     })
