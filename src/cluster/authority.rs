@@ -194,7 +194,8 @@ impl Authority {
         params.not_before = OffsetDateTime::from(now - CLOCK_SKEW);
         params.not_after = OffsetDateTime::from(not_after);
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        // As an SVID: one certificate for both ends of a connection.
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         params.use_authority_key_identifier_extension = true;
         let key = KeyPair::generate().map_err(AuthorityError::Make)?;
         let certificate = params.signed_by(&key, &issuer).map_err(AuthorityError::Make)?;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::{Class, Surroundings, read};
-use crate::object::{Fact, GroupVersionKind, Object, PodTemplate};
+use crate::object::{Fact, GroupVersionKind, Node, Object, PodTemplate};
 use crate::settings::Settings;
 
 pub(super) struct Scene {
@@ -44,7 +44,7 @@ impl Scene {
         self
     }
 
-    pub(super) fn of_namespace(mut self, metadata: Value) -> Self {
+    pub(super) fn of_namespace(mut self, metadata: &Value) -> Self {
         self.namespace_object = Fact::Found(json!({ "metadata": metadata }));
         self
     }
@@ -52,18 +52,33 @@ impl Scene {
     /// The identity as rules see it.
     pub(super) fn read(&self) -> Value {
         let object = Object::from_json(self.pod.to_string()).unwrap();
-        let tree = |fact: &Fact<Value>| fact.map(|value| Object::from_json(value.to_string()).unwrap());
         let (namespace, account) = (tree(&self.namespace_object), tree(&self.service_account));
         let surroundings = Surroundings {
             settings: &self.settings,
             namespace: self.namespace,
-            namespace_object: &namespace.map(Object::root),
-            service_account: &account.map(Object::root),
+            namespace_object: &roots(&namespace),
+            service_account: &roots(&account),
             token_secrets: &self.token_secrets,
             class: Class::App,
         };
         let template = PodTemplate::of(&GroupVersionKind::new("", "v1", "Pod"), object.root()).unwrap();
         serde_json::to_value(read(template, &surroundings)).unwrap()
+    }
+}
+
+fn tree(fact: &Fact<Value>) -> Fact<Object> {
+    match fact {
+        Fact::Found(value) => Fact::Found(Object::from_json(value.to_string()).unwrap()),
+        Fact::Absent => Fact::Absent,
+        Fact::Unknown(reason) => Fact::Unknown(reason.clone()),
+    }
+}
+
+fn roots(fact: &Fact<Object>) -> Fact<Node<'_>> {
+    match fact {
+        Fact::Found(object) => Fact::Found(object.root()),
+        Fact::Absent => Fact::Absent,
+        Fact::Unknown(reason) => Fact::Unknown(reason.clone()),
     }
 }
 

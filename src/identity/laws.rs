@@ -105,7 +105,7 @@ fn mesh() -> impl Strategy<Value = MeshKind> {
     prop::sample::select(vec![MeshKind::None, MeshKind::Linkerd, MeshKind::Istio, MeshKind::Spire])
 }
 
-fn scene(volumes: Value, containers: Value, automount: Value, mesh: MeshKind) -> Scene {
+fn scene(volumes: &Value, containers: &Value, automount: &Value, mesh: MeshKind) -> Scene {
     let mut scene = Scene::pod(json!({ "volumes": volumes, "containers": containers, "automountServiceAccountToken": automount }));
     scene.settings.mesh.kind = mesh;
     scene
@@ -162,7 +162,7 @@ proptest! {
 
     #[test]
     fn reading_never_panics(volumes in tree(), containers in tree(), automount in scalar(), mesh in mesh()) {
-        scene(volumes, containers, automount, mesh).read();
+        scene(&volumes, &containers, &automount, mesh).read();
     }
 
     #[test]
@@ -172,8 +172,8 @@ proptest! {
         automount in prop::sample::select(vec![json!(true), json!(false), json!(null)]),
         mesh in mesh(),
     ) {
-        let one = scene(json!(volumes), json!(containers), automount.clone(), mesh).read();
-        let other = scene(json!(shuffled), json!(containers), automount, mesh).read();
+        let one = scene(&json!(volumes), &json!(containers), &automount, mesh).read();
+        let other = scene(&json!(shuffled), &json!(containers), &automount, mesh).read();
         prop_assert_eq!(unordered(one), unordered(other));
     }
 
@@ -181,7 +181,7 @@ proptest! {
     fn whatever_is_read_has_the_shape_of_the_schema(volumes in tree(), containers in tree(), mesh in mesh()) {
         let schema: Value = serde_json::from_str(super::SCHEMA).unwrap();
         let mut problems = Vec::new();
-        check(&schema, &schema, &scene(volumes, containers, Value::Null, mesh).read(), "identity", &mut problems);
+        check(&schema, &schema, &scene(&volumes, &containers, &Value::Null, mesh).read(), "identity", &mut problems);
         prop_assert!(problems.is_empty(), "{problems:?}");
     }
 }

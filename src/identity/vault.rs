@@ -161,7 +161,7 @@ fn is_agent(container: Node<'_>, settings: &Settings) -> bool {
             return matches!(word, "agent" | "proxy");
         }
         program |= matches!(word.rsplit('/').next(), Some("vault" | "bao"));
-        if ["vault agent", "bao agent", "vault proxy", "bao proxy"].iter().any(|call| word.contains(call)) {
+        if word.contains(' ') && ["vault agent", "bao agent", "vault proxy", "bao proxy"].iter().any(|call| word.contains(call)) {
             return true;
         }
     }
@@ -187,11 +187,17 @@ fn repository(image: &str) -> &str {
 /// The first sign in a container's env, command or args that it talks to Vault, with its field.
 fn talks<'a>(container: Node<'a>, hosts: &[Host<'_>]) -> Option<(Cow<'a, str>, String)> {
     for (index, variable) in container.list("env").enumerate() {
-        let name = variable.text("name");
+        let (mut name, mut value) = ("", "");
+        for (field, node) in variable.entries() {
+            match field {
+                "name" => name = node.as_str().unwrap_or_default(),
+                "value" => value = node.as_str().unwrap_or_default(),
+                _ => {}
+            }
+        }
         if ADDRESS_VARIABLES.contains(&name) {
             return Some((Cow::Owned(format!("variable `{name}` is set")), format!("env[{index}]")));
         }
-        let value = variable.text("value");
         if !value.is_empty() && hosts.iter().any(|host| host.is_in(value)) {
             return Some((Cow::Owned(format!("variable `{name}` names a Vault server")), format!("env[{index}].value")));
         }
@@ -230,23 +236,33 @@ impl<'s> Host<'s> {
         (!name.is_empty()).then_some(Self { name, service: service.is_some() })
     }
 
-    /// Whether a text names the host, whole and in any case.
+    /// Whether a text names the host, whole and in any case. Every variable of every pod is searched, so candidates are found by the
+    /// first dot of the name, which is rare in them.
     fn is_in(&self, text: &str) -> bool {
-        let (text, name) = (text.as_bytes(), self.name.as_bytes());
+        if text.len() < self.name.len() {
+            return false;
+        }
+        match self.name.find('.') {
+            Some(anchor) => text.match_indices('.').any(|(dot, _)| dot >= anchor && self.stands_at(text.as_bytes(), dot - anchor)),
+            None => (0..=text.len() - self.name.len()).any(|start| self.stands_at(text.as_bytes(), start)),
+        }
+    }
+
+    fn stands_at(&self, text: &[u8], start: usize) -> bool {
         let part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-        text.windows(name.len()).enumerate().any(|(start, window)| {
-            window.eq_ignore_ascii_case(name)
-                && !text.get(..start).and_then(<[u8]>::last).is_some_and(|byte| part(*byte))
-                && match text.get(start + name.len()..).unwrap_or_default() {
-                    [] => true,
-                    [b'.', rest @ ..] if self.service && !rest.is_empty() => {
-                        rest.get(..3).is_some_and(|rest| rest.eq_ignore_ascii_case(b"svc"))
-                    }
-                    // A dot at the end is the root of the DNS.
-                    [b'.', rest @ ..] => !rest.first().is_some_and(|byte| part(*byte)),
-                    [byte, ..] => !part(*byte),
+        let (before, rest) = text.split_at_checked(start).unwrap_or_default();
+        let Some((found, after)) = rest.split_at_checked(self.name.len()) else { return false };
+        found.eq_ignore_ascii_case(self.name.as_bytes())
+            && !before.last().is_some_and(|byte| part(*byte))
+            && match after {
+                [] => true,
+                [b'.', rest @ ..] if self.service && !rest.is_empty() => {
+                    rest.get(..3).is_some_and(|rest| rest.eq_ignore_ascii_case(b"svc"))
                 }
-        })
+                // A dot at the end is the root of the DNS.
+                [b'.', rest @ ..] => !rest.first().is_some_and(|byte| part(*byte)),
+                [byte, ..] => !part(*byte),
+            }
     }
 }
 

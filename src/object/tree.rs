@@ -97,6 +97,16 @@ impl Object {
         source.get(start as usize..start as usize + len as usize).unwrap_or_default()
     }
 
+    /// Whether a string slot holds this text. Lengths first: keys of one map mostly differ in them, and no slice is made for those.
+    fn is(&self, slot: Slot, text: &str) -> bool {
+        let (source, start, len) = match slot {
+            Slot::Text { start, len } => (self.text.as_bytes(), start as usize, len as usize),
+            Slot::Extra { start, len } => (self.extra.as_bytes(), start as usize, len as usize),
+            _ => return false,
+        };
+        len == text.len() && source.get(start..start + len) == Some(text.as_bytes())
+    }
+
     fn run(&self, start: u32, len: u32) -> &[Slot] {
         self.slots.get(start as usize..start as usize + len as usize).unwrap_or_default()
     }
@@ -180,7 +190,7 @@ impl<'a> Node<'a> {
         let pairs = self.object.run(start, len * 2).chunks_exact(2).rev();
         for pair in pairs {
             if let [name, value] = *pair
-                && self.object.string(name) == key
+                && self.object.is(name, key)
             {
                 return Some(Node { object: self.object, slot: value });
             }

@@ -40,7 +40,7 @@ mod server;
 mod tests;
 
 pub use certificates::{
-    Authority, CertificateError, CertificateSource, ClientAuthority, LEAF_LIFETIME, Pair, SELF_MADE_NAMES, ServingCertificate,
+    CertificateError, CertificateSource, ClientAuthority, Pair, SELF_MADE_NAMES, ServingCertificate,
 };
 pub use decision_log::{DecisionLog, QUEUE_LENGTH};
 pub use door::Door;

@@ -17,7 +17,8 @@ fn with_volume(source: Value) -> Scene {
 }
 
 fn projected(source: Value) -> Scene {
-    with_volume(json!({ "projected": { "sources": [source] } }))
+    let sources = Value::Array(vec![source]);
+    with_volume(json!({ "projected": { "sources": sources } }))
 }
 
 fn plugin_volume(name: &str) -> Value {

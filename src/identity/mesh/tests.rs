@@ -26,7 +26,7 @@ fn injected() -> Scene {
 }
 
 fn enabled() -> Scene {
-    let mut scene = Scene::pod(json!({})).of_namespace(json!({ "annotations": { "linkerd.io/inject": "enabled" } }));
+    let mut scene = Scene::pod(json!({})).of_namespace(&json!({ "annotations": { "linkerd.io/inject": "enabled" } }));
     scene.settings.mesh.kind = MeshKind::Linkerd;
     scene
 }
@@ -58,7 +58,7 @@ fn linkerd_marks_decide_as_the_injector_does() {
         (Some("Enabled"), None, "invalid", Some("is `Enabled`"), path),
         (None, Some("true"), "invalid", Some("of namespace `payments` is `true`"), None),
     ] {
-        let mut scene = enabled().of_namespace(json!({ "annotations": { "linkerd.io/inject": namespace } }));
+        let mut scene = enabled().of_namespace(&json!({ "annotations": { "linkerd.io/inject": namespace } }));
         if let Some(value) = pod {
             scene = scene.annotated("linkerd.io/inject", value);
         }
@@ -73,7 +73,7 @@ fn what_keeps_the_injector_away_is_named() {
     host.pod["spec"]["hostNetwork"] = json!(true);
     expect(&host, "unmeshed", Some("`hostNetwork` is true"), Some("spec.hostNetwork"), "host network");
     let off = enabled().of_namespace(
-        json!({ "annotations": { "linkerd.io/inject": "enabled" }, "labels": { "config.linkerd.io/admission-webhooks": "disabled" } }),
+        &json!({ "annotations": { "linkerd.io/inject": "enabled" }, "labels": { "config.linkerd.io/admission-webhooks": "disabled" } }),
     );
     expect(&off, "unmeshed", Some("config.linkerd.io/admission-webhooks: disabled"), None, "webhooks disabled");
     let mut system = enabled();
@@ -212,7 +212,7 @@ fn istio() -> Scene {
 
 #[test]
 fn istio_marks_decide_as_its_selectors_do() {
-    let labelled = |labels: Value| istio().of_namespace(json!({ "labels": labels }));
+    let labelled = |labels: Value| istio().of_namespace(&json!({ "labels": labels }));
     expect(&labelled(json!({ "istio-injection": "enabled" })), "meshed", None, None, "namespace");
     expect(&labelled(json!({ "istio.io/rev": "stable" })), "meshed", None, None, "revision");
     expect(&labelled(json!({})), "unmeshed", Some("an enabling label of Istio"), None, "nothing");

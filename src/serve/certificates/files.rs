@@ -61,16 +61,16 @@ pub(super) async fn read(flag: &'static str, file: &Path) -> Result<Vec<u8>, Cer
 
 #[cfg(test)]
 mod tests {
-    use super::super::Authority;
+    use crate::cluster::Authority;
     use super::*;
     use std::os::unix::fs::symlink;
     use std::time::SystemTime;
 
     fn write_pair(folder: &Path, authority: &Authority) {
-        let (certificate, key) = authority.issue_pem(&["localhost".to_owned()], SystemTime::now()).unwrap();
+        let leaf = authority.issue_leaf(&["localhost".to_owned()], SystemTime::now()).unwrap();
         std::fs::create_dir_all(folder).unwrap();
-        std::fs::write(folder.join("tls.crt"), certificate).unwrap();
-        std::fs::write(folder.join("tls.key"), key).unwrap();
+        std::fs::write(folder.join("tls.crt"), leaf.chain_pem).unwrap();
+        std::fs::write(folder.join("tls.key"), leaf.key_pem).unwrap();
     }
 
     /// A Secret volume as the kubelet lays it out: `tls.crt -> ..data/tls.crt`, `..data -> ..<timestamp>`.
@@ -78,7 +78,7 @@ mod tests {
     async fn the_kubelets_swap_is_seen_and_only_a_change_is_loaded() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
-        let authority = Authority::new(SystemTime::now()).unwrap();
+        let authority = Authority::make(SystemTime::now()).unwrap();
         write_pair(&path("..first"), &authority);
         symlink("..first", path("..data")).unwrap();
         symlink("..data/tls.crt", path("tls.crt")).unwrap();
@@ -98,7 +98,7 @@ mod tests {
     async fn errors_name_the_flag_and_the_file_and_come_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
-        let authority = Authority::new(SystemTime::now()).unwrap();
+        let authority = Authority::make(SystemTime::now()).unwrap();
         write_pair(folder.path(), &authority);
         write_pair(&path("other"), &authority);
 

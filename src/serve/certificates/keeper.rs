@@ -11,7 +11,9 @@ use std::time::{Duration, SystemTime};
 use sha2::{Digest, Sha256};
 
 use super::files::{PairFiles, read};
-use super::{Authority, CertificateError, CertificateSource, ClientAuthority, LEAF_LIFETIME, Pair, SELF_MADE_NAMES, ServingCertificate};
+use super::self_made::issue;
+use super::{CertificateError, CertificateSource, ClientAuthority, SELF_MADE_NAMES, ServingCertificate};
+use crate::cluster::Authority;
 use crate::serve::metrics::Metrics;
 
 /// How often certificates are looked at.
@@ -53,10 +55,10 @@ impl Keeper {
             CertificateSource::Held(serving) => (Origin::Held, serving),
             CertificateSource::Files { certificate, key } => (Origin::Files(PairFiles::new(certificate, key)), ServingCertificate::empty()),
             CertificateSource::SelfMade { names, ca_file } => {
-                let authority = Box::new(Authority::new(now)?);
+                let authority = Box::new(Authority::make(now)?);
                 if let Some(file) = ca_file {
                     tokio::fs::write(&file, authority.certificate_pem()).await.map_err(|error| CertificateError::File {
-                        flag: "--self-made-ca",
+                        flag: "--ca-out",
                         what: "written",
                         file,
                         error,
@@ -124,8 +126,8 @@ impl Keeper {
             Origin::Held => None,
             Origin::Files(files) => files.changed().await?,
             Origin::SelfMade { names, authority, renew_at } if now >= *renew_at => {
-                let pair = authority.issue(names, now)?;
-                *renew_at = half_life(now, &pair);
+                let (pair, due) = issue(authority, names, now)?;
+                *renew_at = due;
                 Some(pair)
             }
             Origin::SelfMade { .. } => None,
@@ -151,19 +153,13 @@ impl Keeper {
             expiry("serving", not_after);
         }
         if let Origin::SelfMade { authority, .. } = &self.origin {
-            expiry("ca", authority.not_after());
+            let end = authority.not_after().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            expiry("ca", i64::try_from(end.as_secs()).unwrap_or(i64::MAX));
         }
         if let Some(clients) = &self.clients {
             expiry("client-ca", clients.authority.not_after());
         }
     }
-}
-
-/// Half of what is left of a leaf that was issued at `now`.
-fn half_life(now: SystemTime, pair: &Pair) -> SystemTime {
-    let end = u64::try_from(pair.not_after()).ok().map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
-    let left = end.and_then(|end| end.duration_since(now).ok()).unwrap_or_default();
-    now + left.min(LEAF_LIFETIME) / 2
 }
 
 #[cfg(test)]
@@ -186,17 +182,17 @@ mod tests {
         assert_eq!(expiry(), 2_000_000_000 + day);
         keeper.check(at(12 * 3600)).await;
         assert_eq!(expiry(), 2_000_000_000 + day + 12 * 3600);
-        assert_eq!(metrics.cert_expiry_seconds.with_label_values(&["ca"]).get(), 2_000_000_000 + 365 * day);
+        assert_eq!(metrics.cert_expiry_seconds.with_label_values(&["ca"]).get(), 2_000_000_000 + 3650 * day);
     }
 
     #[tokio::test]
     async fn a_bad_file_leaves_the_certificate_before() {
         let folder = tempfile::tempdir().unwrap();
         let file = |name: &str| folder.path().join(name);
-        let authority = Authority::new(SystemTime::now()).unwrap();
-        let (certificate, key) = authority.issue_pem(&["localhost".into()], SystemTime::now()).unwrap();
-        std::fs::write(file("tls.crt"), certificate).unwrap();
-        std::fs::write(file("tls.key"), key).unwrap();
+        let authority = Authority::make(SystemTime::now()).unwrap();
+        let leaf = authority.issue_leaf(&["localhost".into()], SystemTime::now()).unwrap();
+        std::fs::write(file("tls.crt"), leaf.chain_pem).unwrap();
+        std::fs::write(file("tls.key"), leaf.key_pem).unwrap();
         std::fs::write(file("clients.crt"), authority.certificate_pem()).unwrap();
         let metrics = Arc::new(Metrics::new().unwrap());
         let source = CertificateSource::Files { certificate: file("tls.crt"), key: file("tls.key") };

@@ -2,22 +2,26 @@
 //!
 //! - `serving`: [`ServingCertificate`], the slot that every handshake reads, and PEM in
 //! - `files`: a pair of files, as the kubelet or cert-manager writes them
-//! - `authority`: [`Authority`], a CA of our own and the leaves it issues
+//! - `self_made`: a leaf of one's own
 //! - `clients`: [`ClientAuthority`], the CA that makes a caller verified
 //! - `keeper`: reads or issues again in time, without dropping a connection
 
-mod authority;
 mod clients;
 mod files;
 mod keeper;
+mod self_made;
 mod serving;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use authority::{Authority, LEAF_LIFETIME, SELF_MADE_NAMES};
+use crate::cluster::AuthorityError;
+
 pub use clients::ClientAuthority;
 pub(super) use keeper::Keeper;
+pub use self_made::SELF_MADE_NAMES;
+#[cfg(test)]
+pub(super) use self_made::issue;
 pub use serving::{Pair, ServingCertificate};
 
 /// Where the serving certificate comes from.
@@ -85,8 +89,5 @@ pub enum CertificateError {
     },
     /// The self-made certificate could not be made.
     #[error("a certificate cannot be issued: {0}")]
-    Issue(#[from] rcgen::Error),
-    /// The time of the machine is outside of what a certificate can say.
-    #[error("a certificate cannot be issued: the clock of this machine is out of range")]
-    Clock,
+    Issue(#[from] AuthorityError),
 }

@@ -16,7 +16,9 @@ use http::{Method, Request, StatusCode};
 use http_body_util::Full;
 use tokio::sync::{Notify, Semaphore};
 
+use super::certificates::issue;
 use super::*;
+use crate::cluster::Authority;
 use client::{Client, Trusted};
 
 /// A gate that does what the body says: `panic`, `wait` (until released), else it answers who asked.
@@ -72,9 +74,9 @@ fn names() -> Vec<String> {
 
 impl Door {
     async fn open(change: impl FnOnce(&mut Options)) -> Self {
-        let authority = Authority::new(SystemTime::now()).unwrap();
+        let authority = Authority::make(SystemTime::now()).unwrap();
         let serving = ServingCertificate::empty();
-        serving.install(authority.issue(&names(), SystemTime::now()).unwrap());
+        serving.install(issue(&authority, &names(), SystemTime::now()).unwrap().0);
         let mut options = Options {
             listen: ([127, 0, 0, 1], 0).into(),
             admin_listen: ([127, 0, 0, 1], 0).into(),

@@ -10,8 +10,8 @@ async fn probes_and_metrics_have_a_port_of_their_own() {
     let answer = client::plain(admin, "/readyz").await;
     assert_eq!((answer.status, answer.text()), (StatusCode::OK, "ok\n"));
     door.gate.ready.store(false, Ordering::Release);
-    let expired = SystemTime::now() - 2 * LEAF_LIFETIME;
-    door.serving.install(door.authority.issue(&names(), expired).unwrap());
+    let expired = SystemTime::now() - 2 * crate::cluster::authority::LEAF_LIFE;
+    door.serving.install(issue(&door.authority, &names(), expired).unwrap().0);
     let answer = client::plain(admin, "/readyz").await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(answer.text(), "policies are not loaded yet\nthe serving certificate has expired\n");

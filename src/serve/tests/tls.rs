@@ -36,7 +36,7 @@ async fn tls_1_2_is_spoken() {
 async fn a_new_certificate_leaves_living_connections_alone() {
     let door = Door::open(|_| {}).await;
     let mut clients = [door.http1().await, door.http2().await];
-    let next = door.authority.issue(&names(), SystemTime::now()).unwrap();
+    let next = issue(&door.authority, &names(), SystemTime::now()).unwrap().0;
     door.serving.install(next.clone());
     for client in &mut clients {
         assert_eq!(client.send(review("/mutate", "{}")).await.unwrap().status, StatusCode::OK);
@@ -81,10 +81,13 @@ fn callers() -> Callers {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("clients.crt");
     let now = SystemTime::now();
-    let authority = Authority::new(now).unwrap();
+    let authority = Authority::make(now).unwrap();
     std::fs::write(&file, authority.certificate_pem()).unwrap();
-    let issue = |authority: &Authority| authority.issue_pem(&["kube-apiserver".into()], now).unwrap();
-    Callers { known: issue(&authority), foreign: issue(&Authority::new(now).unwrap()), file, _folder: folder }
+    let issue = |authority: &Authority| {
+        let leaf = authority.issue_leaf(&["kube-apiserver".into()], now).unwrap();
+        (leaf.chain_pem, leaf.key_pem)
+    };
+    Callers { known: issue(&authority), foreign: issue(&Authority::make(now).unwrap()), file, _folder: folder }
 }
 
 #[tokio::test]
