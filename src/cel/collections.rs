@@ -1,0 +1,322 @@
+//! Lists and maps: borrowed from an object, constant in an expression, or made by an evaluation and shared.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use crate::object::Node;
+
+use super::error::EvaluationError;
+use super::ir::Constant;
+use super::value::Value;
+
+/// How deep lists and maps made by evaluations may lie in each other: comparing and dropping them is recursive.
+const MAX_NESTING: u32 = 400;
+/// How many `+` may hang in each other before the list is made whole: looking up an item walks them.
+const MAX_CONCATENATION: u32 = 64;
+
+/// A list.
+#[derive(Clone, Debug)]
+pub enum List<'a> {
+    /// A list of an object.
+    Node(Node<'a>),
+    /// A constant list of an expression.
+    #[doc(hidden)]
+    Constant(ConstantList<'a>),
+    /// A list made by an evaluation.
+    Items(Rc<Items<'a>>),
+    /// Two lists one after the other: `+` costs 1 in cel-go whatever its length, so nothing is copied.
+    Concatenation(Rc<Concatenation<'a>>),
+}
+
+/// The items of a list made by an evaluation.
+#[derive(Debug)]
+pub struct Items<'a> {
+    values: Vec<Value<'a>>,
+    nesting: u32,
+}
+
+/// `left + right`
+#[derive(Debug)]
+pub struct Concatenation<'a> {
+    left: List<'a>,
+    right: List<'a>,
+    len: usize,
+    nesting: u32,
+    depth: u32,
+}
+
+/// A constant list of an expression.
+#[derive(Clone, Copy, Debug)]
+pub struct ConstantList<'a>(pub(super) &'a [Constant]);
+
+/// A constant map of an expression, in order of keys.
+#[derive(Clone, Copy, Debug)]
+pub struct ConstantMap<'a>(pub(super) &'a [(Constant, Constant)]);
+
+fn checked(nesting: u32) -> Result<u32, EvaluationError> {
+    if nesting > MAX_NESTING { Err(EvaluationError::failed("value nests too deep")) } else { Ok(nesting) }
+}
+
+impl<'a> List<'a> {
+    /// A list of these items.
+    ///
+    /// # Errors
+    /// [`EvaluationError::Failed`] if it would nest too deep.
+    pub fn from_items(values: Vec<Value<'a>>) -> Result<Self, EvaluationError> {
+        let nesting = checked(values.iter().map(Value::nesting).max().unwrap_or(0) + 1)?;
+        Ok(Self::Items(Rc::new(Items { values, nesting })))
+    }
+
+    /// This list followed by another one.
+    ///
+    /// # Errors
+    /// [`EvaluationError::Failed`] if it would be longer than memory can be.
+    pub fn concatenate(self, right: Self) -> Result<Self, EvaluationError> {
+        if self.len() == 0 {
+            return Ok(right);
+        }
+        if right.len() == 0 {
+            return Ok(self);
+        }
+        let depth = self.depth().max(right.depth()) + 1;
+        if depth > MAX_CONCATENATION {
+            return Err(EvaluationError::failed("too many lists are concatenated"));
+        }
+        let len = self.len().checked_add(right.len()).filter(|len| *len < 1 << 40);
+        let len = len.ok_or_else(|| EvaluationError::failed("the concatenated list is too long"))?;
+        let nesting = self.nesting().max(right.nesting());
+        Ok(Self::Concatenation(Rc::new(Concatenation { left: self, right, len, nesting, depth })))
+    }
+
+    /// Number of items.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Node(node) => node.len(),
+            Self::Constant(list) => list.0.len(),
+            Self::Items(items) => items.values.len(),
+            Self::Concatenation(both) => both.len,
+        }
+    }
+
+    /// Whether there is no item.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The item at a position.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<Value<'a>> {
+        match self {
+            Self::Node(node) => node.item(index).map(Value::from_node),
+            Self::Constant(list) => list.0.get(index).map(Constant::value),
+            Self::Items(items) => items.values.get(index).cloned(),
+            Self::Concatenation(both) => {
+                let left = both.left.len();
+                if index < left { both.left.get(index) } else { both.right.get(index - left) }
+            }
+        }
+    }
+
+    /// The items in order.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = Value<'a>> + '_ {
+        (0..self.len()).filter_map(|index| self.get(index))
+    }
+
+    pub(super) fn nesting(&self) -> u32 {
+        match self {
+            Self::Node(_) | Self::Constant(_) => 0,
+            Self::Items(items) => items.nesting,
+            Self::Concatenation(both) => both.nesting,
+        }
+    }
+
+    fn depth(&self) -> u32 {
+        if let Self::Concatenation(both) = self { both.depth } else { 0 }
+    }
+}
+
+/// A map.
+#[derive(Clone, Debug)]
+pub enum Map<'a> {
+    /// A map of an object.
+    Node(Node<'a>),
+    /// A constant map of an expression.
+    #[doc(hidden)]
+    Constant(ConstantMap<'a>),
+    /// A map made by an evaluation.
+    Entries(Rc<Entries<'a>>),
+}
+
+/// The entries of a map made by an evaluation.
+#[derive(Debug)]
+pub struct Entries<'a> {
+    entries: Vec<(Value<'a>, Value<'a>)>,
+    nesting: u32,
+}
+
+/// A map's key: a scalar. `1` and `1u` are two keys, and each is found by the other if it stands alone.
+#[derive(Clone, Debug)]
+pub(super) struct Key<'a>(Value<'a>);
+
+impl<'a> Key<'a> {
+    pub(super) fn new(value: Value<'a>) -> Result<Self, EvaluationError> {
+        match value {
+            Value::List(_) | Value::Map(_) | Value::Optional(_) => {
+                Err(EvaluationError::failed(format!("unsupported key type: {}", value.type_name())))
+            }
+            value => Ok(Self(value)),
+        }
+    }
+
+    fn order(value: &Value<'_>) -> u8 {
+        match value {
+            Value::Null => 0,
+            Value::Bool(_) => 1,
+            Value::Int(_) => 2,
+            Value::UInt(_) => 3,
+            Value::Double(_) => 4,
+            Value::String(_) => 5,
+            Value::Bytes(_) => 6,
+            Value::Timestamp(_) => 7,
+            Value::Duration(_) => 8,
+            _ => 9,
+        }
+    }
+}
+
+pub(super) fn key_order(left: &Value<'_>, right: &Value<'_>) -> Ordering {
+    match (left, right) {
+        (Value::String(left), Value::String(right)) => left.as_str().cmp(right.as_str()),
+        (Value::Int(left), Value::Int(right)) => left.cmp(right),
+        (Value::UInt(left), Value::UInt(right)) => left.cmp(right),
+        (Value::Bool(left), Value::Bool(right)) => left.cmp(right),
+        (Value::Double(left), Value::Double(right)) => left.total_cmp(right),
+        (Value::Bytes(left), Value::Bytes(right)) => left.cmp(right),
+        (Value::Timestamp(left), Value::Timestamp(right)) => left.instant.cmp(&right.instant),
+        (Value::Duration(left), Value::Duration(right)) => left.cmp(right),
+        (Value::Type(left), Value::Type(right)) => left.cmp(right),
+        (left, right) => Key::order(left).cmp(&Key::order(right)),
+    }
+}
+
+impl Ord for Key<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        key_order(&self.0, &other.0)
+    }
+}
+
+impl PartialOrd for Key<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Key<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Key<'_> {}
+
+/// The same number in the other numeric types, for a look-up that found nothing in its own.
+fn twins(key: &Value<'_>) -> [Option<Value<'static>>; 2] {
+    let number = match key {
+        Value::Int(value) => i128::from(*value),
+        Value::UInt(value) => i128::from(*value),
+        #[expect(clippy::cast_possible_truncation, reason = "checked to be whole and in range")]
+        Value::Double(value) if value.fract() == 0.0 && value.abs() < 1.8e19 => *value as i128,
+        _ => return [None, None],
+    };
+    let int = i64::try_from(number).ok().map(Value::Int);
+    let uint = u64::try_from(number).ok().map(Value::UInt);
+    match key {
+        Value::Int(_) => [uint, None],
+        Value::UInt(_) => [int, None],
+        _ => [int, uint],
+    }
+}
+
+impl<'a> Map<'a> {
+    pub(super) fn from_entries(entries: BTreeMap<Key<'a>, Value<'a>>) -> Result<Self, EvaluationError> {
+        let nesting = checked(entries.values().map(Value::nesting).max().unwrap_or(0) + 1)?;
+        let entries = entries.into_iter().map(|(key, value)| (key.0, value)).collect();
+        Ok(Self::Entries(Rc::new(Entries { entries, nesting })))
+    }
+
+    /// Number of entries.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Node(node) => node.len(),
+            Self::Constant(map) => map.0.len(),
+            Self::Entries(map) => map.entries.len(),
+        }
+    }
+
+    /// Whether there is no entry.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The value of a key that is a string. A JSON `null` is a present key of null value.
+    #[inline]
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<Value<'a>> {
+        match self {
+            Self::Node(node) => node.entry(name).map(Value::from_node),
+            Self::Constant(map) => {
+                map.0.iter().find(|(key, _)| matches!(key, Constant::String(key) if &**key == name)).map(|(_, value)| value.value())
+            }
+            Self::Entries(_) => self.find(&Value::borrowed(name)),
+        }
+    }
+
+    /// The value of a key of any type; numbers are found across the numeric types.
+    #[must_use]
+    pub fn get(&self, key: &Value<'_>) -> Option<Value<'a>> {
+        match (self, key) {
+            (Self::Node(node), Value::String(text)) => node.entry(text.as_str()).map(Value::from_node),
+            (Self::Node(_), _) => None,
+            _ => self.find(key).or_else(|| twins(key).iter().flatten().find_map(|twin| self.find(twin))),
+        }
+    }
+
+    fn find(&self, key: &Value<'_>) -> Option<Value<'a>> {
+        match self {
+            Self::Node(_) => None,
+            Self::Constant(map) => {
+                let found = map.0.binary_search_by(|(name, _)| key_order(&name.value(), key)).ok()?;
+                map.0.get(found).map(|(_, value)| value.value())
+            }
+            Self::Entries(map) => {
+                let found = map.entries.binary_search_by(|(name, _)| key_order(name, key)).ok()?;
+                map.entries.get(found).map(|(_, value)| value.clone())
+            }
+        }
+    }
+
+    /// The entries in order of keys: the same for every author's order.
+    #[must_use]
+    pub fn sorted_entries(&self) -> Vec<(Value<'a>, Value<'a>)> {
+        match self {
+            Self::Node(node) => {
+                let mut entries = node.sorted_entries();
+                // Of duplicate keys the last one counts; the sort is stable.
+                entries.reverse();
+                entries.dedup_by_key(|(key, _)| *key);
+                entries.into_iter().rev().map(|(key, value)| (Value::borrowed(key), Value::from_node(value))).collect()
+            }
+            Self::Constant(map) => map.0.iter().map(|(key, value)| (key.value(), value.value())).collect(),
+            Self::Entries(map) => map.entries.clone(),
+        }
+    }
+
+    pub(super) fn nesting(&self) -> u32 {
+        if let Self::Entries(map) = self { map.nesting } else { 0 }
+    }
+}

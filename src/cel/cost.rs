@@ -1,0 +1,112 @@
+//! What an evaluation may cost, counted as cel-go counts it, and the deadline.
+
+use std::cell::Cell;
+
+use super::error::EvaluationError;
+
+/// How many charges pass between two looks at the deadline (the API server's check frequency).
+const DEADLINE_EVERY: u32 = 100;
+/// How many levels may be open at once, those of the variables that an expression evaluates included: bounds the stack.
+const MAX_DEPTH: u32 = 500;
+
+/// What one evaluation, or a row of them, may still cost; shared by an expression and the variables it evaluates.
+///
+/// The unit is cel-go's: 1 for a name, a field, a call; Kubernetes allows 1,000,000 an expression and 10,000,000 a policy.
+pub struct Budget<'d> {
+    limit: u64,
+    spent: Cell<u64>,
+    countdown: Cell<u32>,
+    depth: Cell<u32>,
+    deadline: Option<&'d dyn Fn() -> bool>,
+}
+
+impl Budget<'static> {
+    /// A budget of `limit` units and no deadline.
+    #[must_use]
+    pub fn new(limit: u64) -> Self {
+        Self { limit, spent: Cell::new(0), countdown: Cell::new(DEADLINE_EVERY), depth: Cell::new(0), deadline: None }
+    }
+}
+
+impl<'d> Budget<'d> {
+    /// The same budget with a deadline: `is_past` answers whether it has passed, and is asked once in 100 charges.
+    #[must_use]
+    pub fn with_deadline<'e>(self, is_past: &'e dyn Fn() -> bool) -> Budget<'e>
+    where
+        'd: 'e,
+    {
+        Budget { deadline: Some(is_past), ..self }
+    }
+
+    /// Counts `units`. To be called before what they pay for is allocated or done.
+    ///
+    /// # Errors
+    /// [`EvaluationError::BudgetExceeded`] once the limit is passed, [`EvaluationError::DeadlineExceeded`].
+    #[inline]
+    pub fn charge(&self, units: u64) -> Result<(), EvaluationError> {
+        let spent = self.spent.get().saturating_add(units);
+        self.spent.set(spent);
+        if spent > self.limit {
+            return Err(EvaluationError::BudgetExceeded);
+        }
+        let countdown = self.countdown.get();
+        if countdown == 0 {
+            return self.look_at_the_clock();
+        }
+        self.countdown.set(countdown - 1);
+        Ok(())
+    }
+
+    #[cold]
+    fn look_at_the_clock(&self) -> Result<(), EvaluationError> {
+        match self.deadline {
+            // The countdown stays at zero, so that every later charge fails too.
+            Some(is_past) if is_past() => Err(EvaluationError::DeadlineExceeded),
+            _ => {
+                self.countdown.set(DEADLINE_EVERY);
+                Ok(())
+            }
+        }
+    }
+
+    /// Units spent so far.
+    #[must_use]
+    pub fn spent(&self) -> u64 {
+        self.spent.get()
+    }
+
+    /// Opens `levels` of evaluation; to be closed with [`Self::leave`] if it succeeded.
+    pub(super) fn enter(&self, levels: u32) -> Result<(), EvaluationError> {
+        let depth = self.depth.get().saturating_add(levels);
+        if depth > MAX_DEPTH {
+            return Err(EvaluationError::failed("expressions nest too deep through the variables they use"));
+        }
+        self.depth.set(depth);
+        Ok(())
+    }
+
+    pub(super) fn leave(&self, levels: u32) {
+        self.depth.set(self.depth.get().saturating_sub(levels));
+    }
+}
+
+impl std::fmt::Debug for Budget<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Budget").field("limit", &self.limit).field("spent", &self.spent.get()).finish_non_exhaustive()
+    }
+}
+
+/// Cost of an empty list literal, of a map literal.
+pub(super) const LIST: u64 = 10;
+pub(super) const MAP: u64 = 30;
+
+/// `ceil(size * 0.1)`, in floats as cel-go does it: the last bit decides some of them.
+#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "cel-go's own arithmetic")]
+pub(super) fn traversal(size: u64, factor: f64) -> u64 {
+    (size as f64 * factor).ceil() as u64
+}
+
+/// Cost of a regular expression of `pattern` characters over a string of `subject` characters.
+pub(super) fn regex(subject: u64, pattern: u64) -> u64 {
+    traversal(subject.saturating_add(1), 0.1).saturating_mul(traversal(pattern, 0.25))
+}

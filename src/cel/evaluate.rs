@@ -1,0 +1,363 @@
+//! The evaluator. Every arm is a function of its own, so that the frame of [`Frame::evaluate`] stays small: the deepest expression
+//! must fit a stack of 2 MiB.
+
+use super::collections::{List, Map};
+use super::cost::{self, Budget};
+use super::error::{CompileError, EvaluationError};
+use super::functions::{self, Context};
+use super::ir::{Call, Constant, Ir, Op};
+use super::lower::{self, Lowered};
+use super::operate;
+use super::scope::Scope;
+use super::value::Value;
+
+/// What evaluating a part gives.
+pub(super) type Outcome<'a> = Result<Value<'a>, EvaluationError>;
+
+/// Where an expression gets the values of its variables.
+pub trait Variables<'a> {
+    /// The value of a slot of the scope. A lazy variable is evaluated and remembered here, on the same budget.
+    ///
+    /// # Errors
+    /// What evaluating it gave; [`EvaluationError::Unknown`] for a fact that could not be learned.
+    fn get(&self, slot: usize, budget: &Budget<'_>) -> Result<Value<'a>, EvaluationError>;
+}
+
+/// A compiled expression: immutable, to be shared between threads.
+#[derive(Debug)]
+pub struct Expression {
+    source: Box<str>,
+    root: Ir,
+    slots: Box<[usize]>,
+    depth: u32,
+    locals: usize,
+}
+
+impl Expression {
+    /// Compiles one text. It is parsed on a thread of its own: for many texts use [`Expression::compile_all`].
+    ///
+    /// # Errors
+    /// [`CompileError`] with the place of the first thing that is wrong.
+    pub fn compile(source: &str, scope: &Scope) -> Result<Self, CompileError> {
+        let unread = || Err(CompileError::new(source, 0..source.len(), "nothing was parsed"));
+        Self::compile_all(&[(source, scope)]).pop().unwrap_or_else(unread)
+    }
+
+    /// Compiles many texts on one thread, in order.
+    #[must_use]
+    pub fn compile_all(sources: &[(&str, &Scope)]) -> Vec<Result<Self, CompileError>> {
+        let finish = |(source, lowered): (&(&str, &Scope), Result<Lowered, CompileError>)| {
+            let Lowered { root, slots, depth, locals } = lowered?;
+            Ok(Self { source: source.0.into(), root, slots: slots.into(), depth, locals })
+        };
+        sources.iter().zip(lower::lower_all(sources)).map(finish).collect()
+    }
+
+    /// The text it was compiled from.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// The slots of the variables it reads, in ascending order.
+    #[must_use]
+    pub fn slots(&self) -> &[usize] {
+        &self.slots
+    }
+
+    /// The value for these variables.
+    ///
+    /// # Errors
+    /// [`EvaluationError`]: the expression's own error, an unknown fact that mattered, or the end of the budget.
+    pub fn evaluate<'a>(&'a self, variables: &dyn Variables<'a>, budget: &Budget<'_>) -> Result<Value<'a>, EvaluationError> {
+        budget.enter(self.depth)?;
+        let mut frame = Frame { variables, budget, locals: Vec::new() };
+        if self.locals > 0 {
+            frame.locals.reserve_exact(self.locals);
+        }
+        let result = frame.evaluate(&self.root);
+        budget.leave(self.depth);
+        result
+    }
+}
+
+/// One evaluation: the variables of the scope and of the macros around the part that is evaluated.
+pub(super) struct Frame<'r, 'a> {
+    pub(super) variables: &'r dyn Variables<'a>,
+    pub(super) budget: &'r Budget<'r>,
+    pub(super) locals: Vec<Value<'a>>,
+}
+
+impl<'a> Frame<'_, 'a> {
+    pub(super) fn evaluate(&mut self, ir: &'a Ir) -> Outcome<'a> {
+        match &ir.op {
+            Op::Constant(constant) => Ok(constant.value()),
+            Op::Variable { slot, cost } => self.variable(*slot, *cost),
+            Op::Local { index, cost } => self.local(*index, *cost),
+            Op::Select { operand, field, cost } => self.select(operand, field, *cost),
+            Op::OptionalSelect { operand, field, cost } => self.optional_select(operand, field, *cost),
+            Op::Has { operand, field, cost } => self.has(operand, field, *cost),
+            Op::Index { operands, cost } => self.index(operands, *cost),
+            Op::OptionalIndex { operands, cost } => self.optional_index(operands, *cost),
+            Op::Not(operand) => self.not(operand),
+            Op::Negate(operand) => self.negate(operand),
+            Op::And(terms) => self.logic(terms, false),
+            Op::Or(terms) => self.logic(terms, true),
+            Op::Conditional(parts) => self.conditional(parts),
+            Op::Binary { operator, operands, sized } => self.binary(*operator, operands, *sized),
+            Op::In { operands, sized } => self.contains(operands, *sized),
+            Op::Member { needle, members } => self.member(needle, members),
+            Op::List(items) => self.list(items),
+            Op::Map(entries) => self.map(entries),
+            Op::Call(call) => self.call(call),
+            Op::Comprehension(comprehension) => self.comprehend(comprehension),
+            Op::OptionalMap { operands, local, flat } => self.optional_map(operands, *local, *flat),
+            Op::OptionalOr { operands, value } => self.optional_or(operands, *value),
+        }
+    }
+
+    fn variable(&mut self, slot: usize, cost: u8) -> Outcome<'a> {
+        self.budget.charge(u64::from(cost))?;
+        self.variables.get(slot, self.budget)
+    }
+
+    fn local(&mut self, index: usize, cost: u8) -> Outcome<'a> {
+        self.budget.charge(u64::from(cost))?;
+        self.locals.get(index).cloned().ok_or_else(|| EvaluationError::failed("no such variable"))
+    }
+
+    #[inline(never)]
+    fn select(&mut self, operand: &'a Ir, field: &'a str, cost: u8) -> Outcome<'a> {
+        let operand = self.evaluate(operand)?;
+        match &operand {
+            Value::Map(map) => {
+                self.budget.charge(u64::from(cost))?;
+                map.field(field).ok_or_else(|| no_such_key(field))
+            }
+            Value::Optional(_) => self.field_of_optional(&operand, field, cost),
+            _ => {
+                self.budget.charge(u64::from(cost))?;
+                Err(no_such_key(field))
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn optional_select(&mut self, operand: &'a Ir, field: &'a str, cost: u8) -> Outcome<'a> {
+        let operand = self.evaluate(operand)?;
+        self.field_of_optional(&operand, field, cost)
+    }
+
+    /// The field of what may be absent, as an optional. cel-go charges a field only if it is there.
+    fn field_of_optional(&mut self, operand: &Value<'a>, field: &str, cost: u8) -> Outcome<'a> {
+        let found = match operand {
+            Value::Map(map) => map.field(field),
+            Value::Optional(Some(inner)) => match &**inner {
+                Value::Map(map) => map.field(field),
+                _ => None,
+            },
+            _ => None,
+        };
+        self.budget.charge(if found.is_some() { u64::from(cost) } else { u64::from(cost.saturating_sub(1)) })?;
+        Ok(found.map_or(Value::Optional(None), Value::some))
+    }
+
+    #[inline(never)]
+    fn has(&mut self, operand: &'a Ir, field: &'a str, cost: u8) -> Outcome<'a> {
+        let operand = self.evaluate(operand)?;
+        self.budget.charge(u64::from(cost))?;
+        let found = |value: &Value<'a>| matches!(value, Value::Map(map) if map.field(field).is_some());
+        Ok(Value::Bool(match &operand {
+            Value::Optional(inner) => inner.as_deref().is_some_and(found),
+            operand => found(operand),
+        }))
+    }
+
+    #[inline(never)]
+    fn index(&mut self, [operand, index]: &'a [Ir; 2], cost: u8) -> Outcome<'a> {
+        let operand = self.evaluate(operand)?;
+        let index = self.evaluate(index)?;
+        if let Value::Optional(_) = operand {
+            return self.item_of_optional(&operand, &index, cost);
+        }
+        self.budget.charge(u64::from(cost))?;
+        operate::index(&operand, &index)?.ok_or_else(|| match operand {
+            Value::List(_) => EvaluationError::failed(format!("index out of bounds: {}", functions::stdlib::display(&index))),
+            _ => no_such_key(&functions::stdlib::display(&index)),
+        })
+    }
+
+    #[inline(never)]
+    fn optional_index(&mut self, [operand, index]: &'a [Ir; 2], cost: u8) -> Outcome<'a> {
+        let operand = self.evaluate(operand)?;
+        let index = self.evaluate(index)?;
+        self.item_of_optional(&operand, &index, cost)
+    }
+
+    fn item_of_optional(&mut self, operand: &Value<'a>, index: &Value<'a>, cost: u8) -> Outcome<'a> {
+        let found = match operand {
+            Value::Optional(None) => None,
+            Value::Optional(Some(inner)) => operate::index(inner, index)?,
+            operand => operate::index(operand, index)?,
+        };
+        self.budget.charge(if found.is_some() { u64::from(cost) } else { u64::from(cost.saturating_sub(1)) })?;
+        Ok(found.map_or(Value::Optional(None), Value::some))
+    }
+
+    fn not(&mut self, operand: &'a Ir) -> Outcome<'a> {
+        let operand = self.evaluate(operand)?;
+        self.budget.charge(1)?;
+        operand.as_bool().map(|value| Value::Bool(!value)).ok_or_else(EvaluationError::no_such_overload)
+    }
+
+    fn negate(&mut self, operand: &'a Ir) -> Outcome<'a> {
+        let operand = self.evaluate(operand)?;
+        self.budget.charge(1)?;
+        operate::negate(&operand)
+    }
+
+    /// `&&` and `||`: the deciding value wins over every error, and what is unknown over what failed.
+    #[inline(never)]
+    fn logic(&mut self, terms: &'a [Ir], deciding: bool) -> Outcome<'a> {
+        let mut error = None;
+        for term in terms {
+            let result = match self.evaluate(term) {
+                Ok(Value::Bool(value)) if value == deciding => return Ok(Value::Bool(deciding)),
+                Ok(Value::Bool(_)) => continue,
+                Ok(_) => EvaluationError::no_such_overload(),
+                Err(error) if error.is_fatal() => return Err(error),
+                Err(error) => error,
+            };
+            error = Some(EvaluationError::prefer(error, result));
+        }
+        error.map_or(Ok(Value::Bool(!deciding)), Err)
+    }
+
+    #[inline(never)]
+    fn conditional(&mut self, [condition, yes, no]: &'a [Ir; 3]) -> Outcome<'a> {
+        match self.evaluate(condition)? {
+            Value::Bool(true) => self.evaluate(yes),
+            Value::Bool(false) => self.evaluate(no),
+            _ => Err(EvaluationError::no_such_overload()),
+        }
+    }
+
+    /// Both operands, evaluated even if the first one fails: so does cel-go, and charges for it.
+    pub(super) fn both(&mut self, [left, right]: &'a [Ir; 2]) -> [Outcome<'a>; 2] {
+        let left = self.evaluate(left);
+        if let Err(error) = &left
+            && error.is_fatal()
+        {
+            return [left, Ok(Value::Null)];
+        }
+        [left, self.evaluate(right)]
+    }
+
+    #[inline(never)]
+    fn member(&mut self, needle: &'a Ir, members: &'a [Constant]) -> Outcome<'a> {
+        let needle = self.evaluate(needle)?;
+        // Free in cel-go; counted here as one look at the clock.
+        self.budget.charge(0)?;
+        Ok(Value::Bool(match &needle {
+            Value::String(text) => {
+                let text = text.as_str();
+                members.iter().any(|member| matches!(member, Constant::String(member) if &**member == text))
+            }
+            needle => {
+                let mut found = false;
+                for member in members {
+                    found = found || operate::equal(needle, &member.value(), self.budget)?;
+                }
+                found
+            }
+        }))
+    }
+
+    #[inline(never)]
+    fn list(&mut self, items: &'a [(bool, Ir)]) -> Outcome<'a> {
+        self.budget.charge(cost::LIST)?;
+        let mut values = Vec::with_capacity(items.len());
+        for (optional, item) in items {
+            match (optional, self.evaluate(item)?) {
+                (true, Value::Optional(inner)) => values.extend(inner.as_deref().cloned()),
+                (true, value) => return Err(not_optional(&value)),
+                (false, value) => values.push(value),
+            }
+        }
+        Ok(Value::List(List::from_items(values)?))
+    }
+
+    #[inline(never)]
+    fn map(&mut self, entries: &'a [(bool, [Ir; 2])]) -> Outcome<'a> {
+        self.budget.charge(cost::MAP)?;
+        let mut map = std::collections::BTreeMap::new();
+        for (optional, [key, value]) in entries {
+            let key = super::collections::Key::new(self.evaluate(key)?)?;
+            match (optional, self.evaluate(value)?) {
+                (true, Value::Optional(Some(inner))) => map.insert(key, (*inner).clone()),
+                (true, Value::Optional(None)) => None,
+                (true, value) => return Err(not_optional(&value)),
+                (false, value) => map.insert(key, value),
+            };
+        }
+        Ok(Value::Map(Map::from_entries(map)?))
+    }
+
+    #[inline(never)]
+    fn call(&mut self, call: &'a Call) -> Outcome<'a> {
+        const NULL: Value<'static> = Value::Null;
+        let mut values = [NULL; functions::MAX_ARGUMENTS];
+        for (place, argument) in values.iter_mut().zip(&call.arguments) {
+            *place = self.evaluate(argument)?;
+        }
+        let arguments = values.get(..call.arguments.len()).unwrap_or_default();
+        let context = Context { budget: self.budget, regex: call.regex.as_ref() };
+        functions::run(&call.candidates, &context, arguments)
+    }
+
+    #[inline(never)]
+    fn optional_map(&mut self, [target, body]: &'a [Ir; 2], local: usize, flat: bool) -> Outcome<'a> {
+        let before = self.budget.spent();
+        let target = self.evaluate(target)?;
+        let target_cost = self.budget.spent() - before;
+        self.budget.charge(1)?;
+        let inner = match target {
+            Value::Optional(Some(inner)) => (*inner).clone(),
+            Value::Optional(None) => {
+                self.budget.charge(1)?;
+                return Ok(Value::Optional(None));
+            }
+            _ => return Err(EvaluationError::no_such_overload()),
+        };
+        // cel-go's macro writes the target twice.
+        self.budget.charge(target_cost + 1)?;
+        self.locals.truncate(local);
+        self.locals.push(inner);
+        let result = self.evaluate(body);
+        self.locals.truncate(local);
+        let result = result?;
+        if flat {
+            return Ok(result);
+        }
+        self.budget.charge(1)?;
+        Ok(Value::some(result))
+    }
+
+    #[inline(never)]
+    fn optional_or(&mut self, [target, other]: &'a [Ir; 2], value: bool) -> Outcome<'a> {
+        match self.evaluate(target)? {
+            Value::Optional(None) => self.evaluate(other),
+            Value::Optional(Some(inner)) if value => Ok((*inner).clone()),
+            Value::Optional(inner) => Ok(Value::Optional(inner)),
+            _ => Err(EvaluationError::no_such_overload()),
+        }
+    }
+}
+
+fn no_such_key(name: &str) -> EvaluationError {
+    EvaluationError::failed(format!("no such key: {name}"))
+}
+
+fn not_optional(value: &Value<'_>) -> EvaluationError {
+    EvaluationError::failed(format!("cannot initialize optional entry from non-optional value {}", functions::stdlib::display(value)))
+}

@@ -1,0 +1,234 @@
+//! `'...'.format([...])`: cel-go's strings version 2, which Kubernetes has since 1.29.
+
+use super::{Context, Cost, Function, Kind, METHOD, no_such_overload, row};
+use crate::cel::error::EvaluationError;
+use crate::cel::evaluate::Outcome;
+use crate::cel::value::Value;
+
+use Kind::{List, String as Str};
+
+pub(super) const FUNCTIONS: &[Function] =
+    &[row("format", METHOD, &[Str, List], Str, Cost::Size(0, 1.0), "1.29", "the clauses %s %d %f %e %b %x %X %o filled in", format_text)];
+
+/// The most digits after the point.
+const MAX_PRECISION: usize = 1000;
+
+/// A piece of a format: literal text, or a clause with its precision and letter.
+enum Piece<'t> {
+    Literal(&'t str),
+    Clause(Option<usize>, char),
+}
+
+/// Cuts the first piece off.
+fn next_piece(text: &str) -> Result<Option<(Piece<'_>, &str)>, String> {
+    let Some(start) = text.find('%') else {
+        return Ok((!text.is_empty()).then_some((Piece::Literal(text), "")));
+    };
+    if start > 0 {
+        return Ok(text.split_at_checked(start).map(|(literal, rest)| (Piece::Literal(literal), rest)));
+    }
+    let rest = text.get(1..).unwrap_or_default();
+    if let Some(after) = rest.strip_prefix('%') {
+        return Ok(Some((Piece::Literal("%"), after)));
+    }
+    let wrong = |reason: String| Err(format!("could not parse formatting clause: {reason}"));
+    let (precision, rest) = match rest.strip_prefix('.') {
+        None => (None, rest),
+        Some(digits) => {
+            let Some(end) = digits.find(|sign: char| !sign.is_ascii_digit()) else {
+                return wrong("error while parsing precision: could not find end of precision specifier".to_owned());
+            };
+            let (number, after) = digits.split_at(end);
+            match number.parse::<usize>() {
+                Ok(number) if number <= MAX_PRECISION => (Some(number), after),
+                Ok(number) => return wrong(format!("error while parsing precision: precision {number} exceeds maximum allowed precision {MAX_PRECISION}")),
+                Err(_) => return wrong("error while parsing precision: error while converting precision to integer".to_owned()),
+            }
+        }
+    };
+    let mut signs = rest.chars();
+    match signs.next() {
+        None => Err("unexpected end of string".to_owned()),
+        Some(letter @ ('s' | 'd' | 'f' | 'e' | 'b' | 'x' | 'X' | 'o')) => Ok(Some((Piece::Clause(precision, letter), signs.as_str()))),
+        Some(letter) => wrong(format!("unrecognized formatting clause \"{letter}\"")),
+    }
+}
+
+/// Whether a constant format can be read at all.
+pub(super) fn check(text: &str) -> Result<(), String> {
+    let mut rest = text;
+    while let Some((_, after)) = next_piece(rest)? {
+        rest = after;
+    }
+    Ok(())
+}
+
+fn format_text<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+    let [Value::String(text), Value::List(values)] = arguments else { return no_such_overload("format", arguments) };
+    let mut out = String::new();
+    let mut rest = text.as_str();
+    let mut used = 0;
+    while let Some((piece, after)) = next_piece(rest).map_err(EvaluationError::failed)? {
+        rest = after;
+        match piece {
+            Piece::Literal(literal) => out.push_str(literal),
+            Piece::Clause(precision, letter) => {
+                let value = values.get(used).ok_or_else(|| EvaluationError::failed(format!("index {used} out of range")))?;
+                used += 1;
+                clause(context, &mut out, precision, letter, &value)
+                    .map_err(|error| if error.is_fatal() { error } else { EvaluationError::failed(format!("error during formatting: {error}")) })?;
+            }
+        }
+    }
+    Ok(Value::string(out))
+}
+
+fn clause(context: &Context<'_>, out: &mut String, precision: Option<usize>, letter: char, value: &Value<'_>) -> Result<(), EvaluationError> {
+    // The text of a large value is not in cel-go's cost; counted here before it is made.
+    context.budget.charge(0)?;
+    let refuse = |clause: &str, wanted: &str| {
+        Err(EvaluationError::failed(format!("{clause} clause can only be used on {wanted}, was given {}", value.type_name())))
+    };
+    match letter {
+        's' => write_text(context, out, value, false)?,
+        'd' => match value {
+            Value::Int(number) => out.push_str(&number.to_string()),
+            Value::UInt(number) => out.push_str(&number.to_string()),
+            _ => return refuse("decimal", "integers"),
+        },
+        'f' => match value {
+            Value::Double(number) => out.push_str(&fixed(*number, precision.unwrap_or(6))),
+            _ => return refuse("fixed-point", "doubles"),
+        },
+        'e' => match value {
+            Value::Double(number) => out.push_str(&scientific(*number, precision.unwrap_or(6))),
+            _ => return refuse("scientific", "doubles"),
+        },
+        'b' => match value {
+            Value::Bool(value) => out.push(if *value { '1' } else { '0' }),
+            Value::Int(number) => out.push_str(&signed(*number, |number| format!("{number:b}"))),
+            Value::UInt(number) => out.push_str(&format!("{number:b}")),
+            _ => return refuse("binary", "integers and bools"),
+        },
+        'o' => match value {
+            Value::Int(number) => out.push_str(&signed(*number, |number| format!("{number:o}"))),
+            Value::UInt(number) => out.push_str(&format!("{number:o}")),
+            _ => return refuse("octal", "integers"),
+        },
+        letter => {
+            let upper = letter == 'X';
+            let text = match value {
+                Value::Int(number) => signed(*number, |number| format!("{number:x}")),
+                Value::UInt(number) => format!("{number:x}"),
+                Value::String(text) => hexadecimal(text.as_str().as_bytes()),
+                Value::Bytes(bytes) => hexadecimal(bytes),
+                _ => return refuse("hex", "integers, byte buffers, and strings"),
+            };
+            out.push_str(&if upper { text.to_ascii_uppercase() } else { text });
+        }
+    }
+    Ok(())
+}
+
+fn signed(number: i64, write: impl Fn(u64) -> String) -> String {
+    let digits = write(number.unsigned_abs());
+    if number < 0 { format!("-{digits}") } else { digits }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The words of cel-go for what is no finite number.
+fn special(number: f64) -> Option<&'static str> {
+    if number.is_nan() {
+        Some("NaN")
+    } else if number.is_infinite() {
+        Some(if number > 0.0 { "Infinity" } else { "-Infinity" })
+    } else {
+        None
+    }
+}
+
+fn fixed(number: f64, precision: usize) -> String {
+    special(number).map_or_else(|| format!("{number:.precision$}"), str::to_owned)
+}
+
+/// `1.234500×10⁰³`: version 2 writes the exponent raised, of two digits at least.
+fn scientific(number: f64, precision: usize) -> String {
+    if let Some(name) = special(number) {
+        return name.to_owned();
+    }
+    let text = format!("{number:.precision$e}");
+    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let raised: String = format!("{:02}", exponent.abs())
+        .chars()
+        .map(|sign| match sign {
+            '1' => '¹',
+            '2' => '²',
+            '3' => '³',
+            '4' => '⁴',
+            '5' => '⁵',
+            '6' => '⁶',
+            '7' => '⁷',
+            '8' => '⁸',
+            '9' => '⁹',
+            _ => '⁰',
+        })
+        .collect();
+    format!("{digits}×10{}{raised}", if exponent < 0 { "⁻" } else { "" })
+}
+
+/// What `%s` writes; inside lists and maps strings are quoted and doubles have six digits.
+fn write_text(context: &Context<'_>, out: &mut String, value: &Value<'_>, inside: bool) -> Result<(), EvaluationError> {
+    context.budget.charge(0)?;
+    if out.len() > 8 * 1024 * 1024 {
+        return Err(EvaluationError::failed("the string would be longer than 8388608 bytes"));
+    }
+    match value {
+        Value::String(text) if inside => {
+            out.push('"');
+            out.push_str(text.as_str());
+            out.push('"');
+        }
+        Value::Double(number) if inside => out.push_str(&fixed(*number, 6)),
+        Value::Double(number) => match special(*number) {
+            Some(name) => out.push_str(name),
+            None => out.push_str(&number.to_string()),
+        },
+        Value::Null => out.push_str("null"),
+        Value::Duration(_) | Value::Timestamp(_) if inside => {
+            out.push_str(if matches!(value, Value::Duration(_)) { "duration(\"" } else { "timestamp(\"" });
+            out.push_str(&super::stdlib::to_text(value)?);
+            out.push_str("\")");
+        }
+        Value::List(list) => {
+            out.push('[');
+            for (position, item) in list.iter().enumerate() {
+                if position > 0 {
+                    out.push_str(", ");
+                }
+                write_text(context, out, &item, true)?;
+            }
+            out.push(']');
+        }
+        Value::Map(map) => {
+            out.push('{');
+            for (position, (key, value)) in map.sorted_entries().iter().enumerate() {
+                if position > 0 {
+                    out.push_str(", ");
+                }
+                write_text(context, out, key, true)?;
+                out.push(':');
+                write_text(context, out, value, true)?;
+            }
+            out.push('}');
+        }
+        Value::Optional(_) => {
+            return Err(EvaluationError::failed(format!("string clause cannot be used on {}", value.type_name())));
+        }
+        value => out.push_str(&super::stdlib::to_text(value)?),
+    }
+    Ok(())
+}

@@ -1,0 +1,307 @@
+//! Lists: Kubernetes' own library, cel-go's list extension (1.34), and sets (1.29).
+
+use std::cmp::Ordering;
+
+use super::{Context, Cost, Function, GLOBAL, Kind, METHOD, no_such_overload, row};
+use crate::cel::collections::List;
+use crate::cel::cost::{self, Budget};
+use crate::cel::error::EvaluationError;
+use crate::cel::evaluate::Outcome;
+use crate::cel::operate;
+use crate::cel::value::Value;
+
+use Cost::Own;
+use Kind::{Any, Bool, Int, List as Items};
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    row("isSorted", METHOD, &[Items], Bool, Own, "1.0", "whether no item is less than the one before", is_sorted),
+    row("sum", METHOD, &[Items], Any, Own, "1.0", "the sum of the items; 0 of none", sum),
+    row("min", METHOD, &[Items], Any, Own, "1.0", "the least item", least),
+    row("max", METHOD, &[Items], Any, Own, "1.0", "the greatest item", greatest),
+    row("indexOf", METHOD, &[Items, Any], Int, Own, "1.0", "where an item first stands, or -1", index_of),
+    row("lastIndexOf", METHOD, &[Items, Any], Int, Own, "1.0", "where an item last stands, or -1", last_index_of),
+    row("includes", METHOD, &[Items, Any], Bool, Own, "1.37", "whether a list holds a value", includes),
+    row("slice", METHOD, &[Items, Int, Int], Items, Own, "1.34", "the items from a position to before another one", slice),
+    row("flatten", METHOD, &[Items], Items, Own, "1.34", "lists inside the list replaced by their items", flatten),
+    row("flatten", METHOD, &[Items, Int], Items, Own, "1.34", "the same, so many levels deep", flatten),
+    row("distinct", METHOD, &[Items], Items, Own, "1.34", "each value once", distinct),
+    row("reverse", METHOD, &[Items], Items, Own, "1.34", "the items from the last to the first", reverse),
+    row("sort", METHOD, &[Items], Items, Own, "1.34", "the items in ascending order", sort),
+    row("lists.range", GLOBAL, &[Int], Items, Own, "1.34", "the integers from 0 to before a number", range),
+    row("sets.contains", GLOBAL, &[Items, Items], Bool, Own, "1.29", "whether every item of the second is in the first", sets_contains),
+    row("sets.equivalent", GLOBAL, &[Items, Items], Bool, Own, "1.29", "whether each holds the other's items", sets_equivalent),
+    row("sets.intersects", GLOBAL, &[Items, Items], Bool, Own, "1.29", "whether they have an item in common", sets_intersects),
+];
+
+/// What a call that makes a list costs besides its items: the call and the list.
+const MADE: u64 = 1 + cost::LIST;
+
+fn one<'v, 'a>(name: &str, arguments: &'v [Value<'a>]) -> Result<&'v List<'a>, EvaluationError> {
+    match arguments {
+        [Value::List(list), ..] => Ok(list),
+        _ => Err(EvaluationError::failed(format!("no such overload: {name}"))),
+    }
+}
+
+/// Kubernetes' cost of walking through a value: 1 a scalar, a tenth of a string's bytes, rounded down.
+fn charge_walk(context: &Context<'_>, value: &Value<'_>) -> Result<(), EvaluationError> {
+    match value {
+        Value::String(text) => context.budget.charge(text.as_str().len() as u64 / 10),
+        Value::Bytes(bytes) => context.budget.charge(bytes.len() as u64 / 10),
+        Value::List(list) => list.iter().try_for_each(|item| charge_walk(context, &item)),
+        Value::Map(map) => map.sorted_entries().iter().try_for_each(|(key, value)| {
+            charge_walk(context, key)?;
+            charge_walk(context, value)
+        }),
+        _ => context.budget.charge(1),
+    }
+}
+
+fn charge_list(context: &Context<'_>, list: &List<'_>) -> Result<(), EvaluationError> {
+    list.iter().try_for_each(|item| charge_walk(context, &item))
+}
+
+fn is_sorted<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+    let list = one("isSorted", arguments)?;
+    charge_list(context, list)?;
+    let mut before: Option<Value<'a>> = None;
+    for item in list.iter() {
+        if let Some(before) = &before
+            && operate::order(before, &item)?.is_gt()
+        {
+            return Ok(Value::Bool(false));
+        }
+        before = Some(item);
+    }
+    Ok(Value::Bool(true))
+}
+
+fn sum<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+    let list = one("sum", arguments)?;
+    charge_list(context, list)?;
+    let mut total: Option<Value<'a>> = None;
+    for item in list.iter() {
+        if !matches!(item, Value::Int(_) | Value::UInt(_) | Value::Double(_) | Value::Duration(_)) {
+            return Err(EvaluationError::no_such_overload());
+        }
+        total = Some(match total {
+            Some(total) => operate::add(total, item)?,
+            None => item,
+        });
+    }
+    Ok(total.unwrap_or(Value::Int(0)))
+}
+
+fn extreme<'a>(context: &Context<'_>, arguments: &[Value<'a>], name: &str, wanted: Ordering) -> Outcome<'a> {
+    let list = one(name, arguments)?;
+    charge_list(context, list)?;
+    let mut best: Option<Value<'a>> = None;
+    for item in list.iter() {
+        let better = match &best {
+            Some(best) => operate::order(&item, best)? == wanted,
+            None => true,
+        };
+        if better {
+            best = Some(item);
+        }
+    }
+    best.ok_or_else(|| EvaluationError::failed(format!("{name} called on empty list")))
+}
+
+fn least<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+    extreme(context, arguments, "min", Ordering::Less)
+}
+
+fn greatest<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+    extreme(context, arguments, "max", Ordering::Greater)
+}
+
+fn place<'a>(context: &Context<'_>, arguments: &[Value<'a>], last: bool) -> Result<Option<usize>, EvaluationError> {
+    let [Value::List(list), wanted] = arguments else { return Err(EvaluationError::no_such_overload()) };
+    charge_list(context, list)?;
+    let mut found = None;
+    for (position, item) in list.iter().enumerate() {
+        if operate::equal(&item, wanted, context.budget)? {
+            found = Some(position);
+            if !last {
+                break;
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn position(found: Option<usize>) -> Value<'static> {
+    Value::Int(found.and_then(|position| i64::try_from(position).ok()).unwrap_or(-1))
+}
+
+fn index_of<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+    place(context, arguments, false).map(position)
+}
+
+fn last_index_of<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+    place(context, arguments, true).map(position)
+}
+
+fn includes<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+    Ok(Value::Bool(place(context, arguments, false)?.is_some()))
+}
+
+fn slice<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+    let [Value::List(list), Value::Int(start), Value::Int(end)] = arguments else { return no_such_overload("slice", arguments) };
+    let error = |reason: String| {
+        context.budget.charge(MADE + 1)?;
+        Err(EvaluationError::failed(format!("cannot slice({start}, {end}), {reason}")))
+    };
+    let (Ok(from), Ok(to)) = (usize::try_from(*start), usize::try_from(*end)) else {
+        return error("negative indexes not supported".to_owned());
+    };
+    if from > to {
+        return error("start index must be less than or equal to end index".to_owned());
+    }
+    if to > list.len() {
+        return error(format!("list is length {}", list.len()));
+    }
+    context.budget.charge((to - from) as u64 + MADE)?;
+    Value::list((from..to).filter_map(|position| list.get(position)).collect())
+}
+
+fn flatten<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+    let (list, levels) = match arguments {
+        [Value::List(list)] => (list, 1),
+        [Value::List(list), Value::Int(levels)] => (list, *levels),
+        _ => return no_such_overload("flatten", arguments),
+    };
+    let Ok(levels) = u64::try_from(levels) else {
+        context.budget.charge(list.len() as u64 + MADE)?;
+        return Err(EvaluationError::failed("level must be non-negative"));
+    };
+    context.budget.charge((list.len() as u64).saturating_mul(levels).saturating_add(MADE))?;
+    let mut items = Vec::new();
+    flatten_into(context, list, levels, &mut items)?;
+    Value::list(items)
+}
+
+fn flatten_into<'a>(context: &Context<'_>, list: &List<'a>, levels: u64, items: &mut Vec<Value<'a>>) -> Result<(), EvaluationError> {
+    for item in list.iter() {
+        match item {
+            Value::List(inner) if levels > 0 => flatten_into(context, &inner, levels - 1, items)?,
+            item => {
+                // cel-go charges the outer list only; the copies are counted, so that they end with the budget.
+                if items.len() > 1000 {
+                    context.budget.charge(1)?;
+                }
+                items.push(item);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// cel-go's cost of comparing each item with each other one.
+fn charge_pairs(budget: &Budget<'_>, len: usize, first: Option<&Value<'_>>) -> Result<(), EvaluationError> {
+    let pairs = (len as u64).saturating_mul(len as u64);
+    let strings = matches!(first, Some(Value::String(_) | Value::Bytes(_)));
+    let extra = if strings { pairs / 10 } else { 0 };
+    budget.charge(pairs.saturating_mul(2).saturating_add(extra).saturating_add(MADE))
+}
+
+fn distinct<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+    let list = one("distinct", arguments)?;
+    charge_pairs(context.budget, list.len(), list.get(0).as_ref())?;
+    let mut items: Vec<Value<'a>> = Vec::new();
+    for item in list.iter() {
+        let mut known = false;
+        for other in &items {
+            known = known || operate::equal(other, &item, context.budget)?;
+        }
+        if !known {
+            items.push(item);
+        }
+    }
+    Value::list(items)
+}
+
+fn reverse<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+    let list = one("reverse", arguments)?;
+    context.budget.charge(list.len() as u64 + MADE)?;
+    Value::list(list.iter().rev().collect())
+}
+
+fn sort<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+    let list = one("sort", arguments)?;
+    charge_pairs(context.budget, list.len(), list.get(0).as_ref())?;
+    let items: Vec<Value<'a>> = list.iter().collect();
+    let order = sorted_positions(&items)?;
+    Value::list(order.into_iter().filter_map(|position| items.get(position).cloned()).collect())
+}
+
+/// Charges a sort by these keys.
+pub(in crate::cel) fn charge_sort(budget: &Budget<'_>, keys: &[Value<'_>]) -> Result<(), EvaluationError> {
+    charge_pairs(budget, keys.len(), keys.first())
+}
+
+/// The positions of keys in ascending order of the keys, which must be of one type.
+pub(in crate::cel) fn sorted_positions(keys: &[Value<'_>]) -> Result<Vec<usize>, EvaluationError> {
+    let mut order: Vec<(usize, &Value<'_>)> = keys.iter().enumerate().collect();
+    if let Some(first) = keys.first() {
+        if keys.iter().any(|key| key.type_name() != first.type_name()) {
+            return Err(EvaluationError::failed("list elements must have the same type"));
+        }
+        if operate::order(first, first).is_err() && !matches!(first, Value::Double(_)) {
+            return Err(EvaluationError::failed("list elements must be comparable"));
+        }
+    }
+    order.sort_by(|(_, left), (_, right)| operate::order(left, right).unwrap_or(Ordering::Equal));
+    Ok(order.into_iter().map(|(position, _)| position).collect())
+}
+
+fn range<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+    /// Beyond this no budget that Kubernetes gives could pay.
+    const MOST: i64 = 10_000_000;
+    let [Value::Int(count)] = arguments else { return no_such_overload("lists.range", arguments) };
+    let Ok(units) = u64::try_from(*count) else {
+        return Err(EvaluationError::failed(format!("lists.range: size must be non-negative, got {count}")));
+    };
+    context.budget.charge(units.saturating_add(MADE))?;
+    if *count > MOST {
+        return Err(EvaluationError::failed(format!("lists.range: size {count} exceeds maximum allowed ({MOST})")));
+    }
+    Value::list((0..*count).map(Value::Int).collect())
+}
+
+fn charge_sets(context: &Context<'_>, left: &List<'_>, right: &List<'_>, factor: u64) -> Result<(), EvaluationError> {
+    context.budget.charge((left.len() as u64).saturating_mul(right.len() as u64).saturating_mul(factor).saturating_add(1))
+}
+
+fn all_in(items: &List<'_>, list: &List<'_>, budget: &Budget<'_>) -> Result<bool, EvaluationError> {
+    for item in items.iter() {
+        if !operate::contains(list, &item, budget)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn sets_contains<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+    let [Value::List(list), Value::List(items)] = arguments else { return no_such_overload("sets.contains", arguments) };
+    charge_sets(context, list, items, 1)?;
+    all_in(items, list, context.budget).map(Value::Bool)
+}
+
+fn sets_equivalent<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+    let [Value::List(left), Value::List(right)] = arguments else { return no_such_overload("sets.equivalent", arguments) };
+    charge_sets(context, left, right, 2)?;
+    Ok(Value::Bool(all_in(left, right, context.budget)? && all_in(right, left, context.budget)?))
+}
+
+fn sets_intersects<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+    let [Value::List(left), Value::List(right)] = arguments else { return no_such_overload("sets.intersects", arguments) };
+    charge_sets(context, left, right, 1)?;
+    for item in right.iter() {
+        if operate::contains(left, &item, context.budget)? {
+            return Ok(Value::Bool(true));
+        }
+    }
+    Ok(Value::Bool(false))
+}

@@ -1,0 +1,273 @@
+//! The one table of functions: evaluator, cost and (to come) checker, documentation and the lint of versions read it.
+//!
+//! One file a library, as Kubernetes names them: `stdlib` (sizes, conversions), `strings` and `format`, `lists` (with sets),
+//! `optional`, `regex`, `time`.
+
+pub(super) mod format;
+pub(super) mod lists;
+mod optional;
+mod regex;
+pub(super) mod stdlib;
+mod strings;
+pub(super) mod time;
+
+use ::regex::Regex;
+
+use super::cost::{self, Budget};
+use super::error::EvaluationError;
+use super::evaluate::Outcome;
+use super::ir::{Call, Constant, Ir, Op};
+use super::value::Value;
+
+/// The most arguments that a function has, its receiver included.
+pub(super) const MAX_ARGUMENTS: usize = 4;
+
+/// A type of an argument or a result, as far as overloads are told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Any,
+    Bool,
+    Int,
+    UInt,
+    Double,
+    String,
+    Bytes,
+    List,
+    Map,
+    Timestamp,
+    Duration,
+    Type,
+    Optional,
+}
+
+impl Kind {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Any => "dyn",
+            Self::Bool => "bool",
+            Self::Int => "int",
+            Self::UInt => "uint",
+            Self::Double => "double",
+            Self::String => "string",
+            Self::Bytes => "bytes",
+            Self::List => "list(dyn)",
+            Self::Map => "map(dyn, dyn)",
+            Self::Timestamp => "timestamp",
+            Self::Duration => "duration",
+            Self::Type => "type",
+            Self::Optional => "optional_type(dyn)",
+        }
+    }
+
+    #[inline]
+    fn accepts(self, value: &Value<'_>) -> bool {
+        matches!(
+            (self, value),
+            (Self::Any, _)
+                | (Self::Bool, Value::Bool(_))
+                | (Self::Int, Value::Int(_))
+                | (Self::UInt, Value::UInt(_))
+                | (Self::Double, Value::Double(_))
+                | (Self::String, Value::String(_))
+                | (Self::Bytes, Value::Bytes(_))
+                | (Self::List, Value::List(_))
+                | (Self::Map, Value::Map(_))
+                | (Self::Timestamp, Value::Timestamp(_))
+                | (Self::Duration, Value::Duration(_))
+                | (Self::Type, Value::Type(_))
+                | (Self::Optional, Value::Optional(_))
+        )
+    }
+}
+
+/// What a call costs, charged before the function runs.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Cost {
+    /// 1
+    Call,
+    /// A tenth of the size of an argument, rounded up, times a factor.
+    Size(usize, f64),
+    /// A tenth of the size of the subject times a tenth of the size of what is looked for.
+    Search,
+    /// The subject's size times the pattern's.
+    Regex,
+    /// What the function charges itself, before it allocates.
+    Own,
+}
+
+/// What a function is given besides its arguments.
+pub(super) struct Context<'b> {
+    pub(super) budget: &'b Budget<'b>,
+    /// The compiled regular expression, where it is constant.
+    pub(super) regex: Option<&'b Regex>,
+}
+
+/// A row of the table: one overload.
+pub(super) struct Function {
+    pub(super) name: &'static str,
+    /// Whether it is called as `x.f()`; the receiver is the first argument.
+    pub(super) receiver: bool,
+    pub(super) arguments: &'static [Kind],
+    pub(super) result: Kind,
+    pub(super) cost: Cost,
+    /// The first release of Kubernetes that has it.
+    pub(super) since: &'static str,
+    /// One line for the reference.
+    pub(super) doc: &'static str,
+    pub(super) run: for<'a> fn(&Context<'_>, &[Value<'a>]) -> Outcome<'a>,
+}
+
+impl std::fmt::Debug for Function {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}/{} (Kubernetes {}): {}", self.name, self.arguments.len(), self.since, self.doc)
+    }
+}
+
+/// A row; the arguments stand in the order in which a reader of the table wants them.
+#[expect(clippy::too_many_arguments, reason = "a row of a table")]
+const fn row(
+    name: &'static str,
+    receiver: bool,
+    arguments: &'static [Kind],
+    result: Kind,
+    cost: Cost,
+    since: &'static str,
+    doc: &'static str,
+    run: for<'a> fn(&Context<'_>, &[Value<'a>]) -> Outcome<'a>,
+) -> Function {
+    Function { name, receiver, arguments, result, cost, since, doc, run }
+}
+
+const GLOBAL: bool = false;
+const METHOD: bool = true;
+
+/// Every row.
+pub(super) fn table() -> impl Iterator<Item = &'static Function> {
+    [stdlib::FUNCTIONS, strings::FUNCTIONS, format::FUNCTIONS, lists::FUNCTIONS, optional::FUNCTIONS, regex::FUNCTIONS]
+        .into_iter()
+        .flatten()
+        .chain(time::functions())
+}
+
+/// What Kubernetes has and this evaluator not yet, with the release that brought it.
+const NOT_YET: &[(&str, &[&str])] = &[
+    ("1.0", &["url", "isURL", "getScheme", "getHost", "getHostname", "getPort", "getEscapedPath", "getQuery"]),
+    ("1.27", &["path", "group", "resource", "subresource", "namespace", "name", "check", "serviceAccount", "allowed", "reason", "errored"]),
+    ("1.28", &["quantity", "isQuantity", "sign", "isInteger", "asInteger", "asApproximateFloat", "add", "sub", "isGreaterThan", "isLessThan"]),
+    ("1.28", &["compareTo"]),
+    ("1.30", &["ip", "isIP", "isCanonical", "family", "isUnspecified", "isLoopback", "isLinkLocalMulticast", "isLinkLocalUnicast"]),
+    ("1.30", &["isGlobalUnicast", "cidr", "isCIDR", "containsIP", "containsCIDR", "prefixLength", "masked"]),
+    ("1.31", &["named", "validate", "fieldSelector", "labelSelector", "dns1123Label", "dns1123Subdomain", "dns1035Label", "qualifiedName"]),
+    ("1.31", &["labelValue", "uri", "uuid", "byte", "date", "datetime", "dns1123LabelPrefix", "dns1123SubdomainPrefix", "dns1035LabelPrefix"]),
+    ("1.33", &["semver", "isSemver", "major", "minor", "patch"]),
+    ("1.34", &["escapeKey"]),
+];
+
+/// The release of Kubernetes that brought a function which is not here yet.
+pub(super) fn not_yet(name: &str) -> Option<&'static str> {
+    NOT_YET.iter().find(|(_, names)| names.contains(&name)).map(|(since, _)| *since)
+}
+
+/// Whether there is a function of this name.
+pub(super) fn exists(name: &str, receiver: bool) -> bool {
+    table().any(|function| function.receiver == receiver && function.name == name)
+}
+
+/// Whether a qualified name begins with a namespace that has functions: `optional` of `optional.nope`.
+pub(super) fn is_namespace(qualified: &str) -> bool {
+    let Some((namespace, _)) = qualified.split_once('.') else { return false };
+    ["ip", "format", "jsonpatch"].contains(&namespace)
+        || table().any(|function| function.name.strip_prefix(namespace).is_some_and(|rest| rest.starts_with('.')))
+}
+
+/// The type that a name stands for.
+pub(super) fn type_name(name: &str) -> Option<&'static str> {
+    const TYPES: &[&str] = &[
+        "int",
+        "uint",
+        "double",
+        "bool",
+        "string",
+        "bytes",
+        "list",
+        "map",
+        "null_type",
+        "type",
+        "optional_type",
+        "google.protobuf.Timestamp",
+        "google.protobuf.Duration",
+    ];
+    TYPES.iter().find(|known| **known == name).copied()
+}
+
+/// The rows that a call may mean, by name, number of arguments, and what is known of the arguments' types.
+pub(super) fn candidates(name: &str, receiver: bool, arguments: &[Ir]) -> Box<[&'static Function]> {
+    let fits = |function: &Function| {
+        function.arguments.len() == arguments.len()
+            && function.arguments.iter().zip(arguments).all(|(kind, argument)| {
+                let known = argument.kind();
+                *kind == Kind::Any || known == Kind::Any || *kind == known
+            })
+    };
+    table().filter(|function| function.receiver == receiver && function.name == name && fits(function)).collect()
+}
+
+/// The conversions that cel-go runs when the expression is compiled, if their argument is constant.
+const FOLDED: &[&str] = &["int", "uint", "double", "string", "bytes", "bool", "timestamp", "duration", "type", "dyn"];
+
+/// Does what can be done once: a constant regular expression is compiled, a conversion of a constant is run.
+///
+/// # Errors
+/// The position of the argument at fault and the message.
+pub(super) fn prepare(mut call: Call) -> Result<Op, (usize, String)> {
+    let Some(function) = call.candidates.first() else { return Ok(Op::Call(Box::new(call))) };
+    if let (Cost::Regex, Some(Ir { op: Op::Constant(Constant::String(pattern)), .. })) = (function.cost, call.arguments.get(1)) {
+        call.regex = Some(regex::compile(pattern).map_err(|error| (1, format!("invalid {} argument: {error}", function.name)))?);
+    }
+    if FOLDED.contains(&function.name)
+        && !function.receiver
+        && let [Ir { op: Op::Constant(constant), .. }] = &*call.arguments
+    {
+        let budget = Budget::new(u64::MAX);
+        let result = run(&call.candidates, &Context { budget: &budget, regex: None }, &[constant.value()]).map_err(|error| {
+            let message = match function.name {
+                "timestamp" | "duration" => format!("invalid {} argument: {error}", function.name),
+                _ => error.to_string(),
+            };
+            (0, message)
+        })?;
+        if let Some(folded) = Constant::of(&result) {
+            return Ok(Op::Constant(folded));
+        }
+    }
+    if function.name == "format"
+        && let [Ir { op: Op::Constant(Constant::String(text)), .. }, ..] = &*call.arguments
+    {
+        format::check(text).map_err(|message| (0, message))?;
+    }
+    Ok(Op::Call(Box::new(call)))
+}
+
+/// Runs the first candidate whose types fit.
+pub(super) fn run<'a>(candidates: &[&'static Function], context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+    let fits = |function: &&&Function| function.arguments.iter().zip(arguments).all(|(kind, value)| kind.accepts(value));
+    let Some(function) = candidates.iter().find(fits) else {
+        context.budget.charge(1)?;
+        return Err(EvaluationError::no_such_overload());
+    };
+    let size = |position: usize| arguments.get(position).map_or(1, Value::cost_size);
+    match function.cost {
+        Cost::Call => context.budget.charge(1)?,
+        Cost::Size(position, factor) => context.budget.charge(cost::traversal(size(position), factor * 0.1))?,
+        Cost::Search => context.budget.charge(cost::traversal(size(0), 0.1).saturating_mul(cost::traversal(size(1), 0.1)))?,
+        Cost::Regex => context.budget.charge(cost::regex(size(0), size(1)))?,
+        Cost::Own => {}
+    }
+    (function.run)(context, arguments)
+}
+
+/// What a function with detailed errors says to arguments that it does not take: `no such overload: join(list, string)`.
+fn no_such_overload<'a>(name: &str, arguments: &[Value<'_>]) -> Outcome<'a> {
+    let types: Vec<&str> = arguments.iter().map(Value::type_name).collect();
+    Err(EvaluationError::failed(format!("no such overload: {name}({})", types.join(", "))))
+}

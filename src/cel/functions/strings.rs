@@ -1,0 +1,237 @@
+//! cel-go's extended strings, as far as Kubernetes has them (versions 0 and 2; `format` stands beside). Positions count characters.
+
+use super::{Context, Cost, Function, GLOBAL, Kind, METHOD, no_such_overload, row};
+use crate::cel::cost;
+use crate::cel::error::EvaluationError;
+use crate::cel::evaluate::Outcome;
+use crate::cel::value::Value;
+
+use Cost::{Call, Own, Size};
+use Kind::{Int, List, String as Str};
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    row("charAt", METHOD, &[Str, Int], Str, Call, "1.0", "the character at a position", char_at),
+    row("indexOf", METHOD, &[Str, Str], Int, Own, "1.0", "where a string first occurs, or -1", index_of),
+    row("indexOf", METHOD, &[Str, Str, Int], Int, Own, "1.0", "where a string first occurs from a position on, or -1", index_of),
+    row("lastIndexOf", METHOD, &[Str, Str], Int, Own, "1.0", "where a string last occurs, or -1", last_index_of),
+    row("lastIndexOf", METHOD, &[Str, Str, Int], Int, Own, "1.0", "where a string last occurs up to a position, or -1", last_index_of),
+    row("lowerAscii", METHOD, &[Str], Str, Size(0, 1.0), "1.0", "ASCII letters in lower case", lower_ascii),
+    row("upperAscii", METHOD, &[Str], Str, Size(0, 1.0), "1.0", "ASCII letters in upper case", upper_ascii),
+    row("replace", METHOD, &[Str, Str, Str], Str, Size(0, 2.0), "1.0", "every occurrence replaced", replace),
+    row("replace", METHOD, &[Str, Str, Str, Int], Str, Size(0, 2.0), "1.0", "the first occurrences replaced", replace),
+    row("split", METHOD, &[Str, Str], List, Size(0, 2.0), "1.0", "the parts between separators", split),
+    row("split", METHOD, &[Str, Str, Int], List, Size(0, 2.0), "1.0", "at most so many parts between separators", split),
+    row("substring", METHOD, &[Str, Int], Str, Size(0, 1.0), "1.0", "from a position to the end", substring),
+    row("substring", METHOD, &[Str, Int, Int], Str, Size(0, 1.0), "1.0", "from a position to before another one", substring),
+    row("trim", METHOD, &[Str], Str, Size(0, 1.0), "1.0", "without white space at both ends", trim),
+    row("join", METHOD, &[List], Str, Own, "1.29", "the strings of a list one after the other", join),
+    row("join", METHOD, &[List, Str], Str, Own, "1.29", "the strings of a list with a separator between them", join),
+    row("strings.quote", GLOBAL, &[Str], Str, Size(0, 1.0), "1.29", "the string as a literal", quote),
+];
+
+/// What a result may grow to; what it costs is charged before, so this only bounds one step.
+const MAX_RESULT: usize = 8 * 1024 * 1024;
+
+fn out_of_range<'a>(index: i64) -> Outcome<'a> {
+    Err(EvaluationError::failed(format!("index out of range: {index}")))
+}
+
+fn too_long() -> EvaluationError {
+    EvaluationError::failed(format!("the string would be longer than {MAX_RESULT} bytes"))
+}
+
+/// The byte where a character begins; the end of the text is a position too.
+fn byte_of(text: &str, position: i64) -> Option<usize> {
+    let position = usize::try_from(position).ok()?;
+    text.char_indices().map(|(byte, _)| byte).chain([text.len()]).nth(position)
+}
+
+fn position_of(text: &str, byte: usize) -> i64 {
+    let count = text.get(..byte).map_or(0, |before| before.chars().count());
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+fn char_at<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+    let [Value::String(text), Value::Int(index)] = arguments else { return no_such_overload("charAt", arguments) };
+    let text = text.as_str();
+    let Some(byte) = byte_of(text, *index) else { return out_of_range(*index) };
+    let sign: String = text.get(byte..).unwrap_or_default().chars().take(1).collect();
+    Ok(Value::string(sign))
+}
+
+/// Kubernetes charges a traversal, rounded down.
+fn charge_search(context: &Context<'_>, text: &str) -> Result<(), EvaluationError> {
+    context.budget.charge(text.len() as u64 / 10)
+}
+
+fn index_of<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+    let (text, part, from) = match arguments {
+        [Value::String(text), Value::String(part)] => (text.as_str(), part.as_str(), 0),
+        [Value::String(text), Value::String(part), Value::Int(from)] => (text.as_str(), part.as_str(), *from),
+        _ => return no_such_overload("indexOf", arguments),
+    };
+    charge_search(context, text)?;
+    if part.is_empty() {
+        return Ok(Value::Int(from));
+    }
+    if from < 0 {
+        return out_of_range(from);
+    }
+    let found = byte_of(text, from).and_then(|start| Some(start + text.get(start..)?.find(part)?));
+    Ok(Value::Int(found.map_or(-1, |byte| position_of(text, byte))))
+}
+
+fn last_index_of<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+    let (text, part, upto) = match arguments {
+        [Value::String(text), Value::String(part)] => (text.as_str(), part.as_str(), None),
+        [Value::String(text), Value::String(part), Value::Int(upto)] => (text.as_str(), part.as_str(), Some(*upto)),
+        _ => return no_such_overload("lastIndexOf", arguments),
+    };
+    charge_search(context, text)?;
+    let length = position_of(text, text.len());
+    if part.is_empty() {
+        return Ok(Value::Int(upto.unwrap_or(length)));
+    }
+    if let Some(upto) = upto
+        && upto < 0
+    {
+        return out_of_range(upto);
+    }
+    // An occurrence may begin at the position, so the text searched ends a whole occurrence later.
+    let end = upto.and_then(|upto| byte_of(text, upto)).map_or(text.len(), |byte| (byte + part.len()).min(text.len()));
+    let end = (end..=text.len()).find(|byte| text.is_char_boundary(*byte)).unwrap_or(text.len());
+    let found = text.get(..end).and_then(|text| text.rfind(part));
+    Ok(Value::Int(found.map_or(-1, |byte| position_of(text, byte))))
+}
+
+fn lower_ascii<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+    let [Value::String(text)] = arguments else { return no_such_overload("lowerAscii", arguments) };
+    Ok(Value::string(text.as_str().to_ascii_lowercase()))
+}
+
+fn upper_ascii<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+    let [Value::String(text)] = arguments else { return no_such_overload("upperAscii", arguments) };
+    Ok(Value::string(text.as_str().to_ascii_uppercase()))
+}
+
+fn replace<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+    let (text, old, new, limit) = match arguments {
+        [Value::String(text), Value::String(old), Value::String(new)] => (text.as_str(), old.as_str(), new.as_str(), -1),
+        [Value::String(text), Value::String(old), Value::String(new), Value::Int(limit)] => {
+            (text.as_str(), old.as_str(), new.as_str(), *limit)
+        }
+        _ => return no_such_overload("replace", arguments),
+    };
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let count = text.matches(old).take(limit).count();
+    let length = count.checked_mul(new.len()).and_then(|added| added.checked_add(text.len())).filter(|length| *length <= MAX_RESULT);
+    let length = length.ok_or_else(too_long)?;
+    // cel-go charges the input only; what the result is longer by is looked at by the clock.
+    if length > text.len() * 2 {
+        context.budget.charge((length - text.len()) as u64 / 10)?;
+    }
+    Ok(Value::string(text.replacen(old, new, limit)))
+}
+
+fn split<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+    let (text, separator, limit) = match arguments {
+        [Value::String(text), Value::String(separator)] => (text.as_str(), separator.as_str(), -1),
+        [Value::String(text), Value::String(separator), Value::Int(limit)] => (text.as_str(), separator.as_str(), *limit),
+        _ => return no_such_overload("split", arguments),
+    };
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let parts: Vec<Value<'a>> = if limit == 0 {
+        Vec::new()
+    } else if separator.is_empty() {
+        // Go splits between characters, without empty parts at the ends.
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some(sign) = rest.chars().next() {
+            let (part, after) = if parts.len() + 1 == limit { (rest, "") } else { rest.split_at(sign.len_utf8()) };
+            parts.push(Value::string(part));
+            rest = after;
+        }
+        parts
+    } else {
+        text.splitn(limit, separator).map(Value::string).collect()
+    };
+    Value::list(parts)
+}
+
+fn substring<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+    let (text, start, end) = match arguments {
+        [Value::String(text), Value::Int(start)] => (text.as_str(), *start, None),
+        [Value::String(text), Value::Int(start), Value::Int(end)] => (text.as_str(), *start, Some(*end)),
+        _ => return no_such_overload("substring", arguments),
+    };
+    if let Some(end) = end
+        && start > end
+    {
+        return Err(EvaluationError::failed(format!("invalid substring range. start: {start}, end: {end}")));
+    }
+    let Some(first) = byte_of(text, start) else { return out_of_range(start) };
+    let Some(last) = end.map_or(Some(text.len()), |end| byte_of(text, end)) else { return out_of_range(end.unwrap_or(start)) };
+    Ok(Value::string(text.get(first..last).unwrap_or_default()))
+}
+
+fn trim<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+    let [Value::String(text)] = arguments else { return no_such_overload("trim", arguments) };
+    Ok(Value::string(text.as_str().trim()))
+}
+
+fn join<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+    let (list, separator) = match arguments {
+        [Value::List(list)] => (list, ""),
+        [Value::List(list), Value::String(separator)] => (list, separator.as_str()),
+        _ => return no_such_overload("join", arguments),
+    };
+    let (mut bytes, mut characters) = (0_usize, 0_u64);
+    let separator_characters = separator.chars().count() as u64;
+    for (position, item) in list.iter().enumerate() {
+        context.budget.charge(0)?;
+        let Value::String(item) = &item else {
+            context.budget.charge(1)?;
+            return no_such_overload("join", arguments);
+        };
+        if position > 0 {
+            bytes = bytes.saturating_add(separator.len());
+            characters += separator_characters;
+        }
+        bytes = bytes.saturating_add(item.as_str().len());
+        characters += item.as_str().chars().count() as u64;
+        if bytes > MAX_RESULT {
+            return Err(too_long());
+        }
+    }
+    context.budget.charge(cost::traversal(characters, 0.2))?;
+    let mut text = String::with_capacity(bytes);
+    for (position, item) in list.iter().enumerate() {
+        if position > 0 {
+            text.push_str(separator);
+        }
+        text.push_str(item.as_str().unwrap_or_default());
+    }
+    Ok(Value::string(text))
+}
+
+fn quote<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+    let [Value::String(text)] = arguments else { return no_such_overload("strings.quote", arguments) };
+    let mut out = String::with_capacity(text.as_str().len() + 2);
+    out.push('"');
+    for sign in text.as_str().chars() {
+        match sign {
+            '\u{7}' => out.push_str("\\a"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\u{b}' => out.push_str("\\v"),
+            '\\' => out.push_str("\\\\"),
+            '"' => out.push_str("\\\""),
+            sign => out.push(sign),
+        }
+    }
+    out.push('"');
+    Ok(Value::string(out))
+}

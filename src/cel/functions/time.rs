@@ -1,0 +1,231 @@
+//! Timestamps and durations: Go's ranges and texts, UTC unless an offset is given.
+
+use jiff::SignedDuration;
+use jiff::civil::DateTime;
+use jiff::tz::{Offset, TimeZone};
+
+use super::{Context, Cost, Function, Kind, METHOD, no_such_overload, row};
+use crate::cel::error::EvaluationError;
+use crate::cel::evaluate::Outcome;
+use crate::cel::ir::Operator;
+use crate::cel::value::{Timestamp, Value};
+
+use Cost::Call;
+use Kind::{Duration, Int, String as Str, Timestamp as Time};
+
+/// Seconds of 0001-01-01T00:00:00Z and 9999-12-31T23:59:59Z.
+const EARLIEST: i64 = -62_135_596_800;
+const LATEST: i64 = 253_402_300_799;
+
+const NANOS: i64 = 1_000_000_000;
+
+macro_rules! accessor {
+    ($name:literal, $doc:literal, $run:expr) => {
+        [
+            row($name, METHOD, &[Time], Int, Call, "1.0", concat!($doc, ", in UTC"), |_, arguments| accessor(arguments, $run)),
+            row($name, METHOD, &[Time, Str], Int, Call, "1.0", concat!($doc, ", at an offset such as +02:00"), |_, arguments| {
+                accessor(arguments, $run)
+            }),
+        ]
+    };
+}
+
+const ACCESSORS: [[Function; 2]; 10] = [
+    accessor!("getFullYear", "the year", |date| i64::from(date.year())),
+    accessor!("getMonth", "the month, 0 to 11", |date| i64::from(date.month()) - 1),
+    accessor!("getDate", "the day of the month, 1 to 31", |date| i64::from(date.day())),
+    accessor!("getDayOfMonth", "the day of the month, 0 to 30", |date| i64::from(date.day()) - 1),
+    accessor!("getDayOfWeek", "the day of the week, Sunday is 0", |date| i64::from(date.weekday().to_sunday_zero_offset())),
+    accessor!("getDayOfYear", "the day of the year, 0 to 365", |date| i64::from(date.day_of_year()) - 1),
+    accessor!("getHours", "the hour", |date| i64::from(date.hour())),
+    accessor!("getMinutes", "the minute", |date| i64::from(date.minute())),
+    accessor!("getSeconds", "the second", |date| i64::from(date.second())),
+    accessor!("getMilliseconds", "the milliseconds of the second", |date| i64::from(date.millisecond())),
+];
+
+const OF_DURATIONS: [Function; 4] = [
+    row("getHours", METHOD, &[Duration], Int, Call, "1.0", "the whole hours", |_, arguments| whole(arguments, 3600 * NANOS)),
+    row("getMinutes", METHOD, &[Duration], Int, Call, "1.0", "the whole minutes", |_, arguments| whole(arguments, 60 * NANOS)),
+    row("getSeconds", METHOD, &[Duration], Int, Call, "1.0", "the whole seconds", |_, arguments| whole(arguments, NANOS)),
+    row("getMilliseconds", METHOD, &[Duration], Int, Call, "1.0", "the whole milliseconds", |_, arguments| whole(arguments, 1_000_000)),
+];
+
+static ALL: [&[Function]; 2] = [ACCESSORS.as_flattened(), &OF_DURATIONS];
+
+/// Every row of the room.
+pub(super) fn functions() -> impl Iterator<Item = &'static Function> {
+    ALL.iter().copied().flatten()
+}
+
+fn accessor<'a>(arguments: &[Value<'a>], read: fn(DateTime) -> i64) -> Outcome<'a> {
+    let (time, offset) = match arguments {
+        [Value::Timestamp(time)] => (time, Offset::UTC),
+        [Value::Timestamp(time), Value::String(zone)] => (time, offset(zone.as_str())?),
+        _ => return no_such_overload("timestamp", arguments),
+    };
+    Ok(Value::Int(read(time.instant.to_zoned(TimeZone::fixed(offset)).datetime())))
+}
+
+/// The offset of a zone written `+02:00`, `-01:30`, `UTC`; names of the zone database are not read.
+fn offset(zone: &str) -> Result<Offset, EvaluationError> {
+    let unknown = || EvaluationError::failed(format!("unknown time zone {zone}"));
+    if matches!(zone, "UTC" | "") {
+        return Ok(Offset::UTC);
+    }
+    let (hours, minutes) = zone.split_once(':').ok_or_else(unknown)?;
+    let negative = hours.starts_with('-');
+    let hours: i32 = hours.parse().map_err(|_| unknown())?;
+    let minutes: i32 = minutes.parse().map_err(|_| unknown())?;
+    if !(0..=59).contains(&minutes) {
+        return Err(EvaluationError::failed(format!("timezone offset minutes out of range [0, 59]: {zone}")));
+    }
+    let minutes = if negative { -minutes } else { minutes };
+    let seconds = hours.checked_mul(3600).and_then(|seconds| seconds.checked_add(minutes * 60)).ok_or_else(unknown)?;
+    Offset::from_seconds(seconds).map_err(|_| unknown())
+}
+
+fn whole<'a>(arguments: &[Value<'a>], unit: i64) -> Outcome<'a> {
+    let [Value::Duration(value)] = arguments else { return no_such_overload("duration", arguments) };
+    Ok(Value::Int(value / unit))
+}
+
+pub(super) fn from_seconds(seconds: i64) -> Result<Timestamp, EvaluationError> {
+    let overflow = || EvaluationError::failed("timestamp overflow");
+    if !(EARLIEST..=LATEST).contains(&seconds) {
+        return Err(overflow());
+    }
+    let instant = jiff::Timestamp::from_second(seconds).map_err(|_| overflow())?;
+    Ok(Timestamp { instant, offset: 0 })
+}
+
+/// An RFC 3339 text.
+pub(super) fn parse_timestamp(text: &str) -> Option<Timestamp> {
+    // jiff reads more than RFC 3339: a space for the T, a text without seconds, a zone in brackets.
+    let bytes = text.as_bytes();
+    let digits = |range: std::ops::Range<usize>| bytes.get(range).is_some_and(|part| part.iter().all(u8::is_ascii_digit));
+    let separators = bytes.get(4) == Some(&b'-') && bytes.get(7) == Some(&b'-') && bytes.get(10) == Some(&b'T') && bytes.get(13) == Some(&b':');
+    if !separators || bytes.get(16) != Some(&b':') || !digits(0..4) || !digits(17..19) || text.contains(['[', ',']) {
+        return None;
+    }
+    let zone = text.get(19..)?;
+    let zone = zone.trim_start_matches(|sign: char| sign == '.' || sign.is_ascii_digit());
+    let offset = match zone.as_bytes() {
+        b"Z" => 0,
+        [sign @ (b'+' | b'-'), _, _, b':', _, _] => {
+            let hours: i32 = zone.get(1..3)?.parse().ok()?;
+            let minutes: i32 = zone.get(4..6)?.parse().ok()?;
+            let seconds = hours * 3600 + minutes * 60;
+            if *sign == b'-' { -seconds } else { seconds }
+        }
+        _ => return None,
+    };
+    let instant: jiff::Timestamp = text.parse().ok()?;
+    (EARLIEST..=LATEST).contains(&instant.as_second()).then_some(Timestamp { instant, offset })
+}
+
+/// Go's RFC 3339 with nanoseconds: no trailing zeros.
+pub(super) fn timestamp_text(time: Timestamp) -> String {
+    let offset = Offset::from_seconds(time.offset).unwrap_or(Offset::UTC);
+    let date = time.instant.to_zoned(TimeZone::fixed(offset)).datetime();
+    let mut text = format!(
+        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
+        date.year(),
+        date.month(),
+        date.day(),
+        date.hour(),
+        date.minute(),
+        date.second()
+    );
+    if date.subsec_nanosecond() != 0 {
+        text.push_str(format!(".{:09}", date.subsec_nanosecond()).trim_end_matches('0'));
+    }
+    if time.offset == 0 {
+        text.push('Z');
+    } else {
+        let minutes = time.offset.abs() / 60;
+        let sign = if time.offset < 0 { '-' } else { '+' };
+        text.push_str(&format!("{sign}{:02}:{:02}", minutes / 60, minutes % 60));
+    }
+    text
+}
+
+/// Go's `time.ParseDuration`: `1h30m`, `-1.5s`, `0`.
+pub(super) fn parse_duration(text: &str) -> Option<i64> {
+    let (negative, mut rest) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    if rest == "0" {
+        return Some(0);
+    }
+    if rest.is_empty() {
+        return None;
+    }
+    let mut total: i128 = 0;
+    while !rest.is_empty() {
+        let end = rest.find(|sign: char| !sign.is_ascii_digit() && sign != '.').unwrap_or(rest.len());
+        let (number, after) = rest.split_at(end);
+        let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+        if whole.is_empty() && fraction.is_empty() || fraction.contains('.') {
+            return None;
+        }
+        let unit_end = after.find(|sign: char| sign.is_ascii_digit() || sign == '.').unwrap_or(after.len());
+        let (unit, after) = after.split_at(unit_end);
+        let unit: i128 = match unit {
+            "ns" => 1,
+            "us" | "µs" | "μs" => 1_000,
+            "ms" => 1_000_000,
+            "s" => 1_000_000_000,
+            "m" => 60_000_000_000,
+            "h" => 3_600_000_000_000,
+            _ => return None,
+        };
+        let whole: i128 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
+        total = total.checked_add(whole.checked_mul(unit)?)?;
+        let digits = fraction.get(..fraction.len().min(15))?;
+        if !digits.is_empty() {
+            let scale = 10_i128.pow(u32::try_from(digits.len()).ok()?);
+            total = total.checked_add(digits.parse::<i128>().ok()? * unit / scale)?;
+        }
+        rest = after;
+    }
+    i64::try_from(if negative { -total } else { total }).ok()
+}
+
+/// cel-go's text of a duration: seconds, `5400s`, `1.5s`.
+pub(super) fn duration_text(nanos: i64) -> String {
+    let sign = if nanos < 0 { "-" } else { "" };
+    let (seconds, fraction) = (nanos.unsigned_abs() / NANOS.unsigned_abs(), nanos.unsigned_abs() % NANOS.unsigned_abs());
+    let mut text = format!("{sign}{seconds}");
+    if fraction != 0 {
+        text.push_str(format!(".{fraction:09}").trim_end_matches('0'));
+    }
+    text.push('s');
+    text
+}
+
+/// `+` and `-` of timestamps and durations.
+pub(in crate::cel) fn arithmetic<'a>(operator: Operator, left: &Value<'a>, right: &Value<'a>) -> Outcome<'a> {
+    let duration = |nanos: Option<i64>| nanos.map(Value::Duration).ok_or_else(|| EvaluationError::failed("duration overflow"));
+    match (operator, left, right) {
+        (Operator::Add, Value::Duration(left), Value::Duration(right)) => duration(left.checked_add(*right)),
+        (Operator::Subtract, Value::Duration(left), Value::Duration(right)) => duration(left.checked_sub(*right)),
+        (Operator::Add, Value::Timestamp(time), Value::Duration(nanos)) | (Operator::Add, Value::Duration(nanos), Value::Timestamp(time)) => {
+            moved(*time, SignedDuration::from_nanos(*nanos))
+        }
+        (Operator::Subtract, Value::Timestamp(time), Value::Duration(nanos)) => moved(*time, -SignedDuration::from_nanos(*nanos)),
+        (Operator::Subtract, Value::Timestamp(left), Value::Timestamp(right)) => {
+            duration(i64::try_from(left.instant.duration_since(right.instant).as_nanos()).ok())
+        }
+        _ => Err(EvaluationError::no_such_overload()),
+    }
+}
+
+fn moved<'a>(time: Timestamp, by: SignedDuration) -> Outcome<'a> {
+    let overflow = || EvaluationError::failed("timestamp overflow");
+    let instant = time.instant.checked_add(by).map_err(|_| overflow())?;
+    if !(EARLIEST..=LATEST).contains(&instant.as_second()) {
+        return Err(overflow());
+    }
+    Ok(Value::Timestamp(Timestamp { instant, offset: time.offset }))
+}

@@ -1,0 +1,287 @@
+//! The intermediate form of an expression: names resolved to slots, macros to loops, functions to rows of the table.
+
+use std::ops::Range;
+
+use regex::Regex;
+
+use super::collections::{ConstantList, ConstantMap, List, Map};
+use super::functions::{Function, Kind};
+use super::value::{Text, Timestamp, Value};
+
+/// A part of an expression with the bytes of source it stands for.
+#[derive(Debug)]
+pub(super) struct Ir {
+    pub(super) op: Op,
+    pub(super) span: Range<u32>,
+}
+
+/// What a part does. `cost` is what naming it costs: cel-go does not charge a name that stands alone as an index or as the branch of
+/// a condition, and charges one more where a field is taken of something that is no name.
+#[derive(Debug)]
+pub(super) enum Op {
+    Constant(Constant),
+    /// A variable of the scope.
+    Variable {
+        slot: usize,
+        cost: u8,
+    },
+    /// A variable of an enclosing macro, by its place on the stack of such variables.
+    Local {
+        index: usize,
+        cost: u8,
+    },
+    Select {
+        operand: Box<Ir>,
+        field: Box<str>,
+        cost: u8,
+    },
+    /// `operand.?field`
+    OptionalSelect {
+        operand: Box<Ir>,
+        field: Box<str>,
+        cost: u8,
+    },
+    Has {
+        operand: Box<Ir>,
+        field: Box<str>,
+        cost: u8,
+    },
+    Index {
+        operands: Box<[Ir; 2]>,
+        cost: u8,
+    },
+    /// `operand[?index]`
+    OptionalIndex {
+        operands: Box<[Ir; 2]>,
+        cost: u8,
+    },
+    Not(Box<Ir>),
+    Negate(Box<Ir>),
+    And(Box<[Ir]>),
+    Or(Box<[Ir]>),
+    Conditional(Box<[Ir; 3]>),
+    Binary {
+        operator: Operator,
+        operands: Box<[Ir; 2]>,
+        /// Whether the operands are known to be strings or bytes, whose length is charged.
+        sized: bool,
+    },
+    /// `needle in haystack`
+    In {
+        operands: Box<[Ir; 2]>,
+        /// Whether the haystack is known to be a list, whose length is charged.
+        sized: bool,
+    },
+    /// `needle in [constants]`: free in cel-go.
+    Member {
+        needle: Box<Ir>,
+        members: Box<[Constant]>,
+    },
+    /// Each item with whether it is optional.
+    List(Box<[(bool, Ir)]>),
+    /// Each entry with whether it is optional.
+    Map(Box<[(bool, [Ir; 2])]>),
+    Call(Box<Call>),
+    Comprehension(Box<Comprehension>),
+    /// `target.optMap(x, body)`, `target.optFlatMap(x, body)`
+    OptionalMap {
+        operands: Box<[Ir; 2]>,
+        local: usize,
+        flat: bool,
+    },
+    /// `target.or(other)`, `target.orValue(other)`: the other side is evaluated only when it is needed.
+    OptionalOr {
+        operands: Box<[Ir; 2]>,
+        value: bool,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Operator {
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    Modulo,
+    Equals,
+    NotEquals,
+    Less,
+    LessEquals,
+    Greater,
+    GreaterEquals,
+}
+
+/// A call of a function of the table.
+#[derive(Debug)]
+pub(super) struct Call {
+    /// The rows of this name and number of arguments; the first one whose types fit is run.
+    pub(super) candidates: Box<[&'static Function]>,
+    pub(super) arguments: Box<[Ir]>,
+    /// The regular expression, if it is constant.
+    pub(super) regex: Option<Regex>,
+}
+
+/// A macro over the items of a list or the entries of a map.
+#[derive(Debug)]
+pub(super) struct Comprehension {
+    pub(super) form: Form,
+    pub(super) range: Ir,
+    /// Place of the first variable on the stack.
+    pub(super) local: usize,
+    /// Whether there are two: index and item, or key and value.
+    pub(super) two: bool,
+    /// The condition of `map`, `transformList` and `transformMap`, if there is one.
+    pub(super) filter: Option<Ir>,
+    pub(super) body: Ir,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    All,
+    Exists,
+    ExistsOne,
+    /// `map` and `transformList`
+    List,
+    Filter,
+    /// `transformMap`
+    Map,
+    /// `transformMapEntry`
+    Entry,
+    /// `sortBy`
+    SortBy,
+}
+
+/// A value known when the expression is compiled; unlike [`Value`] it may be shared between threads.
+#[derive(Clone, Debug)]
+pub(super) enum Constant {
+    Null,
+    Bool(bool),
+    Int(i64),
+    UInt(u64),
+    Double(f64),
+    String(Box<str>),
+    Bytes(Box<[u8]>),
+    List(Box<[Constant]>),
+    Map(Box<[(Constant, Constant)]>),
+    Timestamp(Timestamp),
+    Duration(i64),
+    Type(&'static str),
+}
+
+impl Constant {
+    #[inline]
+    pub(super) fn value(&self) -> Value<'_> {
+        match self {
+            Self::Null => Value::Null,
+            Self::Bool(value) => Value::Bool(*value),
+            Self::Int(value) => Value::Int(*value),
+            Self::UInt(value) => Value::UInt(*value),
+            Self::Double(value) => Value::Double(*value),
+            Self::String(text) => Value::String(Text::Borrowed(text)),
+            Self::Bytes(bytes) => Value::Bytes(bytes.as_ref().into()),
+            Self::List(items) => Value::List(List::Constant(ConstantList(items))),
+            Self::Map(entries) => Value::Map(Map::Constant(ConstantMap(entries))),
+            Self::Timestamp(value) => Value::Timestamp(*value),
+            Self::Duration(value) => Value::Duration(*value),
+            Self::Type(name) => Value::Type(name),
+        }
+    }
+
+    /// The constant of a scalar value; nothing for what only an evaluation can hold.
+    pub(super) fn of(value: &Value<'_>) -> Option<Self> {
+        Some(match value {
+            Value::Null => Self::Null,
+            Value::Bool(value) => Self::Bool(*value),
+            Value::Int(value) => Self::Int(*value),
+            Value::UInt(value) => Self::UInt(*value),
+            Value::Double(value) => Self::Double(*value),
+            Value::String(text) => Self::String(text.as_str().into()),
+            Value::Bytes(bytes) => Self::Bytes(bytes.as_ref().into()),
+            Value::Timestamp(value) => Self::Timestamp(*value),
+            Value::Duration(value) => Self::Duration(*value),
+            Value::Type(name) => Self::Type(name),
+            Value::List(_) | Value::Map(_) | Value::Optional(_) => return None,
+        })
+    }
+}
+
+impl Ir {
+    /// What is known of the type without a checker.
+    pub(super) fn kind(&self) -> Kind {
+        match &self.op {
+            Op::Constant(constant) => match constant {
+                Constant::Bool(_) => Kind::Bool,
+                Constant::Int(_) => Kind::Int,
+                Constant::UInt(_) => Kind::UInt,
+                Constant::Double(_) => Kind::Double,
+                Constant::String(_) => Kind::String,
+                Constant::Bytes(_) => Kind::Bytes,
+                Constant::List(_) => Kind::List,
+                Constant::Map(_) => Kind::Map,
+                Constant::Timestamp(_) => Kind::Timestamp,
+                Constant::Duration(_) => Kind::Duration,
+                Constant::Type(_) => Kind::Type,
+                Constant::Null => Kind::Any,
+            },
+            Op::Has { .. } | Op::Not(_) | Op::And(_) | Op::Or(_) | Op::In { .. } | Op::Member { .. } => Kind::Bool,
+            Op::Binary { operator: Operator::Add, operands, .. } => match operands.each_ref().map(Ir::kind) {
+                [Kind::Any, kind] | [kind, Kind::Any] => kind,
+                [left, right] if left == right => left,
+                _ => Kind::Any,
+            },
+            Op::List(_) => Kind::List,
+            Op::Map(_) => Kind::Map,
+            Op::Call(call) => call.candidates.first().map_or(Kind::Any, |function| function.result),
+            Op::Comprehension(comprehension) => match comprehension.form {
+                Form::All | Form::Exists | Form::ExistsOne => Kind::Bool,
+                Form::List | Form::Filter | Form::SortBy => Kind::List,
+                Form::Map | Form::Entry => Kind::Map,
+            },
+            _ => Kind::Any,
+        }
+    }
+
+    /// Whether cel-go plans this as an attribute: a name, or fields and indexes of something.
+    pub(super) fn is_attribute(&self) -> bool {
+        matches!(
+            self.op,
+            Op::Variable { .. }
+                | Op::Local { .. }
+                | Op::Select { .. }
+                | Op::OptionalSelect { .. }
+                | Op::Index { .. }
+                | Op::OptionalIndex { .. }
+                | Op::Conditional(_)
+        )
+    }
+
+    /// Takes away what naming the root of an attribute costs.
+    pub(super) fn without_name_cost(mut self) -> Self {
+        let mut part = &mut self;
+        loop {
+            match &mut part.op {
+                Op::Variable { cost, .. } | Op::Local { cost, .. } => {
+                    *cost = 0;
+                    break;
+                }
+                Op::Select { operand, cost, .. } | Op::OptionalSelect { operand, cost, .. } => {
+                    if !operand.is_attribute() {
+                        *cost = cost.saturating_sub(1);
+                        break;
+                    }
+                    part = operand;
+                }
+                Op::Index { operands, cost } | Op::OptionalIndex { operands, cost } => {
+                    let [operand, _] = &mut **operands;
+                    if !operand.is_attribute() {
+                        *cost = cost.saturating_sub(1);
+                        break;
+                    }
+                    part = operand;
+                }
+                _ => break,
+            }
+        }
+        self
+    }
+}

@@ -1,0 +1,504 @@
+//! From text to the intermediate form. The only file that knows the `cel` crate: its parser is used, with no macro expanded, so that
+//! `has`, `all` and the rest arrive as the calls the author wrote and are lowered with the author's own positions.
+
+use std::ops::Range;
+
+use cel_interpreter::common::ast::{EntryExpr, Expr, LiteralValue, SourceInfo, operators};
+use cel_interpreter::{Env, IdedExpr};
+
+use super::collections::key_order;
+use super::error::CompileError;
+use super::functions::{self, Kind};
+use super::ir::{Call, Constant, Ir, Op, Operator};
+use super::macros;
+use super::scope::Scope;
+
+/// The longest source that is read.
+const MAX_SOURCE: usize = 16 * 1024;
+/// How deep the tree of an expression may be; chains such as `1 + 1 + ...` are as deep as they are long, `&&` and `||` are not.
+const MAX_DEPTH: u32 = 250;
+/// Parsing and dropping a tree recurse in the parser's crate, 0.5 kB a level of a chain: 16 KiB of text never fill this.
+const STACK: usize = 64 * 1024 * 1024;
+
+/// What lowering makes of one text.
+pub(super) struct Lowered {
+    pub(super) root: Ir,
+    pub(super) slots: Vec<usize>,
+    pub(super) depth: u32,
+    pub(super) locals: usize,
+}
+
+/// Lowers several texts on one thread with a stack that the deepest of them cannot overflow.
+pub(super) fn lower_all(sources: &[(&str, &Scope)]) -> Vec<Result<Lowered, CompileError>> {
+    let work = || {
+        let env = Env::default();
+        sources.iter().map(|(source, scope)| lower(&env, source, scope)).collect::<Vec<_>>()
+    };
+    let failed = |message: &str| sources.iter().map(|(source, _)| Err(CompileError::new(source, 0..source.len(), message))).collect();
+    std::thread::scope(|threads| match std::thread::Builder::new().stack_size(STACK).spawn_scoped(threads, work) {
+        Ok(thread) => thread.join().unwrap_or_else(|_| failed("the parser failed on this text")),
+        Err(error) => failed(&format!("no thread to parse on: {error}")),
+    })
+}
+
+fn lower(env: &Env, source: &str, scope: &Scope) -> Result<Lowered, CompileError> {
+    if source.len() > MAX_SOURCE {
+        let message = format!("the expression has {} bytes, at most {MAX_SOURCE} are read", source.len());
+        return Err(CompileError::new(source, 0..source.len(), message));
+    }
+    let parser = env.parser().max_recursion_depth(250).enable_ident_escape_syntax(true);
+    let (expression, info) = parser.parse_with_source_info(source).map_err(|errors| {
+        let mut messages: Vec<&str> = Vec::new();
+        for error in &errors.errors {
+            if !messages.contains(&error.msg.as_str()) {
+                messages.push(&error.msg);
+            }
+        }
+        let (line, column) = errors.errors.first().map_or((1, 1), |error| error.pos);
+        let place = |number: isize| usize::try_from(number).unwrap_or(1).max(1);
+        CompileError::at(source, place(line), place(column), messages.join("; "))
+    })?;
+    let depth = depth_of(&expression);
+    if depth > MAX_DEPTH {
+        let message = format!("the expression nests {depth} levels deep, at most {MAX_DEPTH} are read");
+        return Err(CompileError::new(source, 0..source.len(), message));
+    }
+    let characters = if source.is_ascii() { Vec::new() } else { source.char_indices().map(|(index, _)| index).collect() };
+    let mut lowering = Lowering { source, scope, info: &info, characters, locals: Vec::new(), deepest: 0, slots: Vec::new() };
+    let root = lowering.lower(&expression)?;
+    let Lowering { mut slots, deepest, .. } = lowering;
+    slots.sort_unstable();
+    slots.dedup();
+    Ok(Lowered { root, slots, depth, locals: deepest })
+}
+
+/// The depth of a tree, without recursion.
+fn depth_of(root: &IdedExpr) -> u32 {
+    let mut deepest = 0;
+    let mut open = vec![(root, 1_u32)];
+    while let Some((expression, depth)) = open.pop() {
+        deepest = deepest.max(depth);
+        children(expression, &mut |child| open.push((child, depth + 1)));
+    }
+    deepest
+}
+
+fn children<'e>(expression: &'e IdedExpr, visit: &mut dyn FnMut(&'e IdedExpr)) {
+    match &expression.expr {
+        Expr::Call(call) => call.target.as_deref().into_iter().chain(&call.args).for_each(visit),
+        Expr::List(list) => list.elements.iter().for_each(visit),
+        Expr::Map(map) => map.entries.iter().for_each(|entry| visit_entry(&entry.expr, visit)),
+        Expr::Struct(message) => message.entries.iter().for_each(|entry| visit_entry(&entry.expr, visit)),
+        Expr::Select(select) => visit(&select.operand),
+        _ => {}
+    }
+}
+
+fn visit_entry<'e>(entry: &'e EntryExpr, visit: &mut dyn FnMut(&'e IdedExpr)) {
+    match entry {
+        EntryExpr::StructField(field) => visit(&field.value),
+        EntryExpr::MapEntry(entry) => {
+            visit(&entry.key);
+            visit(&entry.value);
+        }
+    }
+}
+
+/// A part of the parser's tree, for the rooms that must not know the parser.
+#[derive(Clone, Copy)]
+pub(super) struct Part<'e>(&'e IdedExpr);
+
+impl<'e> Part<'e> {
+    /// The name, if the part is a plain one.
+    pub(super) fn name(self) -> Option<&'e str> {
+        if let Expr::Ident(name) = &self.0.expr { Some(name) } else { None }
+    }
+
+    /// The operand and the field, if the part is a field selection.
+    pub(super) fn selection(self) -> Option<(Part<'e>, &'e str)> {
+        if let Expr::Select(select) = &self.0.expr { Some((Part(&select.operand), &select.field)) } else { None }
+    }
+}
+
+pub(super) struct Lowering<'s> {
+    source: &'s str,
+    scope: &'s Scope,
+    info: &'s SourceInfo,
+    /// The byte where each character begins; empty if the source is ASCII.
+    characters: Vec<usize>,
+    /// Variables of the enclosing macros; a name nobody can write stands for a variable that is not used.
+    locals: Vec<String>,
+    deepest: usize,
+    slots: Vec<usize>,
+}
+
+impl Lowering<'_> {
+    pub(super) fn part(&mut self, part: Part<'_>) -> Result<Ir, CompileError> {
+        self.lower(part.0)
+    }
+
+    pub(super) fn error<T>(&self, part: Part<'_>, message: impl Into<String>) -> Result<T, CompileError> {
+        Err(self.error_at(part.0, message))
+    }
+
+    fn error_at(&self, expression: &IdedExpr, message: impl Into<String>) -> CompileError {
+        let span = self.span(expression);
+        CompileError::new(self.source, span.start as usize..span.end as usize, message)
+    }
+
+    /// Runs `inner` with these names bound to the next places on the stack of macro variables.
+    pub(super) fn with_locals<T>(&mut self, names: &[&str], inner: impl FnOnce(&mut Self, usize) -> T) -> T {
+        let base = self.locals.len();
+        self.locals.extend(names.iter().map(|name| (*name).to_owned()));
+        self.deepest = self.deepest.max(self.locals.len());
+        let result = inner(self, base);
+        self.locals.truncate(base);
+        result
+    }
+
+    /// The bytes of an expression. The parser knows the operator's token only (of `a.b` the dot, of `f(x)` the parenthesis), so the
+    /// children's ranges are folded in and the name or the closing bracket beside the token is added.
+    fn span(&self, expression: &IdedExpr) -> Range<u32> {
+        let length = u32::try_from(self.source.len()).unwrap_or(u32::MAX);
+        let mut start = length;
+        let mut end = 0;
+        let mut open = vec![expression];
+        while let Some(part) = open.pop() {
+            children(part, &mut |child| open.push(child));
+            let Some((first, last)) = self.info.offset_for(part.id) else { continue };
+            let (first, mut last) = (self.byte(first), self.byte(last.saturating_add(1)));
+            let mut before = first;
+            match &part.expr {
+                Expr::Call(call) if call.target.is_none() && !call.func_name.contains('_') || self.text(first, last) == "(" => {
+                    let name = self.source.get(..first).unwrap_or_default().trim_end();
+                    if name.ends_with(call_name(part)) {
+                        before = name.len() - call_name(part).len();
+                    }
+                }
+                Expr::Select(select) => {
+                    let rest = self.source.get(last..).unwrap_or_default();
+                    if let Some(found) = rest.find(select.field.as_str()) {
+                        last += found + select.field.len();
+                    }
+                }
+                _ => {}
+            }
+            start = start.min(u32::try_from(before).unwrap_or(0));
+            end = end.max(u32::try_from(last).unwrap_or(length));
+        }
+        if matches!(expression.expr, Expr::Call(_) | Expr::List(_) | Expr::Map(_)) && self.opens(expression) {
+            let rest = self.source.get(end as usize..).unwrap_or_default();
+            let blank = rest.len() - rest.trim_start().len();
+            if rest.trim_start().starts_with([')', ']', '}']) {
+                end += u32::try_from(blank + 1).unwrap_or(1);
+            }
+        }
+        start.min(end)..end
+    }
+
+    fn opens(&self, expression: &IdedExpr) -> bool {
+        let Some((first, last)) = self.info.offset_for(expression.id) else { return false };
+        matches!(self.text(self.byte(first), self.byte(last.saturating_add(1))), "(" | "[" | "{")
+    }
+
+    fn text(&self, start: usize, end: usize) -> &str {
+        self.source.get(start..end).unwrap_or_default()
+    }
+
+    /// The parser counts characters where the text is not ASCII.
+    fn byte(&self, offset: u32) -> usize {
+        let offset = offset as usize;
+        if self.characters.is_empty() { offset.min(self.source.len()) } else { self.characters.get(offset).copied().unwrap_or(self.source.len()) }
+    }
+
+    /// Whether a part is a variable of the scope with its whole dotted name.
+    pub(super) fn is_variable(&self, part: Part<'_>) -> bool {
+        segments(part.0).is_some_and(|chain| {
+            let root = chain.first().copied().unwrap_or_default();
+            !self.locals.iter().any(|local| local == root) && self.scope.longest(&chain).is_some_and(|(_, count)| count == chain.len())
+        })
+    }
+
+    fn lower(&mut self, expression: &IdedExpr) -> Result<Ir, CompileError> {
+        let op = match &expression.expr {
+            Expr::Literal(literal) => Op::Constant(constant(literal)),
+            Expr::Ident(_) | Expr::Select(_) => self.lower_chain(expression)?,
+            Expr::Call(call) => {
+                let arguments: Vec<Part<'_>> = call.args.iter().map(Part).collect();
+                self.lower_call(expression, &call.func_name, call.target.as_deref(), &arguments)?
+            }
+            Expr::List(list) => {
+                let mut items = Vec::with_capacity(list.elements.len());
+                for (index, element) in list.elements.iter().enumerate() {
+                    items.push((list.optional_indices.contains(&index), self.lower(element)?));
+                }
+                fold_list(items)
+            }
+            Expr::Map(map) => {
+                let mut entries = Vec::with_capacity(map.entries.len());
+                for entry in &map.entries {
+                    if let EntryExpr::MapEntry(entry) = &entry.expr {
+                        entries.push((entry.optional, [self.lower(&entry.key)?, self.lower(&entry.value)?]));
+                    }
+                }
+                fold_map(entries)
+            }
+            Expr::Struct(message) => {
+                return Err(self.error_at(expression, format!("undeclared reference to '{}'", message.type_name)));
+            }
+            Expr::Unspecified | Expr::Comprehension(_) => return Err(self.error_at(expression, "unsupported expression")),
+        };
+        Ok(Ir { op, span: self.span(expression) })
+    }
+
+    /// A name, or fields of something: the longest beginning that is a variable, then selections.
+    fn lower_chain(&mut self, expression: &IdedExpr) -> Result<Op, CompileError> {
+        if let Some(chain) = segments(expression) {
+            if let Some(op) = self.resolve(expression, &chain)? {
+                return Ok(op);
+            }
+            let root = chain.first().copied().unwrap_or_default();
+            let below = self.scope.below(root);
+            let message = match chain.get(1) {
+                Some(field) if !below.is_empty() => {
+                    format!("undefined field '{field}': {root} has {}", below.join(", "))
+                }
+                _ => format!("undeclared reference to '{root}'"),
+            };
+            return Err(self.error_at(expression, message));
+        }
+        let Expr::Select(select) = &expression.expr else { return Err(self.error_at(expression, "unsupported expression")) };
+        let operand = self.lower(&select.operand)?;
+        Ok(take(operand, |operand, cost| Op::Select { operand, field: select.field.as_str().into(), cost }))
+    }
+
+    fn resolve(&mut self, expression: &IdedExpr, chain: &[&str]) -> Result<Option<Op>, CompileError> {
+        let local = chain.first().and_then(|root| self.locals.iter().rposition(|name| name == root));
+        let rooted: Vec<&str> = chain.iter().map(|segment| segment.trim_start_matches('.')).collect();
+        let (whole, count) = if let Some(index) = local {
+            (Op::Local { index, cost: 1 }, 1)
+        } else if let Some((slot, count)) = self.scope.longest(&rooted) {
+            self.slots.push(slot);
+            (Op::Variable { slot, cost: 1 }, count)
+        } else if let Some(name) = functions::type_name(&rooted.join(".")) {
+            return Ok(Some(Op::Constant(Constant::Type(name))));
+        } else {
+            return Ok(None);
+        };
+        if count == chain.len() {
+            return Ok(Some(whole));
+        }
+        // Some fields are left: they are selected from what the same chain without its last field is.
+        let Expr::Select(select) = &expression.expr else { return Ok(None) };
+        let operand = Box::new(self.lower(&select.operand)?);
+        Ok(Some(Op::Select { operand, field: select.field.as_str().into(), cost: 1 }))
+    }
+
+    fn lower_call(
+        &mut self,
+        expression: &IdedExpr,
+        name: &str,
+        target: Option<&IdedExpr>,
+        arguments: &[Part<'_>],
+    ) -> Result<Op, CompileError> {
+        if target.is_none()
+            && let Some(op) = self.lower_operator(expression, name, arguments)?
+        {
+            return Ok(op);
+        }
+        let whole = Part(expression);
+        if let Some(op) = macros::lower(self, whole, name, target.map(Part), arguments)? {
+            return Ok(op);
+        }
+        // A function of a namespace arrives as a method of the namespace's name: `optional.of(1)`.
+        let namespace = target.and_then(segments).filter(|chain| {
+            let root = chain.first().copied().unwrap_or_default();
+            !self.locals.iter().any(|local| local == root) && self.scope.longest(chain).is_none()
+        });
+        let (qualified, receiver) = match namespace {
+            Some(chain) => (format!("{}.{name}", chain.join(".")), None),
+            None => (name.trim_start_matches('.').to_owned(), target),
+        };
+        let count = arguments.len() + usize::from(receiver.is_some());
+        if !functions::exists(&qualified, receiver.is_some()) {
+            // The namespace may be no function's: then it is the name that is not known.
+            if let (Some(chain), false) = (target.and_then(segments), functions::is_namespace(&qualified)) {
+                self.lower_chain_or_error(expression, &chain)?;
+            }
+            let later = functions::not_yet(name).map_or(String::new(), |since| {
+                format!(" (Kubernetes {since} has it; this version of Doorward does not yet)")
+            });
+            return Err(self.error_at(expression, format!("undeclared reference to '{name}'{later}")));
+        }
+        let mut lowered = Vec::with_capacity(count);
+        if let Some(receiver) = receiver {
+            lowered.push(self.lower(receiver)?);
+        }
+        for argument in arguments {
+            lowered.push(self.lower(argument.0)?);
+        }
+        let candidates = functions::candidates(&qualified, receiver.is_some(), &lowered);
+        if candidates.is_empty() {
+            let mut types: Vec<&str> = lowered.iter().map(|argument| argument.kind().name()).collect();
+            let receiver = if receiver.is_some() { format!("{}.", types.remove(0)) } else { String::new() };
+            let message = format!("found no matching overload for '{qualified}' applied to '{receiver}({})'", types.join(", "));
+            return Err(self.error_at(expression, message));
+        }
+        let call = Call { candidates, arguments: lowered.into(), regex: None };
+        functions::prepare(call).map_err(|(argument, message)| {
+            let place = argument.checked_sub(usize::from(receiver.is_some())).and_then(|index| arguments.get(index));
+            self.error_at(place.map_or(expression, |part| part.0), message)
+        })
+    }
+
+    fn lower_chain_or_error(&self, expression: &IdedExpr, chain: &[&str]) -> Result<(), CompileError> {
+        let root = chain.first().copied().unwrap_or_default();
+        let known = self.locals.iter().any(|local| local == root) || self.scope.longest(chain).is_some();
+        if known { Ok(()) } else { Err(self.error_at(expression, format!("undeclared reference to '{root}'"))) }
+    }
+
+    fn lower_operator(&mut self, expression: &IdedExpr, name: &str, arguments: &[Part<'_>]) -> Result<Option<Op>, CompileError> {
+        if let (operators::LOGICAL_AND | operators::LOGICAL_OR, [_, _]) = (name, arguments) {
+            let mut terms = Vec::new();
+            self.flatten(expression, name, &mut terms)?;
+            let terms = terms.into();
+            return Ok(Some(if name == operators::LOGICAL_AND { Op::And(terms) } else { Op::Or(terms) }));
+        }
+        let operands = match (name, arguments) {
+            (operators::CONDITIONAL, [condition, yes, no]) => {
+                let condition = self.part(*condition)?;
+                let branches = [self.part(*yes)?.without_name_cost(), self.part(*no)?.without_name_cost()];
+                let [yes, no] = branches;
+                return Ok(Some(Op::Conditional(Box::new([condition, yes, no]))));
+            }
+            (operators::LOGICAL_NOT, [operand]) => return Ok(Some(Op::Not(Box::new(self.part(*operand)?)))),
+            (operators::NEGATE, [operand]) => return Ok(Some(Op::Negate(Box::new(self.part(*operand)?)))),
+            (operators::OPT_SELECT, [operand, field]) => {
+                let Expr::Literal(LiteralValue::String(field)) = &field.0.expr else { return Ok(None) };
+                let field: Box<str> = field.inner().into();
+                return Ok(Some(take(self.part(*operand)?, |operand, cost| Op::OptionalSelect { operand, field, cost })));
+            }
+            (_, [left, right]) => [*left, *right],
+            _ => return Ok(None),
+        };
+        let operator = match name {
+            operators::ADD => Operator::Add,
+            operators::SUBSTRACT => Operator::Subtract,
+            operators::MULTIPLY => Operator::Multiply,
+            operators::DIVIDE => Operator::Divide,
+            operators::MODULO => Operator::Modulo,
+            operators::EQUALS => Operator::Equals,
+            operators::NOT_EQUALS => Operator::NotEquals,
+            operators::LESS => Operator::Less,
+            operators::LESS_EQUALS => Operator::LessEquals,
+            operators::GREATER => Operator::Greater,
+            operators::GREATER_EQUALS => Operator::GreaterEquals,
+            operators::INDEX | operators::OPT_INDEX | operators::IN => return self.lower_access(name, operands).map(Some),
+            _ => return Ok(None),
+        };
+        let [left, right] = operands;
+        let operands = Box::new([self.part(left)?, self.part(right)?]);
+        let sized = operands.iter().any(|operand| matches!(operand.kind(), Kind::String | Kind::Bytes));
+        Ok(Some(Op::Binary { operator, operands, sized }))
+    }
+
+    fn lower_access(&mut self, name: &str, [left, right]: [Part<'_>; 2]) -> Result<Op, CompileError> {
+        let (left, right) = (self.part(left)?, self.part(right)?);
+        if name == operators::IN {
+            return Ok(match right.op {
+                Op::Constant(Constant::List(members)) => Op::Member { needle: Box::new(left), members },
+                _ => {
+                    let sized = right.kind() == Kind::List;
+                    Op::In { operands: Box::new([left, right]), sized }
+                }
+            });
+        }
+        let cost = if left.is_attribute() { 1 } else { 2 };
+        let operands = Box::new([left, right.without_name_cost()]);
+        Ok(if name == operators::INDEX { Op::Index { operands, cost } } else { Op::OptionalIndex { operands, cost } })
+    }
+
+    /// The terms of a tree of one logical operator, which the parser has balanced, in order.
+    fn flatten(&mut self, expression: &IdedExpr, operator: &str, terms: &mut Vec<Ir>) -> Result<(), CompileError> {
+        if let Expr::Call(call) = &expression.expr
+            && call.target.is_none()
+            && call.func_name == operator
+        {
+            return call.args.iter().try_for_each(|argument| self.flatten(argument, operator, terms));
+        }
+        terms.push(self.lower(expression)?);
+        Ok(())
+    }
+}
+
+fn call_name(expression: &IdedExpr) -> &str {
+    if let Expr::Call(call) = &expression.expr { &call.func_name } else { "" }
+}
+
+/// The names of a chain `a.b.c`, root first.
+fn segments(expression: &IdedExpr) -> Option<Vec<&str>> {
+    let mut names = Vec::new();
+    let mut part = expression;
+    loop {
+        match &part.expr {
+            Expr::Ident(name) => {
+                names.push(name.as_str());
+                names.reverse();
+                return Some(names);
+            }
+            Expr::Select(select) => {
+                names.push(&select.field);
+                part = &select.operand;
+            }
+            _ => return None,
+        }
+    }
+}
+
+fn take(operand: Ir, make: impl FnOnce(Box<Ir>, u8) -> Op) -> Op {
+    let cost = if operand.is_attribute() { 1 } else { 2 };
+    make(Box::new(operand), cost)
+}
+
+fn constant(literal: &LiteralValue) -> Constant {
+    match literal {
+        LiteralValue::Boolean(value) => Constant::Bool(*value.inner()),
+        LiteralValue::Bytes(value) => Constant::Bytes(value.inner().into()),
+        LiteralValue::Double(value) => Constant::Double(*value.inner()),
+        LiteralValue::Int(value) => Constant::Int(*value.inner()),
+        LiteralValue::Null => Constant::Null,
+        LiteralValue::String(value) => Constant::String(value.inner().into()),
+        LiteralValue::UInt(value) => Constant::UInt(*value.inner()),
+    }
+}
+
+/// A list of constants is itself one.
+fn fold_list(items: Vec<(bool, Ir)>) -> Op {
+    if items.iter().any(|(optional, item)| *optional || !matches!(item.op, Op::Constant(_))) {
+        return Op::List(items.into());
+    }
+    let constants = items.into_iter().filter_map(|(_, item)| if let Op::Constant(value) = item.op { Some(value) } else { None });
+    Op::Constant(Constant::List(constants.collect()))
+}
+
+/// A map of constants is itself one; of a key written twice the last value counts.
+fn fold_map(entries: Vec<(bool, [Ir; 2])>) -> Op {
+    let scalar = |key: &Ir| matches!(&key.op, Op::Constant(key) if !matches!(key, Constant::List(_) | Constant::Map(_)));
+    if entries.iter().any(|(optional, [key, value])| *optional || !scalar(key) || !matches!(value.op, Op::Constant(_))) {
+        return Op::Map(entries.into());
+    }
+    let mut constants: Vec<(Constant, Constant)> = Vec::with_capacity(entries.len());
+    for (_, [key, value]) in entries {
+        if let (Op::Constant(key), Op::Constant(value)) = (key.op, value.op) {
+            match constants.binary_search_by(|(known, _)| key_order(&known.value(), &key.value())) {
+                Ok(found) => {
+                    if let Some(entry) = constants.get_mut(found) {
+                        entry.1 = value;
+                    }
+                }
+                Err(place) => constants.insert(place, (key, value)),
+            }
+        }
+    }
+    Op::Constant(Constant::Map(constants.into()))
+}

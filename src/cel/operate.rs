@@ -1,0 +1,261 @@
+//! The operators: arithmetic that never wraps, equality and order across the numeric types, membership, indexing.
+
+use std::cmp::Ordering;
+
+use super::collections::{List, Map};
+use super::cost::{self, Budget};
+use super::error::EvaluationError;
+use super::evaluate::{Frame, Outcome};
+use super::functions::time;
+use super::ir::{Ir, Operator};
+use super::value::Value;
+
+impl<'a> Frame<'_, 'a> {
+    #[inline(never)]
+    pub(super) fn binary(&mut self, operator: Operator, operands: &'a [Ir; 2], sized: bool) -> Outcome<'a> {
+        let (left, right) = match self.both(operands) {
+            [Ok(left), Ok(right)] => (left, right),
+            [Err(error), _] | [_, Err(error)] if error.is_fatal() => return Err(error),
+            [Err(left), Err(right)] => {
+                self.budget.charge(1)?;
+                return Err(EvaluationError::prefer(Some(left), right));
+            }
+            [Err(error), _] | [_, Err(error)] => {
+                self.budget.charge(1)?;
+                return Err(error);
+            }
+        };
+        let shorter = || cost::traversal(left.cost_size().min(right.cost_size()), 0.1);
+        self.budget.charge(match operator {
+            Operator::Equals | Operator::NotEquals => shorter(),
+            Operator::Add if sized => cost::traversal(left.cost_size() + right.cost_size(), 0.1),
+            Operator::Less | Operator::LessEquals | Operator::Greater | Operator::GreaterEquals if sized => shorter(),
+            _ => 1,
+        })?;
+        match operator {
+            Operator::Equals => equal(&left, &right, self.budget).map(Value::Bool),
+            Operator::NotEquals => equal(&left, &right, self.budget).map(|same| Value::Bool(!same)),
+            Operator::Less => order(&left, &right).map(|order| Value::Bool(order.is_lt())),
+            Operator::LessEquals => order(&left, &right).map(|order| Value::Bool(order.is_le())),
+            Operator::Greater => order(&left, &right).map(|order| Value::Bool(order.is_gt())),
+            Operator::GreaterEquals => order(&left, &right).map(|order| Value::Bool(order.is_ge())),
+            Operator::Add => add(left, right),
+            _ => arithmetic(operator, &left, &right),
+        }
+    }
+
+    #[inline(never)]
+    pub(super) fn contains(&mut self, operands: &'a [Ir; 2], sized: bool) -> Outcome<'a> {
+        let [needle, haystack] = self.both(operands);
+        let (needle, haystack) = (needle?, haystack?);
+        self.budget.charge(if sized { haystack.cost_size() } else { 1 })?;
+        Ok(Value::Bool(match &haystack {
+            Value::List(list) => contains(list, &needle, self.budget)?,
+            Value::Map(map) => map.get(&needle).is_some(),
+            _ => return Err(EvaluationError::no_such_overload()),
+        }))
+    }
+}
+
+/// Whether a list holds a value.
+pub(super) fn contains(list: &List<'_>, needle: &Value<'_>, budget: &Budget<'_>) -> Result<bool, EvaluationError> {
+    for item in list.iter() {
+        budget.charge(0)?;
+        if equal(&item, needle, budget)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// CEL's equality: across the numeric types by value, deep for lists and maps, false for values of different types.
+pub(super) fn equal(left: &Value<'_>, right: &Value<'_>, budget: &Budget<'_>) -> Result<bool, EvaluationError> {
+    Ok(match (left, right) {
+        (Value::Null, Value::Null) => true,
+        (Value::Bool(left), Value::Bool(right)) => left == right,
+        (Value::String(left), Value::String(right)) => left.as_str() == right.as_str(),
+        (Value::Int(_) | Value::UInt(_) | Value::Double(_), Value::Int(_) | Value::UInt(_) | Value::Double(_)) => {
+            compare_numbers(left, right) == Some(Ordering::Equal)
+        }
+        (Value::Bytes(left), Value::Bytes(right)) => left == right,
+        (Value::Timestamp(left), Value::Timestamp(right)) => left.instant == right.instant,
+        (Value::Duration(left), Value::Duration(right)) => left == right,
+        (Value::Type(left), Value::Type(right)) => left == right,
+        (Value::List(left), Value::List(right)) => return equal_lists(left, right, budget),
+        (Value::Map(left), Value::Map(right)) => return equal_maps(left, right, budget),
+        (Value::Optional(None), Value::Optional(None)) => true,
+        (Value::Optional(Some(left)), Value::Optional(Some(right))) => return equal(left, right, budget),
+        _ => false,
+    })
+}
+
+fn equal_lists(left: &List<'_>, right: &List<'_>, budget: &Budget<'_>) -> Result<bool, EvaluationError> {
+    if left.len() != right.len() {
+        return Ok(false);
+    }
+    for (left, right) in left.iter().zip(right.iter()) {
+        budget.charge(0)?;
+        if !equal(&left, &right, budget)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn equal_maps(left: &Map<'_>, right: &Map<'_>, budget: &Budget<'_>) -> Result<bool, EvaluationError> {
+    if left.len() != right.len() {
+        return Ok(false);
+    }
+    for (key, value) in left.sorted_entries() {
+        budget.charge(0)?;
+        match right.get(&key) {
+            Some(other) if equal(&value, &other, budget)? => {}
+            _ => return Ok(false),
+        }
+    }
+    Ok(true)
+}
+
+/// The order of two numbers of any types; none if one is not a number.
+#[expect(clippy::cast_precision_loss, reason = "cel-go compares a double with an integer as doubles, inside the integer's range")]
+fn compare_numbers(left: &Value<'_>, right: &Value<'_>) -> Option<Ordering> {
+    const MAX_INT: f64 = i64::MAX as f64;
+    const MIN_INT: f64 = i64::MIN as f64;
+    const MAX_UINT: f64 = u64::MAX as f64;
+    let double_with_int = |double: f64, int: i64| {
+        if double < MIN_INT {
+            Some(Ordering::Less)
+        } else if double > MAX_INT {
+            Some(Ordering::Greater)
+        } else {
+            double.partial_cmp(&(int as f64))
+        }
+    };
+    let double_with_uint = |double: f64, uint: u64| {
+        if double < 0.0 {
+            Some(Ordering::Less)
+        } else if double > MAX_UINT {
+            Some(Ordering::Greater)
+        } else {
+            double.partial_cmp(&(uint as f64))
+        }
+    };
+    match (left, right) {
+        (Value::Int(left), Value::Int(right)) => Some(left.cmp(right)),
+        (Value::UInt(left), Value::UInt(right)) => Some(left.cmp(right)),
+        (Value::Double(left), Value::Double(right)) => left.partial_cmp(right),
+        (Value::Int(left), Value::UInt(right)) => Some(i128::from(*left).cmp(&i128::from(*right))),
+        (Value::UInt(left), Value::Int(right)) => Some(i128::from(*left).cmp(&i128::from(*right))),
+        (Value::Double(left), Value::Int(right)) => double_with_int(*left, *right),
+        (Value::Int(left), Value::Double(right)) => double_with_int(*right, *left).map(Ordering::reverse),
+        (Value::Double(left), Value::UInt(right)) => double_with_uint(*left, *right),
+        (Value::UInt(left), Value::Double(right)) => double_with_uint(*right, *left).map(Ordering::reverse),
+        _ => None,
+    }
+}
+
+/// The order of two values of one type, or of two numbers.
+pub(super) fn order(left: &Value<'_>, right: &Value<'_>) -> Result<Ordering, EvaluationError> {
+    Ok(match (left, right) {
+        (Value::Int(_) | Value::UInt(_) | Value::Double(_), Value::Int(_) | Value::UInt(_) | Value::Double(_)) => {
+            return compare_numbers(left, right).ok_or_else(|| EvaluationError::failed("NaN values cannot be ordered"));
+        }
+        (Value::String(left), Value::String(right)) => left.as_str().cmp(right.as_str()),
+        (Value::Bool(left), Value::Bool(right)) => left.cmp(right),
+        (Value::Bytes(left), Value::Bytes(right)) => left.cmp(right),
+        (Value::Timestamp(left), Value::Timestamp(right)) => left.instant.cmp(&right.instant),
+        (Value::Duration(left), Value::Duration(right)) => left.cmp(right),
+        _ => return Err(EvaluationError::no_such_overload()),
+    })
+}
+
+pub(super) fn add<'a>(left: Value<'a>, right: Value<'a>) -> Outcome<'a> {
+    match (left, right) {
+        (Value::String(left), Value::String(right)) => {
+            let (left, right) = (left.as_str(), right.as_str());
+            let mut text = String::with_capacity(left.len() + right.len());
+            text.push_str(left);
+            text.push_str(right);
+            Ok(Value::string(text))
+        }
+        (Value::Bytes(left), Value::Bytes(right)) => Ok(Value::Bytes([&*left, &*right].concat().into())),
+        (Value::List(left), Value::List(right)) => left.concatenate(right).map(Value::List),
+        (left, right) => arithmetic(Operator::Add, &left, &right),
+    }
+}
+
+fn arithmetic<'a>(operator: Operator, left: &Value<'a>, right: &Value<'a>) -> Outcome<'a> {
+    match (left, right) {
+        (Value::Int(left), Value::Int(right)) => int_arithmetic(operator, *left, *right).map(Value::Int),
+        (Value::UInt(left), Value::UInt(right)) => uint_arithmetic(operator, *left, *right).map(Value::UInt),
+        (Value::Double(left), Value::Double(right)) => match operator {
+            Operator::Add => Ok(Value::Double(left + right)),
+            Operator::Subtract => Ok(Value::Double(left - right)),
+            Operator::Multiply => Ok(Value::Double(left * right)),
+            Operator::Divide => Ok(Value::Double(left / right)),
+            _ => Err(EvaluationError::no_such_overload()),
+        },
+        _ => time::arithmetic(operator, left, right),
+    }
+}
+
+fn int_arithmetic(operator: Operator, left: i64, right: i64) -> Result<i64, EvaluationError> {
+    let result = match operator {
+        Operator::Add => left.checked_add(right),
+        Operator::Subtract => left.checked_sub(right),
+        Operator::Multiply => left.checked_mul(right),
+        Operator::Divide if right == 0 => return Err(EvaluationError::failed("division by zero")),
+        Operator::Modulo if right == 0 => return Err(EvaluationError::failed("modulus by zero")),
+        Operator::Divide => left.checked_div(right),
+        Operator::Modulo => left.checked_rem(right),
+        _ => return Err(EvaluationError::no_such_overload()),
+    };
+    result.ok_or_else(|| EvaluationError::failed("integer overflow"))
+}
+
+fn uint_arithmetic(operator: Operator, left: u64, right: u64) -> Result<u64, EvaluationError> {
+    let result = match operator {
+        Operator::Add => left.checked_add(right),
+        Operator::Subtract => left.checked_sub(right),
+        Operator::Multiply => left.checked_mul(right),
+        Operator::Divide if right == 0 => return Err(EvaluationError::failed("division by zero")),
+        Operator::Modulo if right == 0 => return Err(EvaluationError::failed("modulus by zero")),
+        Operator::Divide => left.checked_div(right),
+        Operator::Modulo => left.checked_rem(right),
+        _ => return Err(EvaluationError::no_such_overload()),
+    };
+    result.ok_or_else(|| EvaluationError::failed("unsigned integer overflow"))
+}
+
+pub(super) fn negate<'a>(operand: &Value<'a>) -> Outcome<'a> {
+    match operand {
+        Value::Int(value) => value.checked_neg().map(Value::Int).ok_or_else(|| EvaluationError::failed("integer overflow")),
+        Value::Double(value) => Ok(Value::Double(-value)),
+        Value::Duration(value) => value.checked_neg().map(Value::Duration).ok_or_else(|| EvaluationError::failed("duration overflow")),
+        _ => Err(EvaluationError::no_such_overload()),
+    }
+}
+
+/// The item of a list or the value of a map; none if it is absent.
+pub(super) fn index<'a>(operand: &Value<'a>, index: &Value<'_>) -> Result<Option<Value<'a>>, EvaluationError> {
+    match operand {
+        Value::Map(map) => Ok(map.get(index)),
+        Value::List(list) => {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be whole and not negative")]
+            let position = match index {
+                Value::Int(value) => usize::try_from(*value).ok(),
+                Value::UInt(value) => usize::try_from(*value).ok(),
+                Value::Double(value) if value.fract() == 0.0 && *value >= 0.0 && *value < 9e15 => Some(*value as usize),
+                Value::Double(value) => {
+                    return Err(EvaluationError::failed(format!(
+                        "unsupported index value {} in list",
+                        super::functions::stdlib::double_text(*value)
+                    )));
+                }
+                other => return Err(EvaluationError::failed(format!("unsupported index type '{}' in list", other.type_name()))),
+            };
+            Ok(position.and_then(|position| list.get(position)))
+        }
+        _ => Err(EvaluationError::no_such_overload()),
+    }
+}
