@@ -124,6 +124,8 @@ impl Door {
             .env("LOG", &log)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            // The shell reports that its child was killed.
+            .stderr(Stdio::null())
             .spawn()
             .expect("a shell");
         let mut line = String::new();

@@ -43,14 +43,6 @@ impl Refusal {
         self
     }
 
-    /// Asserts that the rule just named says this of some field.
-    #[track_caller]
-    pub(crate) fn saying(self, text: &str) -> Self {
-        let said: Vec<_> = self.causes.iter().filter(|(_, message)| tells_of(message, &self.rule)).map(|(_, message)| message).collect();
-        assert!(said.iter().any(|said| said.contains(text)), "{} says {said:#?}", self.rule);
-        self
-    }
-
     /// Asserts that there are so many faults in all.
     #[track_caller]
     pub(crate) fn in_all(self, count: usize) -> Self {
