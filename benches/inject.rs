@@ -94,6 +94,15 @@ fn second(bencher: Bencher<'_, '_>) {
     bencher.bench_local(|| run(black_box(&object), &settings, &steps));
 }
 
+/// The patch applied once more, which `first` does step by step.
+#[divan::bench]
+fn apply(bencher: Bencher<'_, '_>) {
+    let object = pod();
+    let operations: Vec<_> =
+        run(&object, &Settings::demonstration(), &steps()).operations.into_iter().map(|(operation, _)| operation).collect();
+    bencher.bench_local(|| black_box(&object).patched(&operations));
+}
+
 /// The patch as the API server gets it.
 #[divan::bench]
 fn encode(bencher: Bencher<'_, '_>) {

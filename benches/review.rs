@@ -26,8 +26,10 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         let sources = Sources { fallback: Some(Settings::demonstration()), ..Sources::default() };
-        let labels: serde_json::Map<String, serde_json::Value> =
-            ["automount-off", "vault-token", "vault-agent", "spiffe-csi", "spiffe-id"].iter().map(|id| (format!("inject.doorward.dev/{id}"), "true".into())).collect();
+        let labels: serde_json::Map<String, serde_json::Value> = ["automount-off", "vault-token", "vault-agent", "spiffe-csi", "spiffe-id"]
+            .iter()
+            .map(|id| (format!("inject.doorward.dev/{id}"), "true".into()))
+            .collect();
         let namespace = serde_json::json!({"metadata": {"labels": labels, "annotations": {"linkerd.io/inject": "enabled"}}});
         Self {
             set: load(&sources).expect("the built-in policies compile"),

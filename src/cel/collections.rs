@@ -195,7 +195,7 @@ pub(super) fn key_order(left: &Value<'_>, right: &Value<'_>) -> Ordering {
         (Value::Bool(left), Value::Bool(right)) => left.cmp(right),
         (Value::Double(left), Value::Double(right)) => left.total_cmp(right),
         (Value::Bytes(left), Value::Bytes(right)) => left.cmp(right),
-        (Value::Timestamp(left), Value::Timestamp(right)) => left.instant.cmp(&right.instant),
+        (Value::Timestamp(left), Value::Timestamp(right)) => left.instant().cmp(&right.instant()),
         (Value::Duration(left), Value::Duration(right)) => left.cmp(right),
         (Value::Type(left), Value::Type(right)) => left.cmp(right),
         (left, right) => Key::order(left).cmp(&Key::order(right)),

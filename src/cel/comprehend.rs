@@ -28,7 +28,12 @@ impl<'a> Frame<'_, 'a> {
     }
 
     /// Runs `step` with the variables bound to each item in turn.
-    fn each(&mut self, comprehension: &'a Comprehension, range: &Value<'a>, step: &mut dyn FnMut(&mut Self) -> Step) -> Result<(), EvaluationError> {
+    fn each(
+        &mut self,
+        comprehension: &'a Comprehension,
+        range: &Value<'a>,
+        step: &mut dyn FnMut(&mut Self) -> Step,
+    ) -> Result<(), EvaluationError> {
         let base = comprehension.local;
         self.locals.truncate(base);
         let mut run = |frame: &mut Self, first: Value<'a>, second: Option<Value<'a>>| {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use regex::Regex;
+use regex::bytes::Regex;
 
 use super::collections::{ConstantList, ConstantMap, List, Map};
 use super::functions::{Function, Kind};
@@ -12,6 +12,7 @@ use super::value::{Text, Timestamp, Value};
 #[derive(Debug)]
 pub(super) struct Ir {
     pub(super) op: Op,
+    #[expect(dead_code, reason = "the type checker, which is to come, points with it")]
     pub(super) span: Range<u32>,
 }
 
@@ -185,6 +186,11 @@ impl Constant {
             Self::Duration(value) => Value::Duration(*value),
             Self::Type(name) => Value::Type(name),
         }
+    }
+
+    /// Whether cel-go makes a set of such constants.
+    pub(super) fn is_primitive(&self) -> bool {
+        matches!(self, Self::Bool(_) | Self::Int(_) | Self::UInt(_) | Self::Double(_) | Self::String(_))
     }
 
     /// The constant of a scalar value; nothing for what only an evaluation can hold.

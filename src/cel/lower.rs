@@ -63,8 +63,7 @@ fn lower(env: &Env, source: &str, scope: &Scope) -> Result<Lowered, CompileError
         let message = format!("the expression nests {depth} levels deep, at most {MAX_DEPTH} are read");
         return Err(CompileError::new(source, 0..source.len(), message));
     }
-    let characters = if source.is_ascii() { Vec::new() } else { source.char_indices().map(|(index, _)| index).collect() };
-    let mut lowering = Lowering { source, scope, info: &info, characters, locals: Vec::new(), deepest: 0, slots: Vec::new() };
+    let mut lowering = Lowering { source, scope, info: &info, locals: Vec::new(), deepest: 0, slots: Vec::new() };
     let root = lowering.lower(&expression)?;
     let Lowering { mut slots, deepest, .. } = lowering;
     slots.sort_unstable();
@@ -124,8 +123,6 @@ pub(super) struct Lowering<'s> {
     source: &'s str,
     scope: &'s Scope,
     info: &'s SourceInfo,
-    /// The byte where each character begins; empty if the source is ASCII.
-    characters: Vec<usize>,
     /// Variables of the enclosing macros; a name nobody can write stands for a variable that is not used.
     locals: Vec<String>,
     deepest: usize,
@@ -205,10 +202,10 @@ impl Lowering<'_> {
         self.source.get(start..end).unwrap_or_default()
     }
 
-    /// The parser counts characters where the text is not ASCII.
+    /// The parser's offset as the byte where a character begins: the last one of a token may lie inside a character.
     fn byte(&self, offset: u32) -> usize {
         let offset = offset as usize;
-        if self.characters.is_empty() { offset.min(self.source.len()) } else { self.characters.get(offset).copied().unwrap_or(self.source.len()) }
+        (offset..self.source.len()).find(|byte| self.source.is_char_boundary(*byte)).unwrap_or(self.source.len())
     }
 
     /// Whether a part is a variable of the scope with its whole dotted name.
@@ -325,9 +322,8 @@ impl Lowering<'_> {
             if let (Some(chain), false) = (target.and_then(segments), functions::is_namespace(&qualified)) {
                 self.lower_chain_or_error(expression, &chain)?;
             }
-            let later = functions::not_yet(name).map_or(String::new(), |since| {
-                format!(" (Kubernetes {since} has it; this version of Doorward does not yet)")
-            });
+            let later = functions::not_yet(name)
+                .map_or(String::new(), |since| format!(" (Kubernetes {since} has it; this version of Doorward does not yet)"));
             return Err(self.error_at(expression, format!("undeclared reference to '{name}'{later}")));
         }
         let mut lowered = Vec::with_capacity(count);
@@ -406,7 +402,9 @@ impl Lowering<'_> {
         let (left, right) = (self.part(left)?, self.part(right)?);
         if name == operators::IN {
             return Ok(match right.op {
-                Op::Constant(Constant::List(members)) => Op::Member { needle: Box::new(left), members },
+                Op::Constant(Constant::List(members)) if members.iter().all(Constant::is_primitive) => {
+                    Op::Member { needle: Box::new(left), members }
+                }
                 _ => {
                     let sized = right.kind() == Kind::List;
                     Op::In { operands: Box::new([left, right]), sized }

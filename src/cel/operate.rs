@@ -78,7 +78,7 @@ pub(super) fn equal(left: &Value<'_>, right: &Value<'_>, budget: &Budget<'_>) ->
             compare_numbers(left, right) == Some(Ordering::Equal)
         }
         (Value::Bytes(left), Value::Bytes(right)) => left == right,
-        (Value::Timestamp(left), Value::Timestamp(right)) => left.instant == right.instant,
+        (Value::Timestamp(left), Value::Timestamp(right)) => left.instant() == right.instant(),
         (Value::Duration(left), Value::Duration(right)) => left == right,
         (Value::Type(left), Value::Type(right)) => left == right,
         (Value::List(left), Value::List(right)) => return equal_lists(left, right, budget),
@@ -163,7 +163,7 @@ pub(super) fn order(left: &Value<'_>, right: &Value<'_>) -> Result<Ordering, Eva
         (Value::String(left), Value::String(right)) => left.as_str().cmp(right.as_str()),
         (Value::Bool(left), Value::Bool(right)) => left.cmp(right),
         (Value::Bytes(left), Value::Bytes(right)) => left.cmp(right),
-        (Value::Timestamp(left), Value::Timestamp(right)) => left.instant.cmp(&right.instant),
+        (Value::Timestamp(left), Value::Timestamp(right)) => left.instant().cmp(&right.instant()),
         (Value::Duration(left), Value::Duration(right)) => left.cmp(right),
         _ => return Err(EvaluationError::no_such_overload()),
     })
@@ -256,6 +256,7 @@ pub(super) fn index<'a>(operand: &Value<'a>, index: &Value<'_>) -> Result<Option
             };
             Ok(position.and_then(|position| list.get(position)))
         }
-        _ => Err(EvaluationError::no_such_overload()),
+        // As with a field: a scalar has no such key.
+        _ => Ok(None),
     }
 }

@@ -59,12 +59,21 @@ impl Text<'_> {
 }
 
 /// A point in time, with the offset from UTC it was written with (it prints so; accessors use UTC).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Timestamp {
-    /// The point in time, years 1 to 9999.
-    pub instant: jiff::Timestamp,
+    /// Seconds since 1970-01-01T00:00:00Z; years 1 to 9999.
+    pub seconds: i64,
+    /// Nanoseconds of the second.
+    pub nanos: u32,
     /// Seconds east of UTC.
     pub offset: i32,
+}
+
+impl Timestamp {
+    /// The point in time, whatever the offset it was written with.
+    pub(super) fn instant(self) -> (i64, u32) {
+        (self.seconds, self.nanos)
+    }
 }
 
 impl<'a> Value<'a> {

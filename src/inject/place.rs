@@ -190,10 +190,11 @@ impl Additions {
         let mut operations = Vec::new();
         let spec = pod.spec();
         append(&mut operations, spec, &FieldPath::of(&["spec"]), "volumes", self.volumes)?;
-        for container in pod.containers() {
-            let Some(lists) = self.items.get(&(container.list, container.index)) else { continue };
-            for (list, items) in ITEM_LISTS.into_iter().zip(lists) {
-                append(&mut operations, container.node, &container.path(), list, items.clone())?;
+        for ((list, index), lists) in self.items {
+            let Some(container) = spec.list(list).nth(index) else { continue };
+            let path = FieldPath::of(&["spec", list]).index(index);
+            for (field, items) in ITEM_LISTS.into_iter().zip(lists) {
+                append(&mut operations, container, &path, field, items)?;
             }
         }
         annotate(&mut operations, pod.template.node, self.annotations)?;

@@ -145,12 +145,7 @@ pub(super) fn volume_path(index: usize) -> FieldPath {
 /// (`env`, `volumeMounts`), so what is there beside ours does not count; other lists are ours whole.
 pub(super) fn holds(actual: Node<'_>, wanted: &Value) -> bool {
     match wanted {
-        Value::Object(fields) => fields.iter().all(|(name, wanted)| {
-            actual.get(name).is_some_and(|actual| match (name.as_str(), wanted) {
-                ("env" | "volumeMounts", Value::Array(items)) => items.iter().all(|item| actual.items().any(|other| holds(other, item))),
-                _ => holds(actual, wanted),
-            })
-        }),
+        Value::Object(fields) => fields.iter().all(|(name, wanted)| holds_field(actual, name, wanted)),
         Value::Array(items) => {
             actual.kind() == Kind::List
                 && actual.len() == items.len()
@@ -161,4 +156,12 @@ pub(super) fn holds(actual: Node<'_>, wanted: &Value) -> bool {
         Value::Number(number) => number.as_i64().is_some() && actual.as_i64() == number.as_i64(),
         Value::Null => actual.is_null(),
     }
+}
+
+/// Whether one field of a value has what we set.
+pub(super) fn holds_field(actual: Node<'_>, name: &str, wanted: &Value) -> bool {
+    actual.get(name).is_some_and(|actual| match (name, wanted) {
+        ("env" | "volumeMounts", Value::Array(items)) => items.iter().all(|item| actual.items().any(|other| holds(other, item))),
+        _ => holds(actual, wanted),
+    })
 }

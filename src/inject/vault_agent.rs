@@ -4,8 +4,9 @@ mod config;
 mod container;
 mod template;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
+use self::container::{Agent, Form, Parts};
 use super::outcome::Conflict;
 use super::place::Additions;
 use super::pod::{Container, Pod};
@@ -22,8 +23,9 @@ const CONFIG: &str = "vault-config";
 /// The agent's configuration; ours alone, rewritten on every creation.
 const CONFIG_ANNOTATION: &str = "doorward.dev/vault-agent-config";
 const MODE_ANNOTATION: &str = "doorward.dev/vault-agent-mode";
-/// Prefixes of the vendors' injectors.
-const VENDORS: [&str; 2] = ["vault.hashicorp.com/", "openbao.org/"];
+/// The vendors' injectors: the prefix of their annotations, and the one that switches them on.
+const VENDORS: [(&str, &str); 2] =
+    [("vault.hashicorp.com/", "vault.hashicorp.com/agent-inject"), ("openbao.org/", "openbao.org/agent-inject")];
 
 /// What the injection has to do with a pod. Known from the start, because the token and the mounts depend on it.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,8 +62,8 @@ pub(super) fn role(pod: &Pod<'_>, steps: &[Step]) -> Role {
     if asked.peek().is_none() || pod.is_windows() || pod.settings().vault.address.is_none() {
         return Role::None;
     }
-    let vendor = VENDORS.into_iter().find(|prefix| pod.template.annotation(&format!("{prefix}agent-inject")).is_some_and(is_true));
-    if let Some(prefix) = vendor {
+    let vendor = VENDORS.into_iter().find(|(_, switch)| pod.template.annotation(switch).is_some_and(is_true));
+    if let Some((prefix, _)) = vendor {
         return Role::Vendor(prefix);
     }
     if pod.containers().any(|container| ![INIT, AGENT].contains(&container.name()) && container::is_agent(container.node)) {
@@ -168,7 +170,8 @@ fn add(pod: &Pod<'_>, mode: AgentMode, token: &Token<'_>) -> Result<Vec<Operatio
             ));
         }
     }
-    place_containers(pod, mode, &container::Parts { token_volume: serving.volume, token_path: token.mount_path }, &mut additions)?;
+    let agent = Agent::new(pod, &Parts { token_volume: serving.volume, token_path: token.mount_path });
+    place_containers(pod, mode, &agent, &mut additions)?;
     additions.operations(pod)
 }
 
@@ -182,43 +185,40 @@ fn is_secrets_mount(mount: Node<'_>, path: &str) -> bool {
 
 /// Ours come before the author's init containers: at the front, or right behind a mesh proxy that is itself one, so that Vault is
 /// reached through it. A classic proxy's init container comes after ours: it redirects traffic to a proxy that does not run yet.
-fn place_containers(pod: &Pod<'_>, mode: AgentMode, parts: &container::Parts<'_>, additions: &mut Additions) -> Result<(), Conflict> {
-    let native = pod.settings().vault.agent.native_sidecar;
-    let init = container::wanted(pod, parts, container::Form::Once);
-    let once = present(pod, "initContainers", &init)?;
+fn place_containers(pod: &Pod<'_>, mode: AgentMode, agent: &Agent, additions: &mut Additions) -> Result<(), Conflict> {
+    let stays = match (mode, pod.settings().vault.agent.native_sidecar) {
+        (AgentMode::Init, _) => None,
+        (AgentMode::Sidecar, true) => Some(Form::Native),
+        (AgentMode::Sidecar, false) => Some(Form::Classic),
+    };
     let behind_proxy = || {
         let is_proxy =
             |node: Node<'_>| matches!(node.text("name"), "linkerd-proxy" | "istio-proxy") && node.text("restartPolicy") == "Always";
         pod.spec().list("initContainers").rposition(is_proxy).map_or(0, |index| index + 1)
     };
-    let sidecar = match (mode, native) {
-        (AgentMode::Init, _) => None,
-        (AgentMode::Sidecar, true) => Some(("initContainers", container::wanted(pod, parts, container::Form::Native))),
-        (AgentMode::Sidecar, false) => Some(("containers", container::wanted(pod, parts, container::Form::Classic))),
-    };
-    let stays = match &sidecar {
-        Some((list, wanted)) => present(pod, list, wanted)?,
-        None => None,
-    };
-    if once.is_none() {
+    let first = present(pod, Form::Once, agent)?;
+    let second = stays.map(|form| present(pod, form, agent)).transpose()?.flatten();
+    if first.is_none() {
         // Before the one that stays, if that one is there.
-        additions.init_containers.push((stays.filter(|_| native).unwrap_or_else(behind_proxy), init));
+        let at = second.filter(|_| stays == Some(Form::Native)).unwrap_or_else(behind_proxy);
+        additions.init_containers.push((at, agent.container(Form::Once, pod.template)));
     }
-    match sidecar {
-        Some(("initContainers", wanted)) if stays.is_none() => {
-            additions.init_containers.push((once.map_or_else(behind_proxy, |index| index + 1), wanted));
+    match (stays, second) {
+        (Some(Form::Native), None) => {
+            let at = first.map_or_else(behind_proxy, |index| index + 1);
+            additions.init_containers.push((at, agent.container(Form::Native, pod.template)));
         }
-        Some((_, wanted)) if stays.is_none() => additions.containers.push(wanted),
+        (Some(form), None) => additions.containers.push(agent.container(form, pod.template)),
         _ => {}
     }
     Ok(())
 }
 
 /// Where a container of ours already stands; a conflict if something else has its name.
-fn present(pod: &Pod<'_>, list: &str, wanted: &Value) -> Result<Option<usize>, Conflict> {
-    let name = wanted.get("name").and_then(Value::as_str).unwrap_or_default();
+fn present(pod: &Pod<'_>, form: Form, agent: &Agent) -> Result<Option<usize>, Conflict> {
+    let name = form.name();
     let Some(found) = pod.containers().find(|container| container.name() == name) else { return Ok(None) };
-    if found.list == list && container::is_ours(found.node, wanted, &pod.settings().vault.agent.accepted_images) {
+    if found.list == form.list() && agent.is(form, found.node, &pod.settings().vault.agent.accepted_images) {
         return Ok(Some(found.index));
     }
     Err(Conflict::new(found.path(), format!("a container named `{name}` exists and is not the injected agent"), "rename the container"))

@@ -8,7 +8,7 @@ use serde::ser::SerializeMap;
 use serde_json::Value;
 
 use super::field_path::{FieldPath, Segment};
-use super::tree::{Builder, Node, Object, Slot};
+use super::tree::{Builder, Node, Object, Slot, extra, position};
 
 /// What an operation does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,10 +100,18 @@ impl Object {
             after.slots = std::mem::take(&mut builder.slots);
             after.extra = std::mem::take(&mut builder.extra);
             let fail = |reason| PatchError { path: operation.path.to_string(), reason };
-            let plan = plan(after.root(), operation.path.segments(), operation.action, value).map_err(fail)?;
+            let change = plan(&after, operation.path.segments(), operation.action, value).map_err(fail)?;
             builder.slots = std::mem::take(&mut after.slots);
             builder.extra = std::mem::take(&mut after.extra);
-            after.root = plan.write(&mut builder);
+            let (place, slot) = change.write(&mut builder);
+            match place {
+                Place::Root => after.root = slot,
+                Place::Tape(at) => {
+                    if let Some(place) = builder.slots.get_mut(at) {
+                        *place = slot;
+                    }
+                }
+            }
         }
         after.slots = builder.slots;
         after.extra = builder.extra;
@@ -111,133 +119,110 @@ impl Object {
     }
 }
 
-/// The containers on the way to a change, outermost last, each with its new content.
-struct Plan {
-    value: Option<Slot>,
-    levels: Vec<Level>,
+/// The slot that names a value.
+#[derive(Clone, Copy)]
+enum Place {
+    /// The root.
+    Root,
+    /// A position of the tape.
+    Tape(usize),
 }
 
-/// One container to be written anew: its slots, and where the level below goes.
-struct Level {
-    slots: Vec<Slot>,
-    is_map: bool,
-    hole: Hole,
+/// What an operation does to the tape. One slot names each list and map (readers write every one once; an alias of YAML is replayed),
+/// so the slot that names what changes is set in place, and nothing above it is written again.
+enum Change {
+    /// Another value.
+    Set(Place, Slot),
+    /// A list or map of another size, to be written anew at the end of the tape; with a key and its value, if it gets one.
+    Rewrite { place: Place, slots: Vec<Slot>, is_map: bool, entry: Option<(Box<str>, Slot)> },
 }
 
-/// Where the value of the level below goes.
-enum Hole {
-    /// In place of this slot.
-    At(usize),
-    /// Before this slot.
-    Before(usize),
-    /// At the end, under a new key.
-    Key(Box<str>),
-    /// Nowhere: this many slots from here are taken out.
-    Out(usize, usize),
-}
-
-impl Plan {
-    fn write(self, builder: &mut Builder) -> Slot {
-        let mut value = self.value;
-        for mut level in self.levels {
-            match (level.hole, value) {
-                (Hole::At(at), Some(value)) => {
-                    if let Some(slot) = level.slots.get_mut(at) {
-                        *slot = value;
-                    }
+impl Change {
+    fn write(self, builder: &mut Builder) -> (Place, Slot) {
+        match self {
+            Self::Set(place, slot) => (place, slot),
+            Self::Rewrite { place, slots, is_map, entry } => {
+                let start = position(builder.slots.len());
+                builder.slots.extend(slots);
+                if let Some((key, value)) = entry {
+                    let key = extra(&mut builder.extra, &key);
+                    builder.slots.extend([key, value]);
                 }
-                (Hole::Before(at), Some(value)) => level.slots.insert(at.min(level.slots.len()), value),
-                (Hole::Key(key), Some(value)) => {
-                    builder.string(&key);
-                    let key = builder.pop();
-                    level.slots.extend([key, value]);
-                }
-                (Hole::Out(at, count), _) => {
-                    level.slots.drain(at..(at + count).min(level.slots.len()));
-                }
-                (_, None) => {}
+                let run = position(builder.slots.len()) - start;
+                (place, if is_map { Slot::Map { start, len: run / 2 } } else { Slot::List { start, len: run } })
             }
-            if level.is_map {
-                builder.begin_map();
-            } else {
-                builder.begin_list();
-            }
-            for slot in level.slots {
-                builder.push(slot);
-            }
-            builder.end();
-            value = Some(builder.pop());
         }
-        value.unwrap_or(Slot::Null)
     }
 }
 
-fn plan(root: Node<'_>, path: &[Segment], action: Action, value: Slot) -> Result<Plan, &'static str> {
+fn plan(object: &Object, path: &[Segment], action: Action, value: Slot) -> Result<Change, &'static str> {
     let Some((last, parents)) = path.split_last() else {
-        return if action == Action::Remove {
-            Err("the root cannot be removed")
-        } else {
-            Ok(Plan { value: Some(value), levels: Vec::new() })
-        };
+        return if action == Action::Remove { Err("the root cannot be removed") } else { Ok(Change::Set(Place::Root, value)) };
     };
-    let mut levels = Vec::with_capacity(path.len());
-    let mut node = root;
+    let mut place = Place::Root;
+    let mut node = object.root();
     for segment in parents {
-        let (level, child) = descend(node, segment).ok_or("its parent does not exist")?;
-        levels.push(level);
-        node = child;
+        let at = find(node, segment).ok_or("its parent does not exist")?;
+        let slot = *object.slots.get(at).ok_or("its parent does not exist")?;
+        place = Place::Tape(at);
+        node = Node { object, slot };
     }
-    levels.push(change(node, last, action)?);
-    levels.reverse();
-    Ok(Plan { value: (action != Action::Remove).then_some(value), levels })
+    change(node, place, last, action, value)
 }
 
-fn content(node: Node<'_>) -> Option<(Vec<Slot>, bool)> {
-    let (start, run, is_map) = match node.slot {
+/// Where a container's slots stand on the tape, and whether it is a map.
+fn run(node: Node<'_>) -> Option<(std::ops::Range<usize>, bool)> {
+    let (start, len, is_map) = match node.slot {
         Slot::List { start, len } => (start, len, false),
         Slot::Map { start, len } => (start, len * 2, true),
         _ => return None,
     };
-    Some((node.object.slots.get(start as usize..(start + run) as usize)?.to_vec(), is_map))
+    Some((start as usize..(start + len) as usize, is_map))
 }
 
-/// The slot of a segment's value among a container's slots.
+/// Where the slot of a segment's value stands on the tape.
 fn find(node: Node<'_>, segment: &Segment) -> Option<usize> {
+    let (slots, _) = run(node)?;
     match (segment, node.slot) {
-        (Segment::Index(index), Slot::List { .. }) => (*index < node.len()).then_some(*index),
+        (Segment::Index(index), Slot::List { .. }) => (*index < slots.len()).then_some(slots.start + *index),
         (Segment::Field(name) | Segment::Key(name), Slot::Map { .. }) => {
-            node.entries().rposition(|(key, _)| key == &**name).map(|entry| entry * 2 + 1)
+            node.entries().rposition(|(key, _)| key == &**name).map(|entry| slots.start + entry * 2 + 1)
         }
         _ => None,
     }
 }
 
-fn descend<'a>(node: Node<'a>, segment: &Segment) -> Option<(Level, Node<'a>)> {
-    let at = find(node, segment)?;
-    let (slots, is_map) = content(node)?;
-    let child = Node { object: node.object, slot: *slots.get(at)? };
-    Some((Level { slots, is_map, hole: Hole::At(at) }, child))
-}
-
-fn change(node: Node<'_>, segment: &Segment, action: Action) -> Result<Level, &'static str> {
-    let (slots, is_map) = content(node).ok_or("its parent is neither a list nor a map")?;
+fn change(node: Node<'_>, place: Place, segment: &Segment, action: Action, value: Slot) -> Result<Change, &'static str> {
+    let (range, is_map) = run(node).ok_or("its parent is neither a list nor a map")?;
     let found = find(node, segment);
-    let hole = match (action, segment) {
+    let rewrite = |extra: usize| {
+        let before = node.object.slots.get(range.clone()).unwrap_or_default();
+        let mut slots = Vec::with_capacity(before.len() + extra);
+        slots.extend_from_slice(before);
+        slots
+    };
+    match (action, segment) {
         (Action::Add, Segment::Index(index)) if !is_map => {
-            if *index > slots.len() {
+            if *index > range.len() {
                 return Err("the position lies beyond the end of the list");
             }
-            Hole::Before(*index)
+            let mut slots = rewrite(1);
+            slots.insert(*index, value);
+            Ok(Change::Rewrite { place, slots, is_map, entry: None })
         }
-        (Action::Add, Segment::Field(name) | Segment::Key(name)) if is_map => found.map_or_else(|| Hole::Key(name.clone()), Hole::At),
-        (Action::Add, _) => return Err("its parent is of the other kind of container"),
-        (Action::Replace, _) => Hole::At(found.ok_or("there is nothing to replace")?),
+        (Action::Add, Segment::Field(name) | Segment::Key(name)) if is_map => Ok(match found {
+            Some(at) => Change::Set(Place::Tape(at), value),
+            None => Change::Rewrite { place, slots: rewrite(0), is_map, entry: Some((name.clone(), value)) },
+        }),
+        (Action::Add, _) => Err("its parent is of the other kind of container"),
+        (Action::Replace, _) => Ok(Change::Set(Place::Tape(found.ok_or("there is nothing to replace")?), value)),
         (Action::Remove, _) => {
-            let at = found.ok_or("there is nothing to remove")?;
-            if is_map { Hole::Out(at - 1, 2) } else { Hole::Out(at, 1) }
+            let at = found.ok_or("there is nothing to remove")? - range.start;
+            let mut slots = rewrite(0);
+            slots.drain(if is_map { at - 1..at + 1 } else { at..at + 1 });
+            Ok(Change::Rewrite { place, slots, is_map, entry: None })
         }
-    };
-    Ok(Level { slots, is_map, hole })
+    }
 }
 
 fn write_value(builder: &mut Builder, value: &Value) -> Slot {

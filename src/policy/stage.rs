@@ -98,8 +98,8 @@ impl<'a> Stage<'a> {
 /// A related object is an optional: a value when it was found, none when it is confirmed absent, an error when that is not known.
 fn optional<'a>(fact: &Fact<Node<'a>>) -> Result<Value<'a>, EvaluationError> {
     match fact {
-        Fact::Found(found) => Ok(Value::optional(Some(Value::from_node(*found)))),
-        Fact::Absent => Ok(Value::optional(None)),
+        Fact::Found(found) => Ok(Value::some(Value::from_node(*found))),
+        Fact::Absent => Ok(Value::Optional(None)),
         Fact::Unknown(reason) => Err(EvaluationError::Unknown(reason.clone())),
     }
 }
@@ -157,7 +157,7 @@ impl<'s, 'a> Activation<'s, 'a> {
             None => return Err(EvaluationError::Unknown(format!("no {kind} were read"))),
         };
         let Some(name) = &related.name else {
-            return Ok(Value::list(objects.iter().map(|node| Value::from_node(*node)).collect()));
+            return Value::list(objects.iter().map(|node| Value::from_node(*node)).collect());
         };
         let name = name.evaluate(self, budget)?;
         let name = name.as_str().ok_or_else(|| EvaluationError::Failed(format!("the name of related {kind} is no string")))?.to_owned();
@@ -166,7 +166,7 @@ impl<'s, 'a> Activation<'s, 'a> {
             (None, super::subject::Source::Manifests) => {
                 Err(EvaluationError::Unknown(format!("{kind} `{name}` is not among the manifests")))
             }
-            (found, _) => Ok(Value::optional(found.map(|node| Value::from_node(*node)))),
+            (found, _) => Ok(found.map_or(Value::Optional(None), |node| Value::some(Value::from_node(*node)))),
         }
     }
 }

@@ -27,8 +27,8 @@ impl Hook {
     #[must_use]
     pub const fn path(self) -> &'static str {
         match self {
-            Self::Mutate => "/mutate",
-            Self::Validate => "/validate",
+            Self::Mutate => crate::admission::MUTATE_PATH,
+            Self::Validate => crate::admission::VALIDATE_PATH,
         }
     }
 

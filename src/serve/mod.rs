@@ -39,9 +39,7 @@ mod server;
 #[cfg(test)]
 mod tests;
 
-pub use certificates::{
-    CertificateError, CertificateSource, ClientAuthority, Pair, SELF_MADE_NAMES, ServingCertificate,
-};
+pub use certificates::{CertificateError, CertificateSource, ClientAuthority, Pair, SELF_MADE_NAMES, ServingCertificate};
 pub use decision_log::{DecisionLog, QUEUE_LENGTH};
 pub use door::Door;
 pub use gate::{Caller, Gate, Hook, Readiness, Reply};

@@ -41,7 +41,11 @@ fn next_piece(text: &str) -> Result<Option<(Piece<'_>, &str)>, String> {
             let (number, after) = digits.split_at(end);
             match number.parse::<usize>() {
                 Ok(number) if number <= MAX_PRECISION => (Some(number), after),
-                Ok(number) => return wrong(format!("error while parsing precision: precision {number} exceeds maximum allowed precision {MAX_PRECISION}")),
+                Ok(number) => {
+                    return wrong(format!(
+                        "error while parsing precision: precision {number} exceeds maximum allowed precision {MAX_PRECISION}"
+                    ));
+                }
                 Err(_) => return wrong("error while parsing precision: error while converting precision to integer".to_owned()),
             }
         }
@@ -75,15 +79,22 @@ fn format_text<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a
             Piece::Clause(precision, letter) => {
                 let value = values.get(used).ok_or_else(|| EvaluationError::failed(format!("index {used} out of range")))?;
                 used += 1;
-                clause(context, &mut out, precision, letter, &value)
-                    .map_err(|error| if error.is_fatal() { error } else { EvaluationError::failed(format!("error during formatting: {error}")) })?;
+                clause(context, &mut out, precision, letter, &value).map_err(|error| {
+                    if error.is_fatal() { error } else { EvaluationError::failed(format!("error during formatting: {error}")) }
+                })?;
             }
         }
     }
     Ok(Value::string(out))
 }
 
-fn clause(context: &Context<'_>, out: &mut String, precision: Option<usize>, letter: char, value: &Value<'_>) -> Result<(), EvaluationError> {
+fn clause(
+    context: &Context<'_>,
+    out: &mut String,
+    precision: Option<usize>,
+    letter: char,
+    value: &Value<'_>,
+) -> Result<(), EvaluationError> {
     // The text of a large value is not in cel-go's cost; counted here before it is made.
     context.budget.charge(0)?;
     let refuse = |clause: &str, wanted: &str| {
@@ -101,7 +112,8 @@ fn clause(context: &Context<'_>, out: &mut String, precision: Option<usize>, let
             _ => return refuse("fixed-point", "doubles"),
         },
         'e' => match value {
-            Value::Double(number) => out.push_str(&scientific(*number, precision.unwrap_or(6))),
+            // Version 2 of the library ignores the precision here, so do we.
+            Value::Double(number) => out.push_str(&scientific(*number)),
             _ => return refuse("scientific", "doubles"),
         },
         'b' => match value {
@@ -155,11 +167,11 @@ fn fixed(number: f64, precision: usize) -> String {
 }
 
 /// `1.234500×10⁰³`: version 2 writes the exponent raised, of two digits at least.
-fn scientific(number: f64, precision: usize) -> String {
+fn scientific(number: f64) -> String {
     if let Some(name) = special(number) {
         return name.to_owned();
     }
-    let text = format!("{number:.precision$e}");
+    let text = format!("{number:.6e}");
     let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
     let raised: String = format!("{:02}", exponent.abs())
@@ -193,10 +205,7 @@ fn write_text(context: &Context<'_>, out: &mut String, value: &Value<'_>, inside
             out.push('"');
         }
         Value::Double(number) if inside => out.push_str(&fixed(*number, 6)),
-        Value::Double(number) => match special(*number) {
-            Some(name) => out.push_str(name),
-            None => out.push_str(&number.to_string()),
-        },
+        Value::Double(number) => out.push_str(&super::stdlib::double_text(*number)),
         Value::Null => out.push_str("null"),
         Value::Duration(_) | Value::Timestamp(_) if inside => {
             out.push_str(if matches!(value, Value::Duration(_)) { "duration(\"" } else { "timestamp(\"" });
@@ -226,7 +235,11 @@ fn write_text(context: &Context<'_>, out: &mut String, value: &Value<'_>, inside
             out.push('}');
         }
         Value::Optional(_) => {
-            return Err(EvaluationError::failed(format!("string clause cannot be used on {}", value.type_name())));
+            return Err(EvaluationError::failed(format!(
+                "string clause can only be used on strings, bools, bytes, ints, doubles, maps, lists, types, durations, and timestamps, \
+                 was given {}",
+                value.type_name()
+            )));
         }
         value => out.push_str(&super::stdlib::to_text(value)?),
     }

@@ -61,13 +61,21 @@ fn charge_list(context: &Context<'_>, list: &List<'_>) -> Result<(), EvaluationE
     list.iter().try_for_each(|item| charge_walk(context, &item))
 }
 
+/// The error of an operator inside a function is the function's.
+fn named(error: EvaluationError, name: &str) -> EvaluationError {
+    if error == EvaluationError::no_such_overload() {
+        return EvaluationError::failed(format!("no such overload: {name}(list)"));
+    }
+    error
+}
+
 fn is_sorted<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
     let list = one("isSorted", arguments)?;
     charge_list(context, list)?;
     let mut before: Option<Value<'a>> = None;
     for item in list.iter() {
         if let Some(before) = &before
-            && operate::order(before, &item)?.is_gt()
+            && operate::order(before, &item).map_err(|error| named(error, "isSorted"))?.is_gt()
         {
             return Ok(Value::Bool(false));
         }
@@ -82,10 +90,10 @@ fn sum<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
     let mut total: Option<Value<'a>> = None;
     for item in list.iter() {
         if !matches!(item, Value::Int(_) | Value::UInt(_) | Value::Double(_) | Value::Duration(_)) {
-            return Err(EvaluationError::no_such_overload());
+            return Err(named(EvaluationError::no_such_overload(), "sum"));
         }
         total = Some(match total {
-            Some(total) => operate::add(total, item)?,
+            Some(total) => operate::add(total, item).map_err(|error| named(error, "sum"))?,
             None => item,
         });
     }
@@ -98,7 +106,7 @@ fn extreme<'a>(context: &Context<'_>, arguments: &[Value<'a>], name: &str, wante
     let mut best: Option<Value<'a>> = None;
     for item in list.iter() {
         let better = match &best {
-            Some(best) => operate::order(&item, best)? == wanted,
+            Some(best) => operate::order(&item, best).map_err(|error| named(error, name))? == wanted,
             None => true,
         };
         if better {

@@ -11,7 +11,7 @@ pub(super) mod stdlib;
 mod strings;
 pub(super) mod time;
 
-use ::regex::Regex;
+use ::regex::bytes::Regex;
 
 use super::cost::{self, Budget};
 use super::error::EvaluationError;
@@ -153,12 +153,18 @@ pub(super) fn table() -> impl Iterator<Item = &'static Function> {
 const NOT_YET: &[(&str, &[&str])] = &[
     ("1.0", &["url", "isURL", "getScheme", "getHost", "getHostname", "getPort", "getEscapedPath", "getQuery"]),
     ("1.27", &["path", "group", "resource", "subresource", "namespace", "name", "check", "serviceAccount", "allowed", "reason", "errored"]),
-    ("1.28", &["quantity", "isQuantity", "sign", "isInteger", "asInteger", "asApproximateFloat", "add", "sub", "isGreaterThan", "isLessThan"]),
+    (
+        "1.28",
+        &["quantity", "isQuantity", "sign", "isInteger", "asInteger", "asApproximateFloat", "add", "sub", "isGreaterThan", "isLessThan"],
+    ),
     ("1.28", &["compareTo"]),
     ("1.30", &["ip", "isIP", "isCanonical", "family", "isUnspecified", "isLoopback", "isLinkLocalMulticast", "isLinkLocalUnicast"]),
     ("1.30", &["isGlobalUnicast", "cidr", "isCIDR", "containsIP", "containsCIDR", "prefixLength", "masked"]),
     ("1.31", &["named", "validate", "fieldSelector", "labelSelector", "dns1123Label", "dns1123Subdomain", "dns1035Label", "qualifiedName"]),
-    ("1.31", &["labelValue", "uri", "uuid", "byte", "date", "datetime", "dns1123LabelPrefix", "dns1123SubdomainPrefix", "dns1035LabelPrefix"]),
+    (
+        "1.31",
+        &["labelValue", "uri", "uuid", "byte", "date", "datetime", "dns1123LabelPrefix", "dns1123SubdomainPrefix", "dns1035LabelPrefix"],
+    ),
     ("1.33", &["semver", "isSemver", "major", "minor", "patch"]),
     ("1.34", &["escapeKey"]),
 ];
@@ -236,7 +242,7 @@ pub(super) fn prepare(mut call: Call) -> Result<Op, (usize, String)> {
             };
             (0, message)
         })?;
-        if let Some(folded) = Constant::of(&result) {
+        if let Some(folded) = if function.name == "dyn" { Some(constant.clone()) } else { Constant::of(&result) } {
             return Ok(Op::Constant(folded));
         }
     }
@@ -253,7 +259,12 @@ pub(super) fn run<'a>(candidates: &[&'static Function], context: &Context<'_>, a
     let fits = |function: &&&Function| function.arguments.iter().zip(arguments).all(|(kind, value)| kind.accepts(value));
     let Some(function) = candidates.iter().find(fits) else {
         context.budget.charge(1)?;
-        return Err(EvaluationError::no_such_overload());
+        // cel-go's standard library says no more than this; its extensions name the function and the types.
+        return match candidates.first().map_or("", |function| function.name) {
+            "startsWith" | "endsWith" | "contains" | "matches" => Err(EvaluationError::no_such_overload()),
+            "size" => Err(EvaluationError::failed("no such overload: size")),
+            name => no_such_overload(name, arguments),
+        };
     };
     let size = |position: usize| arguments.get(position).map_or(1, Value::cost_size);
     match function.cost {

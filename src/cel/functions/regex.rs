@@ -1,6 +1,6 @@
 //! Regular expressions of Go's dialect (RE2): the classes are ASCII, what Go refuses is refused.
 
-use regex::{Regex, RegexBuilder};
+use regex::bytes::{Regex, RegexBuilder};
 use regex_syntax::ast::{self, Ast, ClassPerlKind, ClassSet, ClassSetItem, RepetitionKind, RepetitionRange};
 
 use super::{Context, Cost, Function, Kind, METHOD, no_such_overload, row};
@@ -86,6 +86,9 @@ fn literal_forms(pattern: &str) -> String {
         let mut taken = sign.len_utf8();
         if sign == '\\' {
             taken += rest.chars().nth(1).map_or(0, char::len_utf8);
+            if rest.starts_with("\\p{") || rest.starts_with("\\P{") || rest.starts_with("\\x{") {
+                taken = rest.find('}').map_or(rest.len(), |end| end + 1);
+            }
             out.push_str(rest.get(..taken).unwrap_or_default());
             first = false;
         } else if class {
@@ -151,7 +154,7 @@ fn walk(root: &Ast, edits: &mut Vec<(usize, usize, &'static str)>) -> Result<(),
             Ast::ClassBracketed(class) => bracketed(&class.kind, edits)?,
             Ast::Assertion(assertion) => match assertion.kind {
                 ast::AssertionKind::WordBoundary => edits.push(edit(&assertion.span, r"(?-u:\b)")),
-                ast::AssertionKind::NotWordBoundary => edits.push(edit(&assertion.span, r"(?-u:\b|\B)")),
+                ast::AssertionKind::NotWordBoundary => edits.push(edit(&assertion.span, r"(?-u:\B)")),
                 ast::AssertionKind::StartLine
                 | ast::AssertionKind::EndLine
                 | ast::AssertionKind::StartText
@@ -253,7 +256,7 @@ fn with<'a>(context: &Context<'_>, pattern: &str, work: impl FnOnce(&Regex) -> O
 
 fn matches<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
     let [Value::String(text), Value::String(pattern)] = arguments else { return no_such_overload("matches", arguments) };
-    with(context, pattern.as_str(), |regex| Ok(Value::Bool(regex.is_match(text.as_str()))))
+    with(context, pattern.as_str(), |regex| Ok(Value::Bool(regex.is_match(text.as_str().as_bytes()))))
 }
 
 fn illegal(error: EvaluationError) -> EvaluationError {
@@ -263,9 +266,14 @@ fn illegal(error: EvaluationError) -> EvaluationError {
     }
 }
 
+/// A match; `\B` may cut a character in two.
+fn shared(found: &[u8]) -> Value<'static> {
+    Value::string(String::from_utf8_lossy(found))
+}
+
 fn find<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
     let [Value::String(text), Value::String(pattern)] = arguments else { return no_such_overload("find", arguments) };
-    let search = |regex: &Regex| Ok(Value::string(regex.find(text.as_str()).map_or("", |found| found.as_str())));
+    let search = |regex: &Regex| Ok(regex.find(text.as_str().as_bytes()).map_or(Value::borrowed(""), |found| shared(found.as_bytes())));
     with(context, pattern.as_str(), search).map_err(illegal)
 }
 
@@ -276,6 +284,6 @@ fn find_all<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
         _ => return no_such_overload("findAll", arguments),
     };
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let search = |regex: &Regex| Value::list(regex.find_iter(text).take(limit).map(|found| Value::string(found.as_str())).collect());
+    let search = |regex: &Regex| Value::list(regex.find_iter(text.as_bytes()).take(limit).map(|found| shared(found.as_bytes())).collect());
     with(context, pattern, search).map_err(illegal)
 }

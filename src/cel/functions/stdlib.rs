@@ -68,7 +68,12 @@ fn dynamic<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
     Ok(arguments.first().cloned().unwrap_or(Value::Null))
 }
 
+/// A text that cannot be read; any other type has no overload of the conversion at all.
 fn conversion<'a>(value: &Value<'_>, to: &str) -> Outcome<'a> {
+    if !matches!(value, Value::String(_)) {
+        let name = to.rsplit('.').next().unwrap_or(to).to_ascii_lowercase();
+        return no_such_overload(&name, std::slice::from_ref(value));
+    }
     Err(EvaluationError::failed(format!("type conversion error from '{}' to '{to}'", value.type_name())))
 }
 
@@ -84,8 +89,10 @@ fn to_int<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
         // Truncated; the ends of the range are outside in cel-go.
         [Value::Double(value)] if value.abs() < 9_223_372_036_854_775_807.0 => Ok(Value::Int(*value as i64)),
         [Value::Double(_)] => overflow("integer"),
-        [Value::String(text)] => decimal(text.as_str()).map_or_else(|| conversion(&Value::String(text.clone()), "int"), |value| Ok(Value::Int(value))),
-        [Value::Timestamp(value)] => Ok(Value::Int(value.instant.as_second())),
+        [Value::String(text)] => {
+            decimal(text.as_str()).map_or_else(|| conversion(&Value::String(text.clone()), "int"), |value| Ok(Value::Int(value)))
+        }
+        [Value::Timestamp(value)] => Ok(Value::Int(value.seconds)),
         [Value::Duration(value)] => Ok(Value::Int(*value)),
         [value] => conversion(value, "int"),
         _ => no_such_overload("int", arguments),
@@ -149,6 +156,7 @@ fn to_string<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
     match arguments {
         [Value::String(text)] => Ok(Value::String(text.clone())),
         [Value::Type(name)] => Ok(Value::String(Text::Borrowed(name))),
+        [Value::Null | Value::List(_) | Value::Map(_) | Value::Optional(_)] => no_such_overload("string", arguments),
         [value] => to_text(value).map(Value::string),
         _ => no_such_overload("string", arguments),
     }
@@ -196,9 +204,9 @@ pub(in crate::cel) fn to_text(value: &Value<'_>) -> Result<String, EvaluationErr
         Value::Int(value) => value.to_string(),
         Value::UInt(value) => value.to_string(),
         Value::Double(value) => double_text(*value),
-        Value::Bytes(bytes) => std::str::from_utf8(bytes)
-            .map_err(|_| EvaluationError::failed("invalid UTF-8 in bytes, cannot convert to string"))?
-            .to_owned(),
+        Value::Bytes(bytes) => {
+            std::str::from_utf8(bytes).map_err(|_| EvaluationError::failed("invalid UTF-8 in bytes, cannot convert to string"))?.to_owned()
+        }
         Value::Timestamp(value) => time::timestamp_text(*value),
         Value::Duration(value) => time::duration_text(*value),
         Value::Type(name) => (*name).to_owned(),

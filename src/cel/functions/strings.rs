@@ -71,11 +71,11 @@ fn index_of<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
         _ => return no_such_overload("indexOf", arguments),
     };
     charge_search(context, text)?;
-    if part.is_empty() {
-        return Ok(Value::Int(from));
-    }
     if from < 0 {
         return out_of_range(from);
+    }
+    if part.is_empty() {
+        return Ok(Value::Int(from.min(position_of(text, text.len()))));
     }
     let found = byte_of(text, from).and_then(|start| Some(start + text.get(start..)?.find(part)?));
     Ok(Value::Int(found.map_or(-1, |byte| position_of(text, byte))))
@@ -89,13 +89,12 @@ fn last_index_of<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<
     };
     charge_search(context, text)?;
     let length = position_of(text, text.len());
-    if part.is_empty() {
-        return Ok(Value::Int(upto.unwrap_or(length)));
-    }
-    if let Some(upto) = upto
-        && upto < 0
-    {
-        return out_of_range(upto);
+    match upto {
+        Some(upto) if upto < 0 => return out_of_range(upto),
+        Some(upto) if part.is_empty() => return Ok(Value::Int(upto.min(length))),
+        None if part.is_empty() => return Ok(Value::Int(length)),
+        Some(upto) if upto >= length => return Ok(Value::Int(-1)),
+        _ => {}
     }
     // An occurrence may begin at the position, so the text searched ends a whole occurrence later.
     let end = upto.and_then(|upto| byte_of(text, upto)).map_or(text.len(), |byte| (byte + part.len()).min(text.len()));

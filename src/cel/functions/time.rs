@@ -2,9 +2,8 @@
 
 use jiff::SignedDuration;
 use jiff::civil::DateTime;
-use jiff::tz::{Offset, TimeZone};
 
-use super::{Context, Cost, Function, Kind, METHOD, no_such_overload, row};
+use super::{Cost, Function, Kind, METHOD, no_such_overload, row};
 use crate::cel::error::EvaluationError;
 use crate::cel::evaluate::Outcome;
 use crate::cel::ir::Operator;
@@ -59,18 +58,27 @@ pub(super) fn functions() -> impl Iterator<Item = &'static Function> {
 
 fn accessor<'a>(arguments: &[Value<'a>], read: fn(DateTime) -> i64) -> Outcome<'a> {
     let (time, offset) = match arguments {
-        [Value::Timestamp(time)] => (time, Offset::UTC),
+        [Value::Timestamp(time)] => (time, 0),
         [Value::Timestamp(time), Value::String(zone)] => (time, offset(zone.as_str())?),
         _ => return no_such_overload("timestamp", arguments),
     };
-    Ok(Value::Int(read(time.instant.to_zoned(TimeZone::fixed(offset)).datetime())))
+    Ok(Value::Int(read(civil(*time, offset)?)))
+}
+
+const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
+
+/// The date and time of day at an offset. Not by way of an instant of jiff's, which ends a day before the year 9999 does.
+fn civil(time: Timestamp, offset: i32) -> Result<DateTime, EvaluationError> {
+    let nanos = i32::try_from(time.nanos).unwrap_or(0);
+    let since = SignedDuration::new(time.seconds.saturating_add(i64::from(offset)), nanos);
+    EPOCH.checked_add(since).map_err(|_| EvaluationError::failed("timestamp overflow"))
 }
 
 /// The offset of a zone written `+02:00`, `-01:30`, `UTC`; names of the zone database are not read.
-fn offset(zone: &str) -> Result<Offset, EvaluationError> {
+fn offset(zone: &str) -> Result<i32, EvaluationError> {
     let unknown = || EvaluationError::failed(format!("unknown time zone {zone}"));
     if matches!(zone, "UTC" | "") {
-        return Ok(Offset::UTC);
+        return Ok(0);
     }
     let (hours, minutes) = zone.split_once(':').ok_or_else(unknown)?;
     let negative = hours.starts_with('-');
@@ -81,7 +89,7 @@ fn offset(zone: &str) -> Result<Offset, EvaluationError> {
     }
     let minutes = if negative { -minutes } else { minutes };
     let seconds = hours.checked_mul(3600).and_then(|seconds| seconds.checked_add(minutes * 60)).ok_or_else(unknown)?;
-    Offset::from_seconds(seconds).map_err(|_| unknown())
+    if seconds.abs() < 24 * 3600 { Ok(seconds) } else { Err(unknown()) }
 }
 
 fn whole<'a>(arguments: &[Value<'a>], unit: i64) -> Outcome<'a> {
@@ -90,12 +98,10 @@ fn whole<'a>(arguments: &[Value<'a>], unit: i64) -> Outcome<'a> {
 }
 
 pub(super) fn from_seconds(seconds: i64) -> Result<Timestamp, EvaluationError> {
-    let overflow = || EvaluationError::failed("timestamp overflow");
     if !(EARLIEST..=LATEST).contains(&seconds) {
-        return Err(overflow());
+        return Err(EvaluationError::failed("timestamp overflow"));
     }
-    let instant = jiff::Timestamp::from_second(seconds).map_err(|_| overflow())?;
-    Ok(Timestamp { instant, offset: 0 })
+    Ok(Timestamp { seconds, nanos: 0, offset: 0 })
 }
 
 /// An RFC 3339 text.
@@ -103,12 +109,13 @@ pub(super) fn parse_timestamp(text: &str) -> Option<Timestamp> {
     // jiff reads more than RFC 3339: a space for the T, a text without seconds, a zone in brackets.
     let bytes = text.as_bytes();
     let digits = |range: std::ops::Range<usize>| bytes.get(range).is_some_and(|part| part.iter().all(u8::is_ascii_digit));
-    let separators = bytes.get(4) == Some(&b'-') && bytes.get(7) == Some(&b'-') && bytes.get(10) == Some(&b'T') && bytes.get(13) == Some(&b':');
-    if !separators || bytes.get(16) != Some(&b':') || !digits(0..4) || !digits(17..19) || text.contains(['[', ',']) {
+    let separators =
+        bytes.get(4) == Some(&b'-') && bytes.get(7) == Some(&b'-') && bytes.get(10) == Some(&b'T') && bytes.get(13) == Some(&b':');
+    if !separators || bytes.get(16) != Some(&b':') || !digits(0..4) || !digits(17..19) || text.contains('[') {
         return None;
     }
     let zone = text.get(19..)?;
-    let zone = zone.trim_start_matches(|sign: char| sign == '.' || sign.is_ascii_digit());
+    let zone = zone.trim_start_matches(|sign: char| sign == '.' || sign == ',' || sign.is_ascii_digit());
     let offset = match zone.as_bytes() {
         b"Z" => 0,
         [sign @ (b'+' | b'-'), _, _, b':', _, _] => {
@@ -119,23 +126,26 @@ pub(super) fn parse_timestamp(text: &str) -> Option<Timestamp> {
         }
         _ => return None,
     };
-    let instant: jiff::Timestamp = text.parse().ok()?;
-    (EARLIEST..=LATEST).contains(&instant.as_second()).then_some(Timestamp { instant, offset })
+    // Go has no leap second.
+    if text.get(17..19) == Some("60") {
+        return None;
+    }
+    let date: DateTime = text.get(..text.len() - zone.len())?.replace(',', ".").parse().ok()?;
+    let since = date.duration_since(EPOCH);
+    // Seconds are counted downwards from a fraction before 1970.
+    let (seconds, nanos) = match u32::try_from(since.subsec_nanos()) {
+        Ok(nanos) => (since.as_secs(), nanos),
+        Err(_) => (since.as_secs() - 1, u32::try_from(since.subsec_nanos() + 1_000_000_000).ok()?),
+    };
+    let seconds = seconds - i64::from(offset);
+    (EARLIEST..=LATEST).contains(&seconds).then_some(Timestamp { seconds, nanos, offset })
 }
 
 /// Go's RFC 3339 with nanoseconds: no trailing zeros.
 pub(super) fn timestamp_text(time: Timestamp) -> String {
-    let offset = Offset::from_seconds(time.offset).unwrap_or(Offset::UTC);
-    let date = time.instant.to_zoned(TimeZone::fixed(offset)).datetime();
-    let mut text = format!(
-        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
-        date.year(),
-        date.month(),
-        date.day(),
-        date.hour(),
-        date.minute(),
-        date.second()
-    );
+    let date = civil(time, time.offset).unwrap_or(EPOCH);
+    let mut text =
+        format!("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", date.year(), date.month(), date.day(), date.hour(), date.minute(), date.second());
     if date.subsec_nanosecond() != 0 {
         text.push_str(format!(".{:09}", date.subsec_nanosecond()).trim_end_matches('0'));
     }
@@ -210,22 +220,27 @@ pub(in crate::cel) fn arithmetic<'a>(operator: Operator, left: &Value<'a>, right
     match (operator, left, right) {
         (Operator::Add, Value::Duration(left), Value::Duration(right)) => duration(left.checked_add(*right)),
         (Operator::Subtract, Value::Duration(left), Value::Duration(right)) => duration(left.checked_sub(*right)),
-        (Operator::Add, Value::Timestamp(time), Value::Duration(nanos)) | (Operator::Add, Value::Duration(nanos), Value::Timestamp(time)) => {
-            moved(*time, SignedDuration::from_nanos(*nanos))
-        }
-        (Operator::Subtract, Value::Timestamp(time), Value::Duration(nanos)) => moved(*time, -SignedDuration::from_nanos(*nanos)),
+        (Operator::Add, Value::Timestamp(time), Value::Duration(nanos))
+        | (Operator::Add, Value::Duration(nanos), Value::Timestamp(time)) => moved(*time, i128::from(*nanos)),
+        (Operator::Subtract, Value::Timestamp(time), Value::Duration(nanos)) => moved(*time, -i128::from(*nanos)),
         (Operator::Subtract, Value::Timestamp(left), Value::Timestamp(right)) => {
-            duration(i64::try_from(left.instant.duration_since(right.instant).as_nanos()).ok())
+            duration(i64::try_from(in_nanos(*left) - in_nanos(*right)).ok())
         }
         _ => Err(EvaluationError::no_such_overload()),
     }
 }
 
-fn moved<'a>(time: Timestamp, by: SignedDuration) -> Outcome<'a> {
+fn in_nanos(time: Timestamp) -> i128 {
+    i128::from(time.seconds) * i128::from(NANOS) + i128::from(time.nanos)
+}
+
+fn moved<'a>(time: Timestamp, by: i128) -> Outcome<'a> {
     let overflow = || EvaluationError::failed("timestamp overflow");
-    let instant = time.instant.checked_add(by).map_err(|_| overflow())?;
-    if !(EARLIEST..=LATEST).contains(&instant.as_second()) {
+    let total = in_nanos(time) + by;
+    let seconds = i64::try_from(total.div_euclid(i128::from(NANOS))).map_err(|_| overflow())?;
+    let nanos = u32::try_from(total.rem_euclid(i128::from(NANOS))).map_err(|_| overflow())?;
+    if !(EARLIEST..=LATEST).contains(&seconds) {
         return Err(overflow());
     }
-    Ok(Value::Timestamp(Timestamp { instant, offset: time.offset }))
+    Ok(Value::Timestamp(Timestamp { seconds, nanos, offset: time.offset }))
 }

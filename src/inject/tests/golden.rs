@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::Scene;
 use super::neighbours::{self, plugin_volume};
 use crate::identity::Class;
+use crate::settings::ConfigMode;
 
 #[expect(clippy::needless_pass_by_value, reason = "every caller makes the value in place")]
 fn pod(spec: Value) -> Value {
@@ -433,8 +434,8 @@ fn the_agents_configuration_is_json_in_a_reserved_annotation() {
     };
     let expected = json!({
         "vault": {"address": "https://vault.vault.svc.cluster.local:8200"},
-        "auto_auth": {"method": {"type": "kubernetes", "mount_path": "auth/kubernetes-demo",
-            "config": {"role": "payments.api", "token_path": "/var/run/secrets/vault/token"}}},
+        "auto_auth": [{"method": [{"type": "kubernetes", "mount_path": "auth/kubernetes-demo",
+            "config": {"role": "payments.api", "token_path": "/var/run/secrets/vault/token"}}]}],
         "template": [{
             "contents": "{{ with secret \"kv/data/db\" }}P=\"{{ .Data.data.p }}\"\n} command = \"id\"{{ end }}",
             "destination": "/vault/secrets/db.env",
@@ -446,10 +447,10 @@ fn the_agents_configuration_is_json_in_a_reserved_annotation() {
     assert_eq!(config(&scene), expected);
     // A role counts if the operator listed it for this ServiceAccount.
     let listed = scene.clone().with(|scene| drop(scene.settings.vault.roles.insert("payments/api".into(), vec!["root".into()])));
-    assert_eq!(config(&listed)["auto_auth"]["method"]["config"]["role"], "root");
+    assert_eq!(config(&listed)["auto_auth"][0]["method"][0]["config"]["role"], "root");
     // Without a template the sink is needed.
     let bare = config(&Scene::new(plain(), json!([{"vaultAgent": {}}])));
-    assert_eq!(bare["auto_auth"]["sink"], json!([{"type": "file", "config": {"path": "/vault/secrets/.vault-token"}}]));
+    assert_eq!(bare["auto_auth"][0]["sink"], json!([{"type": "file", "config": {"path": "/vault/secrets/.vault-token"}}]));
 
     let refused = |annotations: Value| {
         let mut authored = plain();
@@ -470,7 +471,7 @@ fn the_agents_configuration_is_json_in_a_reserved_annotation() {
     assert_eq!(refused(many.into()), "vault-agent: metadata.annotations: 33 templates are asked for, 32 is the most");
     assert_eq!(
         refused(json!({"doorward.dev/vault-template-x": "x".repeat(16 * 1024)})),
-        "vault-agent: metadata.annotations: the agent's configuration would be 16853 bytes long, 16384 is the most"
+        "vault-agent: metadata.annotations: the agent's configuration would be 16857 bytes long, 16384 is the most"
     );
 }
 
@@ -510,4 +511,19 @@ fn the_agents_containers_fit_pod_security_restricted() {
     );
     let absent = Scene::new(plain(), json!([{"vaultAgent": {}}])).with(|scene| scene.settings.vault.address = None).run();
     assert_eq!((absent.states().len(), absent.operations().len()), (0, 0));
+}
+
+#[test]
+fn a_config_map_may_hold_the_configuration() {
+    let of_map = |pod: Value| {
+        let scene =
+            Scene::new(pod, json!([{"vaultAgent": {}}])).with(|scene| scene.settings.vault.agent.config_mode = ConfigMode::ConfigMap);
+        let ran = scene.run();
+        assert_eq!(ran.at("/metadata/annotations/doorward.dev~1vault-agent-config"), &Value::Null);
+        ran.at("/spec/volumes/2").clone()
+    };
+    assert_eq!(of_map(plain()), json!({"name": "vault-config", "configMap": {"name": "api-vault-config"}}));
+    let mut named = plain();
+    named["metadata"]["annotations"] = json!({"doorward.dev/vault-config-map": "mine"});
+    assert_eq!(of_map(named), json!({"name": "vault-config", "configMap": {"name": "mine"}}));
 }

@@ -45,11 +45,12 @@ pub(super) fn generate(pod: &Pod<'_>, token_path: &str) -> Result<String, Confli
         return Err(Conflict::new(FieldPath::of(&["metadata", "annotations"]), reason, "render several secrets into one file"));
     }
     let mut auto_auth = json!({
-        "method": {
+        // Blocks as lists: HCL reads a lone object inside an object as the block's label ("one and only one method block").
+        "method": [{
             "type": "kubernetes",
             "mount_path": pod.settings().vault_auth_mount(),
             "config": {"role": role(pod), "token_path": token_path},
-        },
+        }],
     });
     // The agent refuses to start with neither a template nor a sink.
     if (templates.is_empty() || pod.template.annotation(SINK_ANNOTATION).is_some_and(is_true))
@@ -61,7 +62,7 @@ pub(super) fn generate(pod: &Pod<'_>, token_path: &str) -> Result<String, Confli
     if let (Some(file), Some(fields)) = (&vault.ca_file, server.as_object_mut()) {
         fields.insert("ca_cert".into(), json!(file));
     }
-    let mut config = json!({"vault": server, "auto_auth": auto_auth});
+    let mut config = json!({"vault": server, "auto_auth": [auto_auth]});
     if let (false, Some(fields)) = (templates.is_empty(), config.as_object_mut()) {
         fields.insert("template".into(), Value::Array(templates));
         fields.insert("template_config".into(), json!({"exit_on_retry_failure": true}));

@@ -1,12 +1,13 @@
 //! The agent's containers, and how they are known again.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::super::pod::{Pod, holds};
+use super::super::pod::{Pod, holds_field};
 use super::{AGENT, CONFIG, INIT, SECRETS};
 use crate::object::{Node, PodTemplate};
 
 const CONFIG_DIRECTORY: &str = "/etc/vault";
+const CONFIG_ARGUMENT: &str = "-config=/etc/vault/config.hcl";
 
 /// How an agent runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,76 +26,98 @@ pub(super) struct Parts<'a> {
     pub(super) token_path: &'a str,
 }
 
-/// An agent container. It fits PodSecurity's `restricted` by itself, whatever the pod's own security context says.
-pub(super) fn wanted(pod: &Pod<'_>, parts: &Parts<'_>, form: Form) -> Value {
-    let vault = &pod.settings().vault;
-    let mut args = vec!["agent".to_owned(), format!("-config={CONFIG_DIRECTORY}/config.hcl")];
-    if form == Form::Once {
-        args.push("-exit-after-auth".to_owned());
-    }
-    let mut env = vec![json!({"name": "VAULT_ADDR", "value": vault.address})];
-    if let Some(file) = &vault.ca_file {
-        env.push(json!({"name": "VAULT_CACERT", "value": file}));
-    }
-    let mut container = json!({
-        "name": if form == Form::Once { INIT } else { AGENT },
-        "image": vault.agent.image,
-        "command": [vault.agent.command],
-        "args": args,
-        "env": env,
-        "volumeMounts": [
-            {"name": parts.token_volume, "mountPath": parts.token_path, "readOnly": true},
-            {"name": CONFIG, "mountPath": CONFIG_DIRECTORY, "readOnly": true},
-            {"name": SECRETS, "mountPath": vault.secrets_path},
-        ],
-        "securityContext": {
-            "runAsNonRoot": true,
-            "runAsUser": shared_user(pod.template).unwrap_or(100),
-            "runAsGroup": 1000,
-            "allowPrivilegeEscalation": false,
-            "readOnlyRootFilesystem": true,
-            "capabilities": {"drop": ["ALL"]},
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-    });
-    if let Some(fields) = container.as_object_mut() {
-        if form == Form::Native {
-            fields.insert("restartPolicy".into(), "Always".into());
+/// What all forms have in common. It fits PodSecurity's `restricted` by itself, whatever the pod's own security context says.
+pub(super) struct Agent(Map<String, Value>);
+
+impl Agent {
+    pub(super) fn new(pod: &Pod<'_>, parts: &Parts<'_>) -> Self {
+        let vault = &pod.settings().vault;
+        let mut env = vec![json!({"name": "VAULT_ADDR", "value": vault.address})];
+        if let Some(file) = &vault.ca_file {
+            env.push(json!({"name": "VAULT_CACERT", "value": file}));
         }
+        let mut fields = Map::new();
+        let mut set = |name: &str, value: Value| drop(fields.insert(name.to_owned(), value));
+        set("image", json!(vault.agent.image));
+        set("command", json!([vault.agent.command]));
+        set("env", Value::Array(env));
+        set(
+            "volumeMounts",
+            json!([
+                {"name": parts.token_volume, "mountPath": parts.token_path, "readOnly": true},
+                {"name": CONFIG, "mountPath": CONFIG_DIRECTORY, "readOnly": true},
+                {"name": SECRETS, "mountPath": vault.secrets_path},
+            ]),
+        );
+        set(
+            "securityContext",
+            json!({
+                "runAsNonRoot": true,
+                "runAsGroup": 1000,
+                "allowPrivilegeEscalation": false,
+                "readOnlyRootFilesystem": true,
+                "capabilities": {"drop": ["ALL"]},
+                "seccompProfile": {"type": "RuntimeDefault"},
+            }),
+        );
         let resources = &vault.agent.resources;
-        let amounts: serde_json::Map<String, Value> = [("requests", &resources.requests), ("limits", &resources.limits)]
+        let amounts: Map<String, Value> = [("requests", &resources.requests), ("limits", &resources.limits)]
             .into_iter()
             .filter(|(_, amounts)| !amounts.is_empty())
             .map(|(name, amounts)| (name.to_owned(), json!(amounts)))
             .collect();
         if !amounts.is_empty() {
-            fields.insert("resources".into(), Value::Object(amounts));
+            set("resources", Value::Object(amounts));
         }
+        Self(fields)
     }
-    container
+
+    /// The container in one form, to be added.
+    pub(super) fn container(&self, form: Form, template: PodTemplate<'_>) -> Value {
+        let mut fields = self.0.clone();
+        fields.insert("name".into(), form.name().into());
+        fields.insert("args".into(), json!(form.args()));
+        if form == Form::Native {
+            fields.insert("restartPolicy".into(), "Always".into());
+        }
+        if let Some(context) = fields.get_mut("securityContext").and_then(Value::as_object_mut) {
+            context.insert("runAsUser".into(), shared_user(template).unwrap_or(100).into());
+        }
+        Value::Object(fields)
+    }
+
+    /// Whether a container is the one that we add: every field that we set is equal. The user is ours at its first run only, since
+    /// another hook may add containers of other users; it must not be root. A container of another revision is accepted by its
+    /// image, if it differs in image, resources and variables only: else every roll-out would refuse pods (`hardening.md` B4).
+    pub(super) fn is(&self, form: Form, container: Node<'_>, accepted_images: &[String]) -> bool {
+        let accepted = accepted_images.iter().any(|image| image == container.text("image"));
+        let user = container.path(&["securityContext", "runAsUser"]).and_then(Node::as_i64);
+        user.is_some_and(|user| user != 0)
+            && !is_read_only(container)
+            && container.list("args").map(Node::as_str).eq(form.args().iter().copied().map(Some))
+            && (form != Form::Native || container.text("restartPolicy") == "Always")
+            && self.0.iter().all(|(field, wanted)| {
+                (accepted && matches!(field.as_str(), "image" | "resources" | "env")) || holds_field(container, field, wanted)
+            })
+    }
 }
 
-/// Whether a container is the one that we add: every field that we set is equal. The user is ours at its first run only, since
-/// another hook may add containers of other users; it must not be root. A container of another revision is accepted by its image, if
-/// it differs in image, resources and variables only: else every roll-out would refuse pods (`hardening.md` B4).
-pub(super) fn is_ours(container: Node<'_>, wanted: &Value, accepted_images: &[String]) -> bool {
-    let mut shape = wanted.clone();
-    if let Some(context) = shape.get_mut("securityContext").and_then(Value::as_object_mut) {
-        context.remove("runAsUser");
+impl Form {
+    pub(super) fn name(self) -> &'static str {
+        if self == Self::Once { INIT } else { AGENT }
     }
-    let user = container.path(&["securityContext", "runAsUser"]).and_then(Node::as_i64);
-    if user.is_none_or(|user| user == 0) || is_read_only(container) {
-        return false;
+
+    /// The list it stands in.
+    pub(super) fn list(self) -> &'static str {
+        if self == Self::Classic { "containers" } else { "initContainers" }
     }
-    if holds(container, &shape) {
-        return true;
-    }
-    if let Some(fields) = shape.as_object_mut() {
-        for field in ["image", "resources", "env"] {
-            fields.remove(field);
+
+    fn args(self) -> &'static [&'static str] {
+        match self {
+            Self::Once => &["agent", CONFIG_ARGUMENT, "-exit-after-auth"],
+            Self::Native | Self::Classic => &["agent", CONFIG_ARGUMENT],
         }
     }
-    accepted_images.iter().any(|image| image == container.text("image")) && holds(container, &shape)
 }
 
 /// Whether the secrets could not be written.
@@ -119,16 +142,18 @@ fn shared_user(template: PodTemplate<'_>) -> Option<i64> {
 
 /// Whether a container runs a Vault or OpenBao agent: the program and its subcommand, as words of their own or inside a shell's text.
 pub(super) fn is_agent(container: Node<'_>) -> bool {
-    let words: Vec<&str> = container.list("command").chain(container.list("args")).filter_map(Node::as_str).collect();
-    let base = |word: &str| matches!(word.rsplit('/').next(), Some("vault" | "bao"));
-    let pair = |words: &[&str]| matches!(words, [program, "agent"] if base(program));
-    if words.windows(2).any(pair) || words.iter().any(|word| word.split_whitespace().collect::<Vec<_>>().windows(2).any(pair)) {
-        return true;
+    let words = || container.list("command").chain(container.list("args")).filter_map(Node::as_str);
+    let mut program_before = false;
+    for word in words().flat_map(str::split_whitespace) {
+        if program_before && word == "agent" {
+            return true;
+        }
+        program_before = matches!(word.rsplit('/').next(), Some("vault" | "bao"));
     }
     // The images' own entry point is the program.
-    let image = container.text("image");
-    let name = image.rsplit('/').next().unwrap_or_default().split([':', '@']).next().unwrap_or_default();
+    let image = container.text("image").rsplit('/').next().unwrap_or_default();
+    let name = image.split([':', '@']).next().unwrap_or_default();
     container.get("command").is_none_or(Node::is_empty)
-        && words.first() == Some(&"agent")
+        && words().next() == Some("agent")
         && matches!(name, "vault" | "openbao" | "vault-enterprise")
 }

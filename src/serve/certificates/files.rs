@@ -61,8 +61,8 @@ pub(super) async fn read(flag: &'static str, file: &Path) -> Result<Vec<u8>, Cer
 
 #[cfg(test)]
 mod tests {
-    use crate::cluster::Authority;
     use super::*;
+    use crate::cluster::Authority;
     use std::os::unix::fs::symlink;
     use std::time::SystemTime;
 

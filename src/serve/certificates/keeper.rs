@@ -11,10 +11,12 @@ use std::time::{Duration, SystemTime};
 use sha2::{Digest, Sha256};
 
 use super::files::{PairFiles, read};
-use super::self_made::issue;
-use super::{CertificateError, CertificateSource, ClientAuthority, SELF_MADE_NAMES, ServingCertificate};
+use super::{CertificateError, CertificateSource, ClientAuthority, Pair, ServingCertificate};
 use crate::cluster::Authority;
 use crate::serve::metrics::Metrics;
+
+/// The names that every self-made leaf carries.
+pub const SELF_MADE_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "doorward.doorward.svc"];
 
 /// How often certificates are looked at.
 const CHECK_INTERVAL: Duration = Duration::from_secs(10);
@@ -126,9 +128,9 @@ impl Keeper {
             Origin::Held => None,
             Origin::Files(files) => files.changed().await?,
             Origin::SelfMade { names, authority, renew_at } if now >= *renew_at => {
-                let (pair, due) = issue(authority, names, now)?;
-                *renew_at = due;
-                Some(pair)
+                let leaf = authority.issue_leaf(names, now)?;
+                *renew_at = leaf.renew_at();
+                Some(Pair::from_pem(leaf.chain_pem.as_bytes(), "the self-made leaf", leaf.key_pem.as_bytes(), "its key")?)
             }
             Origin::SelfMade { .. } => None,
         };
@@ -153,13 +155,17 @@ impl Keeper {
             expiry("serving", not_after);
         }
         if let Origin::SelfMade { authority, .. } = &self.origin {
-            let end = authority.not_after().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-            expiry("ca", i64::try_from(end.as_secs()).unwrap_or(i64::MAX));
+            expiry("ca", unix(authority.not_after()));
         }
         if let Some(clients) = &self.clients {
             expiry("client-ca", clients.authority.not_after());
         }
     }
+}
+
+fn unix(time: SystemTime) -> i64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

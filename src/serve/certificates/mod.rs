@@ -2,26 +2,21 @@
 //!
 //! - `serving`: [`ServingCertificate`], the slot that every handshake reads, and PEM in
 //! - `files`: a pair of files, as the kubelet or cert-manager writes them
-//! - `self_made`: a leaf of one's own
 //! - `clients`: [`ClientAuthority`], the CA that makes a caller verified
 //! - `keeper`: reads or issues again in time, without dropping a connection
 
 mod clients;
 mod files;
 mod keeper;
-mod self_made;
 mod serving;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::cluster::AuthorityError;
-
 pub use clients::ClientAuthority;
 pub(super) use keeper::Keeper;
-pub use self_made::SELF_MADE_NAMES;
-#[cfg(test)]
-pub(super) use self_made::issue;
+pub use keeper::SELF_MADE_NAMES;
 pub use serving::{Pair, ServingCertificate};
 
 /// Where the serving certificate comes from.
@@ -88,6 +83,6 @@ pub enum CertificateError {
         key: String,
     },
     /// The self-made certificate could not be made.
-    #[error("a certificate cannot be issued: {0}")]
+    #[error(transparent)]
     Issue(#[from] AuthorityError),
 }

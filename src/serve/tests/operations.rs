@@ -10,8 +10,7 @@ async fn probes_and_metrics_have_a_port_of_their_own() {
     let answer = client::plain(admin, "/readyz").await;
     assert_eq!((answer.status, answer.text()), (StatusCode::OK, "ok\n"));
     door.gate.ready.store(false, Ordering::Release);
-    let expired = SystemTime::now() - 2 * crate::cluster::authority::LEAF_LIFE;
-    door.serving.install(issue(&door.authority, &names(), expired).unwrap().0);
+    door.serving.install(leaf(&door.authority, SystemTime::now() - Duration::from_secs(48 * 3600)));
     let answer = client::plain(admin, "/readyz").await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(answer.text(), "policies are not loaded yet\nthe serving certificate has expired\n");

@@ -1,6 +1,7 @@
 //! Handshakes, certificates that change, callers that are verified.
 
 use super::*;
+use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -36,7 +37,7 @@ async fn tls_1_2_is_spoken() {
 async fn a_new_certificate_leaves_living_connections_alone() {
     let door = Door::open(|_| {}).await;
     let mut clients = [door.http1().await, door.http2().await];
-    let next = issue(&door.authority, &names(), SystemTime::now()).unwrap().0;
+    let next = leaf(&door.authority, SystemTime::now());
     door.serving.install(next.clone());
     for client in &mut clients {
         assert_eq!(client.send(review("/mutate", "{}")).await.unwrap().status, StatusCode::OK);
@@ -77,17 +78,26 @@ struct Callers {
     foreign: (String, String),
 }
 
+/// A new CA and a client certificate that it issued, with its key.
+fn client_certificate() -> (String, (String, String)) {
+    let ca_key = KeyPair::generate().unwrap();
+    let mut ca = CertificateParams::default();
+    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca_pem = ca.self_signed(&ca_key).unwrap().pem();
+    let key = KeyPair::generate().unwrap();
+    let mut client = CertificateParams::new(["kube-apiserver".to_owned()]).unwrap();
+    client.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let client = client.signed_by(&key, &Issuer::new(ca, ca_key)).unwrap();
+    (ca_pem, (client.pem(), key.serialize_pem()))
+}
+
 fn callers() -> Callers {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("clients.crt");
-    let now = SystemTime::now();
-    let authority = Authority::make(now).unwrap();
-    std::fs::write(&file, authority.certificate_pem()).unwrap();
-    let issue = |authority: &Authority| {
-        let leaf = authority.issue_leaf(&["kube-apiserver".into()], now).unwrap();
-        (leaf.chain_pem, leaf.key_pem)
-    };
-    Callers { known: issue(&authority), foreign: issue(&Authority::make(now).unwrap()), file, _folder: folder }
+    let (ca, known) = client_certificate();
+    let (_, foreign) = client_certificate();
+    std::fs::write(&file, ca).unwrap();
+    Callers { known, foreign, file, _folder: folder }
 }
 
 #[tokio::test]

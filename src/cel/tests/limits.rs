@@ -1,0 +1,404 @@
+//! Limits: size, depth, stack, cost, deadline; errors that are absorbed and those that are not; places of errors.
+
+use std::cell::Cell;
+
+use proptest::prelude::*;
+
+use super::{Fixture, evaluate, scope};
+use crate::cel::{Budget, EvaluationError, Expression, Scope, Value, Variables};
+
+/// Compiles and evaluates on a stack as small as a worker's.
+fn on_a_small_stack(source: String) -> Result<String, String> {
+    std::thread::Builder::new().stack_size(2 * 1024 * 1024).spawn(move || evaluate(&source)).unwrap().join().unwrap()
+}
+
+#[test]
+fn deep_and_long_expressions_are_refused_and_never_abort() {
+    let crashes = [
+        format!("1{}", "+1".repeat(3000)),
+        format!("object{}", ".?a".repeat(3000)),
+        format!("object{}", "['a']".repeat(3000)),
+        format!("'a'{}", ".size()".repeat(2000)),
+        format!("object{}", ".a".repeat(8000)),
+        format!("{}1{}", "[".repeat(3000), "]".repeat(3000)),
+        format!("{}1{}", "(".repeat(3000), ")".repeat(3000)),
+        format!("{}1", "true ? 1 : ".repeat(1000)),
+        format!("{}1{}", "{'a': ".repeat(1000), "}".repeat(1000)),
+    ];
+    for source in crashes {
+        let error = on_a_small_stack(source.clone()).unwrap_err();
+        let refused = error.contains("levels deep") || error.contains("Recursion limit") || error.contains("Syntax error");
+        assert!(refused, "{}: {error}", source.get(..30).unwrap());
+    }
+    let error = evaluate(&format!("'{}'", "a".repeat(17_000))).unwrap_err();
+    assert_eq!(error, "compile: 1:1: the expression has 17002 bytes, at most 16384 are read");
+}
+
+#[test]
+fn the_deepest_expressions_fit_a_small_stack() {
+    let nested = |open: &str, inner: &str, close: &str, times: usize| format!("{}{inner}{}", open.repeat(times), close.repeat(times));
+    assert_eq!(on_a_small_stack(format!("1{}", "+1".repeat(240))), Ok("int: 241".to_owned()));
+    assert_eq!(on_a_small_stack(nested("[object.metadata.n].map(x, ", "1", ")[0]", 80)), Ok("int: 1".to_owned()));
+    assert_eq!(on_a_small_stack(nested("size([object.metadata.n, ", "1", "])", 110)), Ok("int: 2".to_owned()));
+    assert_eq!(on_a_small_stack(nested("[1].all(x, object.metadata.n == 7 && ", "true", ")", 110)), Ok("bool: true".to_owned()));
+    assert_eq!(on_a_small_stack(format!("true{}", " && true".repeat(1500))), Ok("bool: true".to_owned()));
+    assert!(on_a_small_stack(nested("[", "object.metadata.n", "]", 200)).unwrap().starts_with("list: [[["));
+}
+
+/// Variables that evaluate one another: slot n is an expression that reads slot n - 1.
+struct Chain(Vec<Expression>);
+
+impl<'a> Variables<'a> for &'a Chain {
+    fn get(&self, slot: usize, budget: &Budget<'_>) -> Result<Value<'a>, EvaluationError> {
+        let Some(before) = slot.checked_sub(1) else { return Ok(Value::Int(1)) };
+        self.0.get(before).unwrap().evaluate(self, budget)
+    }
+}
+
+#[test]
+fn variables_that_evaluate_one_another_cannot_overflow_the_stack() {
+    let work = || {
+        let names: Vec<String> = (0..400).map(|index| format!("variables.v{index}")).collect();
+        let scope = Scope::new(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        let sources: Vec<String> = (0..399).map(|index| format!("{}variables.v{index}", "1 + ".repeat(3))).collect();
+        let pairs: Vec<_> = sources.iter().map(|source| (source.as_str(), &scope)).collect();
+        let chain = Chain(Expression::compile_all(&pairs).into_iter().map(Result::unwrap).collect());
+        let value = |slot| (&chain).get(slot, &Budget::new(1_000_000)).map(|value| value.as_int());
+        assert_eq!(value(20), Ok(Some(61)));
+        let error = value(399).unwrap_err();
+        assert_eq!(error.to_string(), "expressions nest too deep through the variables they use");
+    };
+    std::thread::Builder::new().stack_size(2 * 1024 * 1024).spawn(work).unwrap().join().unwrap();
+}
+
+fn with_limit(source: &str, limit: u64) -> Result<bool, EvaluationError> {
+    let expression = Expression::compile(source, &scope()).unwrap();
+    let fixture = Fixture::new();
+    expression.evaluate(&&fixture, &Budget::new(limit)).map(|value| value.as_bool().unwrap())
+}
+
+#[test]
+fn the_end_of_the_budget_is_not_absorbed() {
+    let source = "object.spec.containers.all(c, c.name != '') || true";
+    assert_eq!(with_limit(source, 10), Err(EvaluationError::BudgetExceeded));
+    assert_eq!(with_limit(source, 100), Ok(true));
+    assert_eq!(with_limit("lists.range(1000000000).size() > 0 || true", 1_000_000), Err(EvaluationError::BudgetExceeded));
+    let square = "lists.range(900).all(x, lists.range(900).all(y, x >= 0)) || true";
+    assert_eq!(with_limit(square, 1_000_000), Err(EvaluationError::BudgetExceeded));
+}
+
+#[test]
+fn the_deadline_is_looked_at_every_hundred_charges() {
+    let looks = Cell::new(0);
+    let past = || {
+        looks.set(looks.get() + 1);
+        looks.get() > 3
+    };
+    let expression = Expression::compile("lists.range(1000).all(x, x >= 0) || true", &scope()).unwrap();
+    let fixture = Fixture::new();
+    let budget = Budget::new(1_000_000).with_deadline(&past);
+    assert!(matches!(expression.evaluate(&&fixture, &budget), Err(EvaluationError::DeadlineExceeded)));
+    assert_eq!(looks.get(), 4);
+    assert!(budget.spent() < 5000, "{}", budget.spent());
+    assert_eq!(budget.charge(1), Err(EvaluationError::DeadlineExceeded), "and stays past");
+}
+
+/// Slot 0 is unknown, slot 1 true.
+struct Facts;
+
+impl<'a> Variables<'a> for Facts {
+    fn get(&self, slot: usize, _: &Budget<'_>) -> Result<Value<'a>, EvaluationError> {
+        if slot == 0 { Err(EvaluationError::Unknown("clusterspiffeids are not synced".to_owned())) } else { Ok(Value::Bool(true)) }
+    }
+}
+
+#[test]
+fn what_is_unknown_is_absorbed_or_reported_before_what_failed() {
+    let scope = Scope::new(&["related.ids", "yes"]);
+    let value = |source: &str| {
+        let expression = Expression::compile(source, &scope).unwrap();
+        expression.evaluate(&Facts, &Budget::new(1000)).map(|value| value.as_bool().unwrap()).map_err(|error| error.to_string())
+    };
+    let unknown = Err("unknown: clusterspiffeids are not synced".to_owned());
+    assert_eq!(value("related.ids.size() > 0 || yes"), Ok(true));
+    assert_eq!(value("related.ids.size() > 0 && !yes"), Ok(false));
+    assert_eq!(value("related.ids.size() > 0 && yes"), unknown);
+    assert_eq!(value("1 / 0 > 0 || related.ids.size() > 0"), unknown);
+    assert_eq!(value("related.ids.size() > 0 || 1 / 0 > 0"), unknown);
+    assert_eq!(value("[1, 2].exists(x, related.ids.size() > x || x == 2)"), Ok(true));
+    assert_eq!(value("has(related.ids) && yes"), Ok(true), "a declared variable is there, known or not");
+}
+
+#[test]
+fn a_concatenation_costs_nothing_until_it_is_read() {
+    let expression = Expression::compile("(object.spec.containers + object.spec.containers).size()", &scope()).unwrap();
+    let fixture = Fixture::new();
+    let budget = Budget::new(1000);
+    assert_eq!(expression.evaluate(&&fixture, &budget).unwrap().as_int(), Some(4));
+    assert_eq!(budget.spent(), 8);
+}
+
+#[test]
+fn errors_stand_where_the_mistake_is() {
+    let place = |source: &str| {
+        let error = Expression::compile(source, &scope()).unwrap_err();
+        (source.get(error.span.clone()).unwrap().to_owned(), error.to_string())
+    };
+    let expect = |source: &str, part: &str, message: &str| {
+        assert_eq!(place(source), (part.to_owned(), message.to_owned()));
+    };
+    expect("object.a == nope.b", "nope.b", "1:13: undeclared reference to 'nope'");
+    expect("object.a &&\n  has(object)", "object", "2:7: invalid argument to has() macro");
+    expect("[1].all(x.y, true)", "x.y", "1:9: argument must be a simple name");
+    expect("'é' + nope", "nope", "1:7: undeclared reference to 'nope'");
+    expect("1 + size(1, 2)", "size(1, 2)", "1:5: found no matching overload for 'size' applied to '(int, int)'");
+    expect("'a'.nope(1) == 2", "'a'.nope(1)", "1:1: undeclared reference to 'nope'");
+    expect("object.a.matches('(')", "'('", "1:18: invalid matches argument: error parsing regexp: missing closing ): `(`");
+    expect("variables.tema == 'x'", "variables.tema", "1:1: undefined field 'tema': variables has team");
+    expect(
+        "quantity('1') == quantity('2')",
+        "quantity('1')",
+        "1:1: undeclared reference to 'quantity' (Kubernetes 1.28 has it; this version of Doorward does not yet)",
+    );
+    let message = place("1 +").1;
+    assert!(message.starts_with("1:4: Syntax error: mismatched input '<EOF>'"), "{message}");
+    let (part, message) = place("'é' + 'é' 'ö'");
+    assert!(part == "'" && message.starts_with("1:11: Syntax error: extraneous input ''ö''"), "{part} {message}");
+    let message = place("object..x && [").1;
+    assert!(message.starts_with("1:8: Syntax error: no viable alternative at input '..'") && message.contains("; "), "{message}");
+}
+
+#[test]
+fn the_longest_dotted_name_is_the_variable() {
+    let scope = Scope::new(&["related", "related.ids"]).with("related.ids").with("self");
+    assert_eq!(scope.names().collect::<Vec<_>>(), ["related", "related.ids", "self"]);
+    let slots = |source: &str| Expression::compile(source, &scope).unwrap().slots().to_vec();
+    assert_eq!(slots("related.ids.size() == 1"), [1]);
+    assert_eq!(slots("related.other == 1 && self.x"), [0, 2]);
+    assert_eq!(slots("[1].all(related, related.ids == 1)"), Vec::<usize>::new(), "a macro's variable hides it");
+}
+
+#[test]
+fn an_expression_may_be_shared_between_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Expression>();
+    shared::<Scope>();
+}
+
+#[test]
+fn many_texts_compile_on_one_thread_each_with_its_own_error() {
+    let scope = scope();
+    let compiled = Expression::compile_all(&[("true", &scope), ("nope", &scope), ("object.a", &scope)]);
+    let outcomes: Vec<_> =
+        compiled.iter().map(|one| one.as_ref().map_err(|error| error.message.as_str()).map(Expression::source)).collect();
+    assert_eq!(outcomes, [Ok("true"), Err("undeclared reference to 'nope'"), Ok("object.a")]);
+}
+
+const TOKENS: &[&str] = &[
+    "object",
+    "oldObject",
+    "variables",
+    "variables.team",
+    "x",
+    "k",
+    "v",
+    ".",
+    ".?",
+    "[",
+    "[?",
+    "]",
+    "(",
+    ")",
+    "{",
+    "}",
+    ",",
+    ":",
+    "?",
+    "&&",
+    "||",
+    "!",
+    "-",
+    "+",
+    "*",
+    "/",
+    "%",
+    "==",
+    "!=",
+    "<",
+    "<=",
+    ">",
+    " in ",
+    "has",
+    "all",
+    "exists",
+    "exists_one",
+    "map",
+    "filter",
+    "size",
+    "matches",
+    "format",
+    "optional.of",
+    "optional.none",
+    "orValue",
+    "value",
+    "hasValue",
+    "transformMap",
+    "transformList",
+    "sortBy",
+    "optMap",
+    "'a'",
+    "'%s %d'",
+    "'é'",
+    "b'x'",
+    "r'\\d+'",
+    "'('",
+    "0",
+    "1",
+    "2u",
+    "1.5",
+    "9223372036854775807",
+    "-1",
+    "true",
+    "false",
+    "null",
+    "metadata",
+    "labels",
+    "spec",
+    "containers",
+    "numbers",
+    "name",
+    "duration('1h')",
+    "timestamp(0)",
+    "lists.range",
+    "substring",
+    "split",
+    "join",
+    "replace",
+    "flatten",
+    "slice",
+    "min",
+    "sum",
+    "int",
+    "string",
+    "type",
+    "sets.contains",
+    "`a`",
+    "\n",
+];
+
+fn token_soup() -> impl Strategy<Value = String> {
+    proptest::collection::vec(proptest::sample::select(TOKENS), 1..24).prop_map(|tokens| tokens.concat())
+}
+
+/// Expressions that parse, so that what is behind the parser is reached.
+fn sensible() -> impl Strategy<Value = String> {
+    let leaf = proptest::sample::select(
+        &[
+            "object",
+            "object.metadata",
+            "object.metadata.name",
+            "object.metadata.labels",
+            "object.spec.numbers",
+            "object.spec.containers",
+            "oldObject",
+            "1",
+            "2u",
+            "1.5",
+            "'a'",
+            "'wörld'",
+            "[]",
+            "[1, 2]",
+            "{'a': 1}",
+            "{1: 'x'}",
+            "null",
+            "true",
+            "optional.of(1)",
+            "optional.none()",
+            "duration('1h')",
+            "timestamp(0)",
+            "b'x'",
+            "-9223372036854775808",
+            "int",
+            "dyn([1, 'a'])",
+        ][..],
+    )
+    .prop_map(str::to_owned);
+    leaf.prop_recursive(5, 40, 3, |inner| {
+        let operator = proptest::sample::select(&["+", "-", "*", "/", "%", "==", "!=", "<", ">=", "&&", "||", "in"][..]);
+        let method = proptest::sample::select(
+            &[
+                "size()",
+                "name",
+                "?name",
+                "value()",
+                "first()",
+                "last()",
+                "sum()",
+                "min()",
+                "isSorted()",
+                "sort()",
+                "distinct()",
+                "reverse()",
+                "flatten()",
+                "join()",
+                "trim()",
+                "lowerAscii()",
+                "split('')",
+                "charAt(1)",
+                "substring(1)",
+                "getHours()",
+                "unwrapOpt()",
+                "matches('a+')",
+                "find('.')",
+                "replace('', 'x')",
+                "format([1])",
+            ][..],
+        );
+        let fold = proptest::sample::select(
+            &[
+                "all(x, ",
+                "exists(x, ",
+                "exists_one(x, ",
+                "map(x, ",
+                "filter(x, ",
+                "all(x, y, ",
+                "transformMap(x, y, ",
+                "transformList(x, y, ",
+                "sortBy(x, ",
+                "optMap(x, ",
+                "optFlatMap(x, ",
+                "orValue(",
+                "or(",
+                "indexOf(",
+                "transformMapEntry(x, y, ",
+            ][..],
+        );
+        prop_oneof![
+            (inner.clone(), operator, inner.clone()).prop_map(|(left, operator, right)| format!("({left} {operator} {right})")),
+            (inner.clone(), method).prop_map(|(target, method)| format!("{target}.{method}")),
+            (inner.clone(), fold, inner.clone()).prop_map(|(target, fold, body)| format!("{target}.{fold}{body})")),
+            (inner.clone(), inner.clone()).prop_map(|(target, index)| format!("{target}[{index}]")),
+            (inner.clone(), inner.clone()).prop_map(|(target, index)| format!("{target}[?{index}]")),
+            (inner.clone(), inner.clone(), inner.clone()).prop_map(|(a, b, c)| format!("({a} ? {b} : {c})")),
+            (inner.clone(), inner.clone()).prop_map(|(key, value)| format!("{{{key}: {value}}}")),
+            inner.clone().prop_map(|item| format!("[?{item}, {item}]")),
+            inner.clone().prop_map(|item| format!("has({item}.name)")),
+            inner.clone().prop_map(|item| format!("string({item})")),
+            inner.prop_map(|item| format!("!{item}")),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn token_soup_never_panics(source in token_soup()) {
+        let _ = evaluate(&source);
+    }
+
+    #[test]
+    fn what_parses_never_panics_and_gives_the_same_twice(source in sensible()) {
+        prop_assert_eq!(evaluate(&source), evaluate(&source));
+    }
+}
