@@ -58,7 +58,7 @@ pub(crate) async fn shared_door() -> (&'static ControlPlane, &'static Door) {
         .get_or_init(|| async {
             assert!(!BROKEN.swap(true, Ordering::Relaxed), "the shared door did not come up: see the first test that failed");
             let door = Door::open(&Flags::on_loopback(&control_plane.kubeconfig())).await;
-            webhooks::install(control_plane, webhooks::Way::Url(door.address)).await;
+            webhooks::install(control_plane, webhooks::Way::Url(door.address), &[]).await;
             BROKEN.store(false, Ordering::Relaxed);
             door
         })

@@ -45,7 +45,7 @@ async fn a_service_on_the_door_itself() {
     let kubeconfig = control_plane.kubeconfig();
     let flags = Flags { listen: &listen, names: SERVICE_NAMES, ..Flags::on_loopback(&kubeconfig) };
     let door = Door::open(&flags).await;
-    webhooks::install(control_plane, Way::Service(SERVICE, PORT)).await;
+    webhooks::install(control_plane, Way::Service(SERVICE, PORT), &[]).await;
     let namespace = Namespace::make(cluster, "service", &["spiffe-csi"]).await;
     let pod = namespace.cluster.create(&namespace.pod("sound", spec())).await.object();
     assert_eq!(names(&pod["spec"]["volumes"]), ["spiffe-workload-api"]);
@@ -78,7 +78,7 @@ async fn hand_over(control_plane: &'static ControlPlane, listen: &str, way: impl
     let flags = Flags { names: SERVICE_NAMES, more: &["--drain-delay", "1"], ..Flags::on_loopback(&kubeconfig) };
     let mut door = Door::open(&flags).await;
     let forwarder = Forwarder::listen(listen, Some(door.address)).await;
-    webhooks::install(control_plane, way(forwarder.address)).await;
+    webhooks::install(control_plane, way(forwarder.address), &[]).await;
     let namespace = Arc::new(Namespace::make(cluster, "drain", &["spiffe-csi"]).await);
 
     let (stop, made) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
@@ -111,6 +111,7 @@ async fn hand_over(control_plane: &'static ControlPlane, listen: &str, way: impl
         door.tell_to_stop();
         until("the door to be unready", || async {
             let (code, text) = door.probe("/readyz");
+            assert!(door.runs(), "it did not drain: {}", door.log());
             if code == 503 { Ok(()) } else { Err(format!("{code}: {text}")) }
         })
         .await;
@@ -145,7 +146,7 @@ async fn two_revisions_at_once() {
     };
     let old = Door::open(&revision(OLD, NEW)).await;
     let new = Door::open(&revision(NEW, OLD)).await;
-    webhooks::install(control_plane, Way::Url(new.address)).await;
+    webhooks::install(control_plane, Way::Url(new.address), &[]).await;
     let namespace = Namespace::make(control_plane.cluster().await, "revisions", ALL).await;
     let pod = |name: &str| namespace.pod(name, spec_with_automount_unset());
 
@@ -183,7 +184,7 @@ async fn a_request_waits_for_a_door_that_is_not_ready() {
     let cluster = control_plane.cluster().await;
     let first = Door::open(&Flags::on_loopback(&control_plane.kubeconfig())).await;
     let forwarder = Forwarder::listen("127.0.0.1:0", Some(first.address)).await;
-    webhooks::install(control_plane, Way::Url(forwarder.address)).await;
+    webhooks::install(control_plane, Way::Url(forwarder.address), &[]).await;
     let namespace = Namespace::make(cluster, "unready", &["spiffe-csi"]).await;
 
     // This door reaches the API server through a way that is closed still.

@@ -42,7 +42,8 @@ async fn every_fault_at_once() {
         .by("no-host-namespaces")
         .at("spec.hostNetwork")
         .at("spec.hostPID")
-        .by("no-unmeshed-pod");
+        .by("no-unmeshed-pod")
+        .in_all(6);
 }
 
 #[tokio::test]

@@ -29,7 +29,8 @@ pub(crate) enum Way {
 }
 
 /// Applies both configurations with `doorward webhooks apply` and waits until the API server calls both webhooks.
-pub(crate) async fn install(control_plane: &ControlPlane, way: Way) {
+/// `more` are further flags, such as those that name policies.
+pub(crate) async fn install(control_plane: &ControlPlane, way: Way, more: &[&str]) {
     let directory = crate::controlplane::directory("webhooks");
     let bundle = directory.join("ca.crt");
     std::fs::write(&bundle, authority().bundle_pem()).expect("the test's directory is writable");
@@ -39,7 +40,7 @@ pub(crate) async fn install(control_plane: &ControlPlane, way: Way) {
         Way::Url(address) => apply.arg("--url").arg(format!("https://{address}")),
         Way::Service(name, port) => apply.args(["--service", &format!("{OWN_NAMESPACE}/{name}"), "--port", &port.to_string()]),
     };
-    let applied = apply.output().expect("the binary runs");
+    let applied = apply.args(more).output().expect("the binary runs");
     let (told, complained) = (String::from_utf8_lossy(&applied.stdout), String::from_utf8_lossy(&applied.stderr));
     assert!(applied.status.success(), "{}: {complained}", applied.status);
     assert!(told.contains("ValidatingWebhookConfiguration") && told.contains("MutatingWebhookConfiguration"), "{told}");
