@@ -1,5 +1,7 @@
 //! The built-in policies together: what the injections make passes every rule, and what they cannot mend is told by the right ones.
 
+#![expect(clippy::expect_used, reason = "a test that cannot go on says so")]
+
 use doorward::manifest;
 use doorward::object::{GroupVersionKind, Node, Object};
 use doorward::policy::{Limits, PolicySet, RelatedIndex, Source, Sources, Subject, Verdict, evaluate, load, manifest_request, mutate};

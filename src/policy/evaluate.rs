@@ -16,7 +16,7 @@ use super::subject::{Facts, Operation, Source, Subject};
 use super::verdict::{Certainty, Verdict, Violation};
 use super::waive::lifted_by;
 use crate::cel::{Budget, EvaluationError, Expression};
-use crate::object::{FieldPath, Node, Object, PodTemplate, hex_digest};
+use crate::object::{FieldPath, Node, Object, PodTemplate, escaped, hex_digest};
 use crate::settings::{Enforcement, OnMissingRelated, Preset};
 
 /// Cost limit of one expression, as on the API server.
@@ -230,7 +230,7 @@ impl<'a> Judge<'_, 'a, '_> {
                     .unwrap_or_else(|| format!("failed expression: {}", validation.expression.source().trim()));
                 let remedy = self.text(validation.remedy_expression.as_ref(), &validation.remedy, activation).unwrap_or_default();
                 let enforcement = self.enforcement(validation.enforcement);
-                self.push(rule.on_pod_template, root, &path, own, enforcement, message, remedy);
+                self.push(rule.on_pod_template, root, &path, own, enforcement, &message, &remedy);
             }
             Err(error) => {
                 let authored = self.authored(rule.on_pod_template, &path).0;
@@ -254,8 +254,13 @@ impl<'a> Judge<'_, 'a, '_> {
                 Budget::new(EXPRESSION_LIMIT.min(POLICY_LIMIT.saturating_sub(self.spent))).with_deadline(self.limits.past_deadline);
             let value = expression.evaluate(activation, &budget);
             self.spent = self.spent.saturating_add(budget.spent());
-            let text = value.ok()?.as_str()?.trim().to_owned();
-            (!text.is_empty() && text.len() <= MESSAGE_LIMIT && !text.contains('\n')).then_some(text)
+            // Kubernetes drops a message with a line break or one too long; then who chose a foreign name chose whether it is told.
+            let mut text = escaped(value.ok()?.as_str()?.trim());
+            if text.len() > MESSAGE_LIMIT {
+                text.truncate(text.floor_char_boundary(MESSAGE_LIMIT));
+                text.push('…');
+            }
+            (!text.is_empty()).then_some(text)
         });
         made.or_else(|| (!fixed.is_empty()).then(|| fixed.to_owned()))
     }
@@ -298,7 +303,7 @@ impl<'a> Judge<'_, 'a, '_> {
             Source::Manifests => "add the missing object to the files, or give it with --context",
             Source::Mutating | Source::Validating => "try again; if it stays, Doorward cannot read this object from the API server",
         };
-        self.record(path.clone(), None, enforcement, format!("cannot be decided: {reason}"), remedy.into(), Certainty::Unknown, "unknown");
+        self.record(path.clone(), None, enforcement, &format!("cannot be decided: {reason}"), remedy, Certainty::Unknown, "unknown");
     }
 
     fn fail(&mut self, ceiling: Enforcement, path: &FieldPath, message: &str) {
@@ -306,7 +311,7 @@ impl<'a> Judge<'_, 'a, '_> {
             FailurePolicy::Fail => self.enforcement(ceiling),
             FailurePolicy::Ignore => self.enforcement(ceiling).min(Enforcement::Audit),
         };
-        self.record(path.clone(), None, enforcement, message.to_owned(), String::new(), Certainty::Failed, "failed");
+        self.record(path.clone(), None, enforcement, message, "", Certainty::Failed, "failed");
     }
 
     #[expect(clippy::too_many_arguments, reason = "one call, right above")]
@@ -317,8 +322,8 @@ impl<'a> Judge<'_, 'a, '_> {
         path: &FieldPath,
         own: Option<String>,
         enforcement: Enforcement,
-        message: String,
-        remedy: String,
+        message: &str,
+        remedy: &str,
     ) {
         let value = own.or_else(|| path.resolve(root).map(Node::digest)).unwrap_or_default();
         let stable = path.stable(root);
@@ -345,8 +350,8 @@ impl<'a> Judge<'_, 'a, '_> {
         path: FieldPath,
         added_by: Option<String>,
         enforcement: Enforcement,
-        message: String,
-        remedy: String,
+        message: &str,
+        remedy: &str,
         certainty: Certainty,
         key: &str,
     ) {
@@ -365,8 +370,8 @@ impl<'a> Judge<'_, 'a, '_> {
             enforcement,
             path,
             added_by,
-            message,
-            remedy,
+            message: escaped(message),
+            remedy: escaped(remedy),
             certainty,
             old: false,
         });
