@@ -15,6 +15,9 @@ const MAX_NESTING: u32 = 400;
 /// How many `+` may hang in each other before the list is made whole: looking up an item walks them.
 const MAX_CONCATENATION: u32 = 64;
 
+/// How long a concatenated list may be: walking through it is paid by the item, so no budget reads more.
+const MAX_LENGTH: usize = 10_000_000;
+
 /// A list.
 #[derive(Clone, Debug)]
 pub enum List<'a> {
@@ -71,19 +74,19 @@ impl<'a> List<'a> {
     /// This list followed by another one.
     ///
     /// # Errors
-    /// [`EvaluationError::Failed`] if it would be longer than memory can be.
+    /// [`EvaluationError::Failed`] if it would be longer than any budget could read.
     pub fn concatenate(self, right: Self) -> Result<Self, EvaluationError> {
-        if self.len() == 0 {
+        if self.is_empty() {
             return Ok(right);
         }
-        if right.len() == 0 {
+        if right.is_empty() {
             return Ok(self);
         }
         let depth = self.depth().max(right.depth()) + 1;
         if depth > MAX_CONCATENATION {
             return Err(EvaluationError::failed("too many lists are concatenated"));
         }
-        let len = self.len().checked_add(right.len()).filter(|len| *len < 1 << 40);
+        let len = self.len().checked_add(right.len()).filter(|len| *len <= MAX_LENGTH);
         let len = len.ok_or_else(|| EvaluationError::failed("the concatenated list is too long"))?;
         let nesting = self.nesting().max(right.nesting());
         Ok(Self::Concatenation(Rc::new(Concatenation { left: self, right, len, nesting, depth })))

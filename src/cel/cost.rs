@@ -16,6 +16,7 @@ pub struct Budget<'d> {
     limit: u64,
     spent: Cell<u64>,
     countdown: Cell<u32>,
+    looks: Cell<u64>,
     depth: Cell<u32>,
     deadline: Option<&'d dyn Fn() -> bool>,
 }
@@ -24,7 +25,7 @@ impl Budget<'static> {
     /// A budget of `limit` units and no deadline.
     #[must_use]
     pub fn new(limit: u64) -> Self {
-        Self { limit, spent: Cell::new(0), countdown: Cell::new(DEADLINE_EVERY), depth: Cell::new(0), deadline: None }
+        Self { limit, spent: Cell::new(0), countdown: Cell::new(DEADLINE_EVERY), looks: Cell::new(0), depth: Cell::new(0), deadline: None }
     }
 }
 
@@ -57,8 +58,15 @@ impl<'d> Budget<'d> {
         Ok(())
     }
 
+    /// The countdown has run out: asks for the time, and bounds what is free. cel-go charges nothing for comparing the insides of two
+    /// lists, whose items may be shared so often that they would never end; ten free steps a unit and a million more are given.
     #[cold]
     fn look_at_the_clock(&self) -> Result<(), EvaluationError> {
+        let looks = self.looks.get() + 1;
+        self.looks.set(looks);
+        if looks > (self.limit / 10).saturating_add(10_000) {
+            return Err(EvaluationError::BudgetExceeded);
+        }
         match self.deadline {
             // The countdown stays at zero, so that every later charge fails too.
             Some(is_past) if is_past() => Err(EvaluationError::DeadlineExceeded),
@@ -67,6 +75,12 @@ impl<'d> Budget<'d> {
                 Ok(())
             }
         }
+    }
+
+    /// Asks for the time now: before a step that takes long for what it costs.
+    pub(super) fn check_deadline(&self) -> Result<(), EvaluationError> {
+        self.countdown.set(0);
+        self.charge(0)
     }
 
     /// Units spent so far.

@@ -128,6 +128,13 @@ impl<'a> Frame<'_, 'a> {
 
     #[inline(never)]
     fn select(&mut self, operand: &'a Ir, field: &'a str, cost: u8) -> Outcome<'a> {
+        // A field of a loop's item is what rules read most: it is read in place.
+        if let Op::Local { index, cost: name } = operand.op
+            && let Some(Value::Map(Map::Node(node))) = self.locals.get(index)
+        {
+            self.budget.charge(u64::from(name) + u64::from(cost))?;
+            return node.entry(field).map(Value::from_node).ok_or_else(|| no_such_key(field));
+        }
         let operand = self.evaluate(operand)?;
         match &operand {
             Value::Map(map) => {
@@ -144,8 +151,28 @@ impl<'a> Frame<'_, 'a> {
 
     #[inline(never)]
     fn optional_select(&mut self, operand: &'a Ir, field: &'a str, cost: u8) -> Outcome<'a> {
-        let operand = self.evaluate(operand)?;
-        self.field_of_optional(&operand, field, cost)
+        Ok(self.optional_field(operand, field, cost)?.map_or(Value::Optional(None), Value::some))
+    }
+
+    /// The field of what may be absent, not yet wrapped: a chain of `.?` makes one optional, not one a link.
+    fn optional_field(&mut self, operand: &'a Ir, field: &'a str, cost: u8) -> Result<Option<Value<'a>>, EvaluationError> {
+        let found = match self.unwrapped(operand)? {
+            Some(Value::Map(map)) => map.field(field),
+            _ => None,
+        };
+        self.budget.charge(if found.is_some() { u64::from(cost) } else { u64::from(cost.saturating_sub(1)) })?;
+        Ok(found)
+    }
+
+    /// A value, or what an optional holds.
+    fn unwrapped(&mut self, ir: &'a Ir) -> Result<Option<Value<'a>>, EvaluationError> {
+        if let Op::OptionalSelect { operand, field, cost } = &ir.op {
+            return self.optional_field(operand, field, *cost);
+        }
+        Ok(match self.evaluate(ir)? {
+            Value::Optional(inner) => inner.map(|inner| (*inner).clone()),
+            value => Some(value),
+        })
     }
 
     /// The field of what may be absent, as an optional. cel-go charges a field only if it is there.
@@ -164,6 +191,12 @@ impl<'a> Frame<'_, 'a> {
 
     #[inline(never)]
     fn has(&mut self, operand: &'a Ir, field: &'a str, cost: u8) -> Outcome<'a> {
+        if let Op::Local { index, cost: name } = operand.op
+            && let Some(Value::Map(Map::Node(node))) = self.locals.get(index)
+        {
+            self.budget.charge(u64::from(name) + u64::from(cost))?;
+            return Ok(Value::Bool(node.entry(field).is_some()));
+        }
         let operand = self.evaluate(operand)?;
         self.budget.charge(u64::from(cost))?;
         let found = |value: &Value<'a>| matches!(value, Value::Map(map) if map.field(field).is_some());
@@ -345,6 +378,11 @@ impl<'a> Frame<'_, 'a> {
 
     #[inline(never)]
     fn optional_or(&mut self, [target, other]: &'a [Ir; 2], value: bool) -> Outcome<'a> {
+        if let Op::OptionalSelect { operand, field, cost } = &target.op
+            && value
+        {
+            return self.optional_field(operand, field, *cost)?.map_or_else(|| self.evaluate(other), Ok);
+        }
         match self.evaluate(target)? {
             Value::Optional(None) => self.evaluate(other),
             Value::Optional(Some(inner)) if value => Ok((*inner).clone()),

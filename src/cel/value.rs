@@ -38,6 +38,9 @@ pub enum Value<'a> {
     Optional(Option<Rc<Value<'a>>>),
 }
 
+/// How many values one JSON document may hold: the items of a list may be shared, and so be far more than were ever made.
+const MAX_JSON_VALUES: u32 = 1_000_000;
+
 /// A string: borrowed from an object or an expression, or shared.
 #[derive(Clone, Debug)]
 pub enum Text<'a> {
@@ -187,9 +190,15 @@ impl<'a> Value<'a> {
     /// The value as JSON, as protobuf writes it: timestamps and durations are strings, bytes are base64, an empty optional is null.
     ///
     /// # Errors
-    /// [`EvaluationError::Failed`] for a number that JSON does not have.
+    /// [`EvaluationError::Failed`] for a number that JSON does not have, and for more than a million values.
     pub fn to_json(&self) -> Result<serde_json::Value, EvaluationError> {
+        let mut left = MAX_JSON_VALUES;
+        self.json(&mut left)
+    }
+
+    fn json(&self, left: &mut u32) -> Result<serde_json::Value, EvaluationError> {
         use serde_json::Value as Json;
+        *left = left.checked_sub(1).ok_or_else(|| EvaluationError::failed("the value is too large to be written as JSON"))?;
         Ok(match self {
             Self::Null | Self::Optional(None) => Json::Null,
             Self::Bool(value) => Json::Bool(*value),
@@ -204,7 +213,7 @@ impl<'a> Value<'a> {
                 let mut items = Vec::new();
                 for index in 0..list.len() {
                     if let Some(item) = list.get(index) {
-                        items.push(item.to_json()?);
+                        items.push(item.json(left)?);
                     }
                 }
                 Json::Array(items)
@@ -213,12 +222,12 @@ impl<'a> Value<'a> {
                 let mut entries = serde_json::Map::new();
                 for (key, value) in map.sorted_entries() {
                     let name = super::functions::stdlib::to_text(&key)?;
-                    entries.insert(name, value.to_json()?);
+                    entries.insert(name, value.json(left)?);
                 }
                 Json::Object(entries)
             }
             Self::Timestamp(_) | Self::Duration(_) | Self::Type(_) => Json::String(super::functions::stdlib::to_text(self)?),
-            Self::Optional(Some(inner)) => inner.to_json()?,
+            Self::Optional(Some(inner)) => inner.json(left)?,
         })
     }
 }

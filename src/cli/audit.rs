@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal as _;
 
+use indicatif::ProgressBar;
 use rayon::prelude::*;
 
 use super::exit::Exit;
@@ -11,6 +12,9 @@ use crate::manifest::{Document, InputError};
 use crate::object::Object;
 use crate::policy::{PolicySet, RelatedIndex};
 use crate::report::{self, Enforcement, Format, Judged, Report, Sources};
+
+/// From this many objects on, an audit takes long enough for a progress bar.
+const LONG_WORK: usize = 5_000;
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -75,10 +79,28 @@ pub(super) fn run(args: &Args) -> Exit {
     if report.fails(fail_on) { Exit::Violations } else { Exit::Clean }
 }
 
+/// A bar on standard error, if that is a terminal and the work is long enough to wait for.
+fn progress(objects: usize) -> ProgressBar {
+    if objects < LONG_WORK {
+        return ProgressBar::hidden();
+    }
+    ProgressBar::new(u64::try_from(objects).unwrap_or(u64::MAX))
+}
+
 /// Judges every object in the light of all of them.
 fn judge<'d>(set: &PolicySet, documents: &'d [Document], context: &[Document], namespace: &str) -> Vec<Judged<'d>> {
     let objects = documents.iter().chain(context).map(|document| &document.object).map(Object::root);
     let index = RelatedIndex::new(objects, namespace, false);
     let now = jiff::Timestamp::now().as_second();
-    documents.par_iter().map(|document| Judged::new(set, document, &index, namespace, now)).collect()
+    let progress = progress(documents.len());
+    let judged = documents
+        .par_iter()
+        .map(|document| {
+            let judged = Judged::new(set, document, &index, namespace, now);
+            progress.inc(1);
+            judged
+        })
+        .collect();
+    progress.finish_and_clear();
+    judged
 }

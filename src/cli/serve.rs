@@ -18,10 +18,6 @@ use crate::serve::{
 };
 use crate::settings::Settings;
 
-/// How often policy and settings files are looked at again. A mounted ConfigMap changes by a symlink swap that file watches often
-/// miss, and reading a few small files costs nothing.
-const RELOAD_EVERY: Duration = Duration::from_secs(10);
-
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "With neither a cluster nor settings it starts on loopback with a self-made certificate and demonstration settings."
@@ -63,6 +59,9 @@ pub(super) struct Args {
     /// Seconds to go on serving after SIGTERM, until no API server sends here any more
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     drain_delay: u64,
+    /// Seconds between two looks at the policy, settings and waiver files
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    reload_every: u64,
     #[command(flatten)]
     policies: PolicyArgs,
     #[command(flatten)]
@@ -132,7 +131,8 @@ async fn start(args: Args) -> Result<(), Failure> {
     };
     let certificate = certificate(&args, client.as_ref(), &mut tasks).await?;
     let door = Arc::new(Door::new(policies, knowledge, Arc::clone(&metrics), log.clone()));
-    watch_files(args.policies.clone(), fallback, Arc::clone(&door), Arc::clone(&metrics), &mut tasks);
+    let every = Duration::from_secs(args.reload_every.max(1));
+    watch_files(args.policies.clone(), fallback, every, Arc::clone(&door), Arc::clone(&metrics), &mut tasks);
     let options = Options {
         listen: args.listen,
         admin_listen: args.admin_listen,
@@ -218,10 +218,12 @@ async fn issue(
     Ok(leaf.renew_at().duration_since(now).unwrap_or(Duration::from_secs(60)))
 }
 
-/// Loads the files again when they changed. A bad one keeps the last good set in force, loudly.
+/// Loads the files again when they changed. A bad one keeps the last good set in force, loudly. A mounted ConfigMap changes by a symlink
+/// swap that file watches often miss, and reading a few small files costs nothing.
 fn watch_files(
     sources: PolicyArgs,
     fallback: Option<Settings>,
+    every: Duration,
     door: Arc<Door>,
     metrics: Arc<Metrics>,
     tasks: &mut tokio::task::JoinSet<()>,
@@ -232,7 +234,7 @@ fn watch_files(
     tasks.spawn(async move {
         let mut failed = String::new();
         loop {
-            tokio::time::sleep(RELOAD_EVERY).await;
+            tokio::time::sleep(every).await;
             let (sources, fallback) = (sources.clone(), fallback.clone());
             let Ok(loaded) = tokio::task::spawn_blocking(move || sources.load(fallback)).await else { continue };
             match loaded {

@@ -79,9 +79,15 @@ fn format_text<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a
             Piece::Clause(precision, letter) => {
                 let value = values.get(used).ok_or_else(|| EvaluationError::failed(format!("index {used} out of range")))?;
                 used += 1;
+                let before = out.len();
                 clause(context, &mut out, precision, letter, &value).map_err(|error| {
                     if error.is_fatal() { error } else { EvaluationError::failed(format!("error during formatting: {error}")) }
                 })?;
+                // cel-go charges the format's length only; what grows large is charged as any text.
+                let grown = (out.len() - before) as u64;
+                if grown > 4096 {
+                    context.budget.charge(grown / 10)?;
+                }
             }
         }
     }

@@ -48,7 +48,10 @@ fn charge_walk(context: &Context<'_>, value: &Value<'_>) -> Result<(), Evaluatio
     match value {
         Value::String(text) => context.budget.charge(text.as_str().len() as u64 / 10),
         Value::Bytes(bytes) => context.budget.charge(bytes.len() as u64 / 10),
-        Value::List(list) => list.iter().try_for_each(|item| charge_walk(context, &item)),
+        Value::List(list) => list.iter().try_for_each(|item| {
+            context.budget.charge(0)?;
+            charge_walk(context, &item)
+        }),
         Value::Map(map) => map.sorted_entries().iter().try_for_each(|(key, value)| {
             charge_walk(context, key)?;
             charge_walk(context, value)

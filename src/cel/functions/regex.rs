@@ -247,8 +247,8 @@ fn with<'a>(context: &Context<'_>, pattern: &str, work: impl FnOnce(&Regex) -> O
     match context.regex {
         Some(regex) => work(regex),
         None => {
-            // Compiling costs more than matching; cel-go does not charge it, so the clock is looked at at least.
-            context.budget.charge(0)?;
+            // Compiling takes longer than matching and cel-go does not charge it.
+            context.budget.check_deadline()?;
             work(&compile(pattern).map_err(EvaluationError::failed)?)
         }
     }

@@ -87,6 +87,50 @@ fn the_end_of_the_budget_is_not_absorbed() {
     assert_eq!(with_limit(square, 1_000_000), Err(EvaluationError::BudgetExceeded));
 }
 
+/// Variables that double one another: `variables.v1` is `v0` twice, and so on.
+fn doubled(start: &str, twice: impl Fn(&str) -> String, times: usize, last: &str) -> Result<String, EvaluationError> {
+    let names: Vec<String> = (0..=times).map(|index| format!("variables.v{index}")).collect();
+    let scope = Scope::new(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut sources = vec![start.to_owned()];
+    sources.extend(names.iter().map(|name| twice(name)));
+    let expressions: Vec<_> = sources.iter().map(|source| Expression::compile(source, &scope).unwrap()).collect();
+    let budget = Budget::new(1_000_000);
+    let mut known = Known(Vec::new());
+    for expression in expressions.iter().take(times + 1) {
+        let value = expression.evaluate(&known, &budget)?;
+        known.0.push(value);
+    }
+    let last = Expression::compile(&last.replace("LAST", &names[times]), &scope).unwrap();
+    last.evaluate(&known, &budget)?.to_json().map(|json| json.to_string().chars().take(40).collect())
+}
+
+/// Values by slot.
+struct Known<'a>(Vec<Value<'a>>);
+
+impl<'a> Variables<'a> for Known<'a> {
+    fn get(&self, slot: usize, _: &Budget<'_>) -> Result<Value<'a>, EvaluationError> {
+        self.0.get(slot).cloned().ok_or_else(|| EvaluationError::Unknown("not evaluated".to_owned()))
+    }
+}
+
+#[test]
+fn variables_that_double_one_another_end_with_the_budget() {
+    let sum = |name: &str| format!("{name} + {name}");
+    let pair = |name: &str| format!("[{name}, {name}]");
+    let text = |name: &str| format!("'%s%s'.format([{name}, {name}])");
+    assert_eq!(doubled("'abcdefgh'", sum, 60, "LAST.size()"), Err(EvaluationError::BudgetExceeded));
+    assert_eq!(doubled("'abcdefgh'", text, 60, "LAST.size()"), Err(EvaluationError::BudgetExceeded));
+    let long = doubled("[1]", sum, 60, "LAST.size()").unwrap_err().to_string();
+    assert_eq!(long, "the concatenated list is too long");
+    assert_eq!(doubled("[1]", sum, 20, "LAST.all(x, x == 1)"), Err(EvaluationError::BudgetExceeded));
+    assert_eq!(doubled("[1]", pair, 60, "LAST == LAST"), Err(EvaluationError::BudgetExceeded));
+    assert_eq!(doubled("[[]]", pair, 60, "LAST.sum()"), Err(EvaluationError::BudgetExceeded));
+    let large = doubled("[1]", pair, 60, "LAST").unwrap_err().to_string();
+    assert_eq!(large, "the value is too large to be written as JSON");
+    let deep = doubled("[1]", pair, 500, "LAST.size()").unwrap_err().to_string();
+    assert_eq!(deep, "value nests too deep");
+}
+
 #[test]
 fn the_deadline_is_looked_at_every_hundred_charges() {
     let looks = Cell::new(0);
