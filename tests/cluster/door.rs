@@ -57,6 +57,7 @@ pub(crate) async fn shared_door() -> (&'static ControlPlane, &'static Door) {
     let door = DOOR
         .get_or_init(|| async {
             assert!(!BROKEN.swap(true, Ordering::Relaxed), "the shared door did not come up: see the first test that failed");
+            crate::namespaces::make_older(&control_plane.cluster().await).await;
             let door = Door::open(&Flags::on_loopback(&control_plane.kubeconfig())).await;
             webhooks::install(control_plane, webhooks::Way::Url(door.address), &[]).await;
             BROKEN.store(false, Ordering::Relaxed);
@@ -76,16 +77,13 @@ const MESH_RULES: [&str; 3] = ["require-meshed-namespace", "no-unmeshed-pod", "n
 
 /// The settings of every door: a trust domain, a Vault, Linkerd.
 pub(crate) fn settings() -> Value {
-    let meshed = json!({ "matchLabels": { MESH_LABEL: "on" } });
+    let unmeshed = json!({ "matchExpressions": [{ "key": MESH_LABEL, "operator": "DoesNotExist" }] });
     json!({
         "spiffe": { "trustDomain": "cluster.example.com", "registration": "external" },
         "cluster": { "name": "test", "spireName": "test" },
         "vault": { "address": "https://vault.vault.svc.cluster.local:8200" },
         "mesh": { "kind": "linkerd", "proxyImages": ["cr.l5d.io/linkerd/proxy:"], "clusterDefaultInboundPolicy": "all-authenticated" },
-        "enforcement": [
-            { "rules": MESH_RULES, "enforcement": "Off" },
-            { "rules": MESH_RULES, "enforcement": "Deny", "namespaceSelector": meshed },
-        ],
+        "enforcement": [{ "rules": MESH_RULES, "enforcement": "Off", "namespaceSelector": unmeshed }],
     })
 }
 

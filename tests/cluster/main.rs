@@ -13,6 +13,16 @@
 //! - `refusal`: what a refusal must say
 //! - `deadline`: waiting for a condition
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    clippy::needless_pass_by_value,
+    reason = "all of it is test code, also outside of the functions marked so; objects are written once and given away"
+)]
+
 mod caller;
 mod certificates;
 mod client;

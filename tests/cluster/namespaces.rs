@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::client::Cluster;
-use crate::objects::{SERVICE_ACCOUNT, service_account};
+use crate::client::{Cluster, path_of};
+use crate::deadline::until;
+use crate::objects::{SERVICE_ACCOUNT, legacy_token, service_account};
 
 /// The label by which a namespace takes part in the mesh rules of the shared door (see [`crate::door::settings`]).
 pub(crate) const MESH_LABEL: &str = "cluster-test.doorward.dev/mesh";
@@ -49,4 +50,24 @@ impl Namespace {
     pub(crate) fn pod(&self, name: &str, spec: Value) -> Value {
         crate::objects::pod(&self.name, name, spec)
     }
+}
+
+/// A namespace with what was there before Doorward came.
+pub(crate) const OLDER: &str = "older";
+
+/// The Secret in [`OLDER`] that holds a token without end.
+pub(crate) const OLD_TOKEN: &str = "app-token-x7k2p";
+
+/// Makes [`OLDER`]; the token controller fills the Secret.
+pub(crate) async fn make_older(cluster: &Cluster) {
+    let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": OLDER } });
+    cluster.create(&namespace).await.object();
+    cluster.create(&service_account(OLDER, SERVICE_ACCOUNT)).await.object();
+    let secret = legacy_token(OLDER, OLD_TOKEN, SERVICE_ACCOUNT);
+    cluster.create(&secret).await.object();
+    until("the token controller to fill the Secret", || async {
+        let kept = cluster.get(&path_of(&secret)).await.object();
+        if kept["data"]["token"].is_string() { Ok(()) } else { Err(kept["metadata"].to_string()) }
+    })
+    .await;
 }

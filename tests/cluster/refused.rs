@@ -2,12 +2,12 @@
 
 use serde_json::json;
 
-use crate::client::path_of;
+use crate::client::{MERGE, path_of};
 use crate::controlplane::shared;
 use crate::door::{cluster, shared_door};
 use crate::injector::Injector;
 use crate::kubelet;
-use crate::namespaces::Namespace;
+use crate::namespaces::{Namespace, OLD_TOKEN, OLDER};
 use crate::objects::{container, legacy_token, mounting, spec, spec_with_automount_unset, with, without};
 use crate::refusal::{denied, warned};
 
@@ -70,6 +70,29 @@ async fn a_legacy_token_secret() {
     let opaque = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": { "key": value } });
     namespace.cluster.create(&opaque).await.object();
     assert!(!shared_door().await.1.log().contains(value));
+}
+
+/// The controller fills what is missing in a token Secret: an old one could be made into a new token of another account (hardening A3).
+#[tokio::test]
+async fn an_old_token_secret_that_would_become_another() {
+    let cluster = cluster().await;
+    let path = format!("/api/v1/namespaces/{OLDER}/secrets/{OLD_TOKEN}");
+    let annotations = json!({ "kubernetes.io/service-account.name": "default", "kubernetes.io/service-account.uid": null });
+    let turned = json!({ "metadata": { "annotations": annotations }, "data": { "token": null } });
+    let answer = cluster.patch(&path, MERGE, &turned).await;
+    let token = cluster.get(&path).await.object()["data"]["token"].as_str().unwrap().to_owned();
+    assert!(!answer.body.to_string().contains(&token));
+    denied(answer)
+        .by("no-legacy-token-secret")
+        .at("metadata.annotations[kubernetes.io/service-account.name]")
+        // What was removed is told at what it stood in.
+        .at("metadata.annotations")
+        .at("data")
+        .in_all(3);
+    // What Kubernetes' own cleaner of such Secrets does passes.
+    let label = json!({ "metadata": { "labels": { "kubernetes.io/legacy-token-invalid-since": "2026-01-01" } } });
+    cluster.patch(&path, MERGE, &label).await.object();
+    assert!(!shared_door().await.1.log().contains(&token));
 }
 
 /// Text of the author's is quoted where it is repeated: no control character reaches a terminal (hardening A33).
@@ -143,6 +166,31 @@ async fn a_pod_outside_the_mesh() {
     opted_out["metadata"]["annotations"] = json!({ "linkerd.io/inject": "disabled" });
     let answer = namespace.cluster.create(&opted_out).await;
     denied(answer).by("no-mesh-opt-out").at("metadata.annotations[linkerd.io/inject]").in_all(1);
+
+    let namespace = Namespace::make_meshed(cluster().await, "opted-out", &[], json!({ "linkerd.io/inject": "disabled" })).await;
+    let answer = namespace.cluster.create(&namespace.pod("opted-out", spec())).await;
+    denied(answer).by("no-unmeshed-pod").in_all(1);
+}
+
+/// A namespace is told when it comes without the mesh, and may not leave it by itself.
+#[tokio::test]
+async fn a_namespace_that_leaves_the_mesh() {
+    let cluster = cluster().await;
+    let name = format!("leaving-{}", std::process::id());
+    let mut made = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } });
+    warned(&cluster.try_out(&made).await, "require-meshed-namespace", "linkerd.io/inject");
+    made["metadata"]["annotations"] = json!({ "linkerd.io/inject": "enabled" });
+    let answer = cluster.create(&made).await;
+    assert_eq!(answer.warnings, [""; 0]);
+    answer.object();
+    let annotated = json!({ "metadata": { "annotations": { "linkerd.io/inject": "disabled" } } });
+    denied(cluster.patch(&path_of(&made), MERGE, &annotated).await)
+        .by("no-mesh-opt-out")
+        .at("metadata.annotations[linkerd.io/inject]")
+        .in_all(1);
+    let labelled = json!({ "metadata": { "labels": { "config.linkerd.io/admission-webhooks": "disabled" } } });
+    denied(cluster.patch(&path_of(&made), MERGE, &labelled).await).by("no-mesh-opt-out").in_all(1);
+    cluster.patch(&path_of(&made), MERGE, &json!({ "metadata": { "labels": { "team": "a" } } })).await.object();
 }
 
 /// The annotation is intent: what counts is a proxy that is there when everybody has had his turn.
