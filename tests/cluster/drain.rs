@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::json;
 
-use crate::client::Cluster;
 use crate::controlplane::{ControlPlane, turn};
 use crate::deadline::until;
 use crate::door::{Door, Flags};
@@ -15,26 +14,7 @@ use crate::injected::{ALL, names};
 use crate::namespaces::Namespace;
 use crate::objects::{spec, spec_with_automount_unset, without};
 use crate::refusal::denied;
-use crate::webhooks::{self, OWN_NAMESPACE, Way};
-
-const SERVICE: &str = "doorward";
-const SERVICE_NAMES: &[&str] = &["doorward.doorward.svc", "127.0.0.1"];
-const PORT: u16 = 8443;
-
-/// Makes the Service and gives its address, which is this machine's.
-async fn service_address(cluster: &Cluster) -> String {
-    cluster.create(&json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": OWN_NAMESPACE } })).await;
-    let service = json!({
-        "apiVersion": "v1", "kind": "Service", "metadata": { "namespace": OWN_NAMESPACE, "name": SERVICE },
-        "spec": { "selector": { "app": "doorward" }, "ports": [{ "port": PORT }] },
-    });
-    let path = crate::client::path_of(&service);
-    if cluster.get(&path).await.code == 404 {
-        cluster.create(&service).await.object();
-    }
-    let address = cluster.get(&path).await.object()["spec"]["clusterIP"].as_str().expect("an address").to_owned();
-    format!("{address}:{PORT}")
-}
+use crate::webhooks::{self, SERVICE_NAMES, Way, service_address};
 
 /// The way of a real cluster: the Service's name and certificate, HTTP/1.1.
 #[tokio::test]
@@ -45,7 +25,7 @@ async fn a_service_on_the_door_itself() {
     let kubeconfig = control_plane.kubeconfig();
     let flags = Flags { listen: &listen, names: SERVICE_NAMES, ..Flags::on_loopback(&kubeconfig) };
     let door = Door::open(&flags).await;
-    webhooks::install(control_plane, Way::Service(SERVICE, PORT), &[]).await;
+    webhooks::install(control_plane, Way::Service, &[]).await;
     let namespace = Namespace::make(cluster, "service", &["spiffe-csi"]).await;
     let pod = namespace.cluster.create(&namespace.pod("sound", spec())).await.object();
     assert_eq!(names(&pod["spec"]["volumes"]), ["spiffe-workload-api"]);
@@ -60,18 +40,18 @@ async fn no_request_is_lost_over_http_1() {
     let (control_plane, _turn) = turn().await;
     let cluster = control_plane.cluster().await;
     let listen = service_address(&cluster).await;
-    hand_over(control_plane, &listen, |_| Way::Service(SERVICE, PORT)).await;
+    hand_over(control_plane, &listen, |_| Way::Service, 1).await;
 }
 
 #[tokio::test]
 async fn no_request_is_lost_over_http_2() {
     let (control_plane, _turn) = turn().await;
-    hand_over(control_plane, "127.0.0.1:0", Way::Url).await;
+    hand_over(control_plane, "127.0.0.1:0", Way::Url, 2).await;
 }
 
 /// Pods are created without a pause while one door is told to stop and another takes its place, three times over. As in a cluster, new
 /// connections go elsewhere some time after the door is unready, and open ones stay with the door that goes.
-async fn hand_over(control_plane: &'static ControlPlane, listen: &str, way: impl Fn(SocketAddr) -> Way) {
+async fn hand_over(control_plane: &'static ControlPlane, listen: &str, way: impl Fn(SocketAddr) -> Way, version: u8) {
     const HANDOVERS: usize = 3;
     let cluster = control_plane.cluster().await;
     let kubeconfig = control_plane.kubeconfig();
@@ -128,6 +108,7 @@ async fn hand_over(control_plane: &'static ControlPlane, listen: &str, way: impl
         ended.await.expect("no request was lost");
     }
     assert!(made.load(Ordering::Relaxed) >= 20 * HANDOVERS);
+    forwarder.assert_http(version);
     drop(door);
 }
 

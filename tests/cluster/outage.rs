@@ -9,6 +9,7 @@ use crate::deadline::until;
 use crate::door::{Door, Flags};
 use crate::namespaces::Namespace;
 use crate::objects::{legacy_token, mounting, pod, service_account, spec, with, workloads};
+use crate::webhooks::{SERVICE_NAMES, Way, service_address};
 use crate::{kubelet, webhooks};
 
 /// A policy that looks at everything the built-in ones leave out, so that the webhooks cover what they ever may.
@@ -51,9 +52,10 @@ async fn the_cluster_goes_on() {
     std::fs::write(policies.join("policy.yaml"), EVERYTHING).expect("the test's directory is writable");
     let more = ["--policies", policies.to_str().expect("a path in UTF-8")];
     let kubeconfig = control_plane.kubeconfig();
-    let door = Door::open(&Flags { more: &more, ..Flags::on_loopback(&kubeconfig) }).await;
-    let address = door.address.to_string();
-    webhooks::install(control_plane, webhooks::Way::Url(door.address), &more).await;
+    let address = service_address(&cluster).await;
+    let flags = Flags { listen: &address, names: SERVICE_NAMES, more: &more, ..Flags::on_loopback(&kubeconfig) };
+    let door = Door::open(&flags).await;
+    webhooks::install(control_plane, Way::Service, &more).await;
     let namespace = Namespace::make(cluster.clone(), "outage", &["spiffe-csi"]).await;
     let all = workloads(&namespace.name, "kept", &spec());
     let of = |kind: &str| all.iter().find(|(workload, _)| workload["kind"] == kind).map(|(workload, _)| workload.clone()).unwrap();
@@ -109,7 +111,7 @@ async fn the_cluster_goes_on() {
     a_namespace_goes(&cluster).await;
 
     // It comes back at the same address, and what waited is let in.
-    let door = Door::open(&Flags { listen: &address, more: &more, ..Flags::on_loopback(&kubeconfig) }).await;
+    let door = Door::open(&flags).await;
     control_plane.command("restart-kcm").await;
     let pod = until("the Deployment's pod", || async {
         let pods = pods(&namespace).await;

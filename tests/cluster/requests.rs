@@ -44,7 +44,7 @@ async fn a_name_that_is_generated() {
     assert!(message.contains(&format!("{}/worker-", namespace.name)), "{message}");
 }
 
-/// No cache can have heard of it: the door asks once.
+/// No cache can have heard of it: the door asks once. Its controllers give it what every namespace has.
 #[tokio::test]
 async fn a_namespace_made_just_before() {
     let cluster = cluster().await;
@@ -56,6 +56,11 @@ async fn a_namespace_made_just_before() {
         cluster.create(&service_account(&name, "app")).await.object();
         let made = cluster.create(&pod(&name, "first", spec())).await.object();
         assert_eq!(names(&made["spec"]["volumes"]), ["spiffe-workload-api"], "round {round}");
+        until("the ServiceAccount `default`", || async {
+            let answer = cluster.get(&format!("/api/v1/namespaces/{name}/serviceaccounts/default")).await;
+            if answer.code == 200 { Ok(()) } else { Err(answer.body["message"].to_string()) }
+        })
+        .await;
     }
 }
 

@@ -8,13 +8,18 @@ use doorward::cluster::installation;
 use serde_json::json;
 
 use crate::certificates::authority;
-use crate::client::{Answer, Cluster, MERGE};
+use crate::client::{Answer, Cluster, MERGE, path_of};
 use crate::controlplane::ControlPlane;
 use crate::deadline::until;
 use crate::objects::{SERVICE_ACCOUNT, pod, service_account, spec, with, without};
 
 /// The namespace that Doorward would run in; no webhook is called for it.
-pub(crate) const OWN_NAMESPACE: &str = "doorward";
+const OWN_NAMESPACE: &str = "doorward";
+
+/// Doorward's Service there, its port, and the names that a door's certificate needs behind it.
+const SERVICE: &str = "doorward";
+pub(crate) const SERVICE_NAMES: &[&str] = &["doorward.doorward.svc", "127.0.0.1"];
+const PORT: u16 = 8443;
 
 /// A namespace in which nothing is kept.
 const PROBE: &str = "webhook-probe";
@@ -24,8 +29,23 @@ const PROBE: &str = "webhook-probe";
 pub(crate) enum Way {
     /// By URL on this machine: HTTP/2.
     Url(SocketAddr),
-    /// By a Service of [`OWN_NAMESPACE`]: HTTP/1.1.
-    Service(&'static str, u16),
+    /// By Doorward's Service: HTTP/1.1.
+    Service,
+}
+
+/// Makes the Service and gives its address, which is this machine's.
+pub(crate) async fn service_address(cluster: &Cluster) -> String {
+    cluster.create(&json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": OWN_NAMESPACE } })).await;
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": { "namespace": OWN_NAMESPACE, "name": SERVICE },
+        "spec": { "selector": { "app": "doorward" }, "ports": [{ "port": PORT }] },
+    });
+    let path = path_of(&service);
+    if cluster.get(&path).await.code == 404 {
+        cluster.create(&service).await.object();
+    }
+    let address = cluster.get(&path).await.object()["spec"]["clusterIP"].as_str().expect("an address").to_owned();
+    format!("{address}:{PORT}")
 }
 
 /// Applies both configurations with `doorward webhooks apply` and waits until the API server calls both webhooks.
@@ -38,7 +58,7 @@ pub(crate) async fn install(control_plane: &ControlPlane, way: Way, more: &[&str
     apply.args(["webhooks", "apply", "--kubeconfig"]).arg(control_plane.kubeconfig()).arg("--ca-file").arg(&bundle);
     match way {
         Way::Url(address) => apply.arg("--url").arg(format!("https://{address}")),
-        Way::Service(name, port) => apply.args(["--service", &format!("{OWN_NAMESPACE}/{name}"), "--port", &port.to_string()]),
+        Way::Service => apply.args(["--service", &format!("{OWN_NAMESPACE}/{SERVICE}"), "--port", &PORT.to_string()]),
     };
     let applied = apply.args(more).output().expect("the binary runs");
     let (told, complained) = (String::from_utf8_lossy(&applied.stdout), String::from_utf8_lossy(&applied.stderr));
