@@ -148,7 +148,7 @@ fn all(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// 196 expressions on one thread: what the start of the program pays.
+/// 196 expressions at once: what the start of the program pays.
 #[divan::bench(sample_count = 20)]
 fn compile_196(bencher: Bencher<'_, '_>) {
     let scope = scope();

@@ -43,7 +43,7 @@ impl Expression {
         Self::compile_all(&[(source, scope)]).pop().unwrap_or_else(unread)
     }
 
-    /// Compiles many texts on one thread, in order.
+    /// Compiles many texts, in order, on as few threads as pays.
     #[must_use]
     pub fn compile_all(sources: &[(&str, &Scope)]) -> Vec<Result<Self, CompileError>> {
         let finish = |(source, lowered): (&(&str, &Scope), Result<Lowered, CompileError>)| {

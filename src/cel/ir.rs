@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use regex::bytes::Regex;
 
-use super::collections::{ConstantList, ConstantMap, List, Map};
+use super::collections::{ConstantList, ConstantMap, List, Map, key_order};
 use super::functions::{Function, Kind};
 use super::value::{Text, Timestamp, Value};
 
@@ -289,5 +289,38 @@ impl Ir {
             }
         }
         self
+    }
+}
+
+impl Op {
+    /// A list of constants is itself one.
+    pub(super) fn of_list(items: Vec<(bool, Ir)>) -> Self {
+        if items.iter().any(|(optional, item)| *optional || !matches!(item.op, Op::Constant(_))) {
+            return Op::List(items.into());
+        }
+        let constants = items.into_iter().filter_map(|(_, item)| if let Op::Constant(value) = item.op { Some(value) } else { None });
+        Op::Constant(Constant::List(constants.collect()))
+    }
+
+    /// A map of constants is itself one; of a key written twice the last value counts.
+    pub(super) fn of_map(entries: Vec<(bool, [Ir; 2])>) -> Self {
+        let scalar = |key: &Ir| matches!(&key.op, Op::Constant(key) if !matches!(key, Constant::List(_) | Constant::Map(_)));
+        if entries.iter().any(|(optional, [key, value])| *optional || !scalar(key) || !matches!(value.op, Op::Constant(_))) {
+            return Op::Map(entries.into());
+        }
+        let mut constants: Vec<(Constant, Constant)> = Vec::with_capacity(entries.len());
+        for (_, [key, value]) in entries {
+            if let (Op::Constant(key), Op::Constant(value)) = (key.op, value.op) {
+                match constants.binary_search_by(|(known, _)| key_order(&known.value(), &key.value())) {
+                    Ok(found) => {
+                        if let Some(entry) = constants.get_mut(found) {
+                            entry.1 = value;
+                        }
+                    }
+                    Err(place) => constants.insert(place, (key, value)),
+                }
+            }
+        }
+        Op::Constant(Constant::Map(constants.into()))
     }
 }

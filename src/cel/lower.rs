@@ -1,4 +1,4 @@
-//! From text to the intermediate form. The only file that knows the `cel` crate: its parser is used, with no macro expanded, so that
+//! From text to the intermediate form. The only room that knows the `cel` crate: its parser is used, with no macro expanded, so that
 //! `has`, `all` and the rest arrive as the calls the author wrote and are lowered with the author's own positions.
 
 use std::ops::Range;
@@ -6,12 +6,13 @@ use std::ops::Range;
 use cel_interpreter::common::ast::{EntryExpr, Expr, LiteralValue, SourceInfo, operators};
 use cel_interpreter::{Env, IdedExpr};
 
-use super::collections::key_order;
 use super::error::CompileError;
 use super::functions::{self, Kind};
 use super::ir::{Call, Constant, Ir, Op, Operator};
 use super::macros;
 use super::scope::Scope;
+
+mod spans;
 
 /// The longest source that is read.
 const MAX_SOURCE: usize = 16 * 1024;
@@ -28,16 +29,32 @@ pub(super) struct Lowered {
     pub(super) locals: usize,
 }
 
-/// Lowers several texts on one thread with a stack that the deepest of them cannot overflow.
+/// Texts that are worth a thread: starting one costs about what one text does.
+const TEXTS_A_THREAD: usize = 32;
+
+/// Lowers several texts, in order, on as few threads as pays; each has a stack that the deepest of them cannot overflow.
 pub(super) fn lower_all(sources: &[(&str, &Scope)]) -> Vec<Result<Lowered, CompileError>> {
-    let work = || {
-        let env = Env::default();
-        sources.iter().map(|(source, scope)| lower(&env, source, scope)).collect::<Vec<_>>()
-    };
-    let failed = |message: &str| sources.iter().map(|(source, _)| Err(CompileError::new(source, 0..source.len(), message))).collect();
-    std::thread::scope(|threads| match std::thread::Builder::new().stack_size(STACK).spawn_scoped(threads, work) {
-        Ok(thread) => thread.join().unwrap_or_else(|_| failed("the parser failed on this text")),
-        Err(error) => failed(&format!("no thread to parse on: {error}")),
+    let threads = sources.len().div_ceil(TEXTS_A_THREAD).min(std::thread::available_parallelism().map_or(1, usize::from));
+    let share = sources.len().div_ceil(threads.max(1)).max(1);
+    std::thread::scope(|scope| {
+        let started: Vec<_> = sources
+            .chunks(share)
+            .map(|part| {
+                let work = move || {
+                    let env = Env::default();
+                    part.iter().map(|(source, names)| lower(&env, source, names)).collect::<Vec<_>>()
+                };
+                (part, std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work))
+            })
+            .collect();
+        let failed = |part: &[(&str, &Scope)], message: &str| {
+            part.iter().map(|(source, _)| Err(CompileError::new(source, 0..source.len(), message))).collect::<Vec<_>>()
+        };
+        let finish = |(part, thread): (_, std::io::Result<std::thread::ScopedJoinHandle<'_, _>>)| match thread {
+            Ok(thread) => thread.join().unwrap_or_else(|_| failed(part, "the parser failed on this text")),
+            Err(error) => failed(part, &format!("no thread to parse on: {error}")),
+        };
+        started.into_iter().flat_map(finish).collect()
     })
 }
 
@@ -63,7 +80,8 @@ fn lower(env: &Env, source: &str, scope: &Scope) -> Result<Lowered, CompileError
         let message = format!("the expression nests {depth} levels deep, at most {MAX_DEPTH} are read");
         return Err(CompileError::new(source, 0..source.len(), message));
     }
-    let mut lowering = Lowering { source, scope, info: &info, locals: Vec::new(), deepest: 0, slots: Vec::new() };
+    let mut lowering = Lowering { source, scope, info: &info, locals: Vec::new(), deepest: 0, slots: Vec::new(), spans: Vec::new() };
+    lowering.measure(&expression);
     let root = lowering.lower(&expression)?;
     let Lowering { mut slots, deepest, .. } = lowering;
     slots.sort_unstable();
@@ -127,6 +145,8 @@ pub(super) struct Lowering<'s> {
     locals: Vec<String>,
     deepest: usize,
     slots: Vec<usize>,
+    /// Bytes of each expression, by the parser's id.
+    spans: Vec<Range<u32>>,
 }
 
 impl Lowering<'_> {
@@ -153,59 +173,10 @@ impl Lowering<'_> {
         result
     }
 
-    /// The bytes of an expression. The parser knows the operator's token only (of `a.b` the dot, of `f(x)` the parenthesis), so the
-    /// children's ranges are folded in and the name or the closing bracket beside the token is added.
+    /// The bytes of an expression.
     fn span(&self, expression: &IdedExpr) -> Range<u32> {
-        let length = u32::try_from(self.source.len()).unwrap_or(u32::MAX);
-        let mut start = length;
-        let mut end = 0;
-        let mut open = vec![expression];
-        while let Some(part) = open.pop() {
-            children(part, &mut |child| open.push(child));
-            let Some((first, last)) = self.info.offset_for(part.id) else { continue };
-            let (first, mut last) = (self.byte(first), self.byte(last.saturating_add(1)));
-            let mut before = first;
-            match &part.expr {
-                Expr::Call(call) if call.target.is_none() && !call.func_name.contains('_') || self.text(first, last) == "(" => {
-                    let name = self.source.get(..first).unwrap_or_default().trim_end();
-                    if name.ends_with(call_name(part)) {
-                        before = name.len() - call_name(part).len();
-                    }
-                }
-                Expr::Select(select) => {
-                    let rest = self.source.get(last..).unwrap_or_default();
-                    if let Some(found) = rest.find(select.field.as_str()) {
-                        last += found + select.field.len();
-                    }
-                }
-                _ => {}
-            }
-            start = start.min(u32::try_from(before).unwrap_or(0));
-            end = end.max(u32::try_from(last).unwrap_or(length));
-        }
-        if matches!(expression.expr, Expr::Call(_) | Expr::List(_) | Expr::Map(_)) && self.opens(expression) {
-            let rest = self.source.get(end as usize..).unwrap_or_default();
-            let blank = rest.len() - rest.trim_start().len();
-            if rest.trim_start().starts_with([')', ']', '}']) {
-                end += u32::try_from(blank + 1).unwrap_or(1);
-            }
-        }
-        start.min(end)..end
-    }
-
-    fn opens(&self, expression: &IdedExpr) -> bool {
-        let Some((first, last)) = self.info.offset_for(expression.id) else { return false };
-        matches!(self.text(self.byte(first), self.byte(last.saturating_add(1))), "(" | "[" | "{")
-    }
-
-    fn text(&self, start: usize, end: usize) -> &str {
-        self.source.get(start..end).unwrap_or_default()
-    }
-
-    /// The parser's offset as the byte where a character begins: the last one of a token may lie inside a character.
-    fn byte(&self, offset: u32) -> usize {
-        let offset = offset as usize;
-        (offset..self.source.len()).find(|byte| self.source.is_char_boundary(*byte)).unwrap_or(self.source.len())
+        let known = usize::try_from(expression.id).ok().and_then(|id| self.spans.get(id));
+        known.cloned().unwrap_or(0..u32::try_from(self.source.len()).unwrap_or(u32::MAX))
     }
 
     /// Whether a part is a variable of the scope with its whole dotted name.
@@ -229,7 +200,7 @@ impl Lowering<'_> {
                 for (index, element) in list.elements.iter().enumerate() {
                     items.push((list.optional_indices.contains(&index), self.lower(element)?));
                 }
-                fold_list(items)
+                Op::of_list(items)
             }
             Expr::Map(map) => {
                 let mut entries = Vec::with_capacity(map.entries.len());
@@ -238,7 +209,7 @@ impl Lowering<'_> {
                         entries.push((entry.optional, [self.lower(&entry.key)?, self.lower(&entry.value)?]));
                     }
                 }
-                fold_map(entries)
+                Op::of_map(entries)
             }
             Expr::Struct(message) => {
                 return Err(self.error_at(expression, format!("undeclared reference to '{}'", message.type_name)));
@@ -429,10 +400,6 @@ impl Lowering<'_> {
     }
 }
 
-fn call_name(expression: &IdedExpr) -> &str {
-    if let Expr::Call(call) = &expression.expr { &call.func_name } else { "" }
-}
-
 /// The names of a chain `a.b.c`, root first.
 fn segments(expression: &IdedExpr) -> Option<Vec<&str>> {
     let mut names = Vec::new();
@@ -468,35 +435,4 @@ fn constant(literal: &LiteralValue) -> Constant {
         LiteralValue::String(value) => Constant::String(value.inner().into()),
         LiteralValue::UInt(value) => Constant::UInt(*value.inner()),
     }
-}
-
-/// A list of constants is itself one.
-fn fold_list(items: Vec<(bool, Ir)>) -> Op {
-    if items.iter().any(|(optional, item)| *optional || !matches!(item.op, Op::Constant(_))) {
-        return Op::List(items.into());
-    }
-    let constants = items.into_iter().filter_map(|(_, item)| if let Op::Constant(value) = item.op { Some(value) } else { None });
-    Op::Constant(Constant::List(constants.collect()))
-}
-
-/// A map of constants is itself one; of a key written twice the last value counts.
-fn fold_map(entries: Vec<(bool, [Ir; 2])>) -> Op {
-    let scalar = |key: &Ir| matches!(&key.op, Op::Constant(key) if !matches!(key, Constant::List(_) | Constant::Map(_)));
-    if entries.iter().any(|(optional, [key, value])| *optional || !scalar(key) || !matches!(value.op, Op::Constant(_))) {
-        return Op::Map(entries.into());
-    }
-    let mut constants: Vec<(Constant, Constant)> = Vec::with_capacity(entries.len());
-    for (_, [key, value]) in entries {
-        if let (Op::Constant(key), Op::Constant(value)) = (key.op, value.op) {
-            match constants.binary_search_by(|(known, _)| key_order(&known.value(), &key.value())) {
-                Ok(found) => {
-                    if let Some(entry) = constants.get_mut(found) {
-                        entry.1 = value;
-                    }
-                }
-                Err(place) => constants.insert(place, (key, value)),
-            }
-        }
-    }
-    Op::Constant(Constant::Map(constants.into()))
 }

@@ -4,7 +4,7 @@
 //! [`crate::object`], and speak as the API server's environment does: values, error texts and costs.
 //!
 //! - `scope`: [`Scope`], the names that an expression may use
-//! - `lower`: text to intermediate form; the only file that knows the `cel` crate
+//! - `lower`: text to intermediate form; the only room that knows the `cel` crate
 //! - `macros`: has, all, exists, map, ... lowered to loops
 //! - `ir`: the intermediate form
 //! - `check`: (to come) the type checker of the API server, over the intermediate form
