@@ -40,7 +40,7 @@ pub(crate) async fn turn() -> (&'static ControlPlane, tokio::sync::MutexGuard<'s
             other.command(start).await;
         }
     }
-    crate::webhooks::remove(&other.cluster().await).await;
+    crate::webhooks::remove(other).await;
     (other, turn)
 }
 

@@ -93,6 +93,13 @@ async fn the_cluster_goes_on() {
     })
     .await;
 
+    // What makes other pods waits; what does not, passes.
+    let template = |image: &str| json!({ "spec": { "template": { "metadata": { "annotations": { "image": image } } } } });
+    assert_closed(&cluster.patch(&path_of(&deployment), MERGE, &template("2")).await, "workloads.guard");
+    let note = json!({ "metadata": { "annotations": { "note": "x" }, "finalizers": ["cluster-test.doorward.dev/held"] } });
+    cluster.patch(&path_of(&deployment), MERGE, &note).await.object();
+    cluster.patch(&path_of(&deployment), MERGE, &json!({ "metadata": { "finalizers": null } })).await.object();
+
     // The Deployment is scaled, and so is its ReplicaSet; the pod itself must wait.
     let scale = json!({ "spec": { "replicas": 1 } });
     cluster.patch(&path_of(&deployment), MERGE, &scale).await.object();

@@ -130,6 +130,23 @@ async fn an_object_that_says_it_is_being_deleted() {
     assert_eq!(namespace.cluster.get(&path).await.code, 404);
 }
 
+/// The largest pods that the API server takes are judged like others, well before its patience ends (hardening A36).
+#[tokio::test]
+async fn a_pod_as_large_as_kubernetes_takes() {
+    let namespace = Namespace::make(cluster().await, "large", ALL).await;
+    let mut many = spec();
+    many["containers"][0]["env"] = (0..30_000).map(|number| json!({ "name": format!("VARIABLE_{number}"), "value": "x" })).collect();
+    let mut faulty = many.clone();
+    let made = namespace.cluster.try_out(&namespace.pod("many", many)).await.object();
+    assert_eq!(names(&made["spec"]["initContainers"]), ["vault-agent-init", "vault-agent"]);
+    assert_eq!(made["spec"]["containers"][0]["env"].as_array().map(Vec::len), Some(30_001));
+    faulty["containers"][0]["env"][29_999] = json!({ "name": "VAULT_TOKEN", "value": "x" });
+    denied(namespace.cluster.try_out(&namespace.pod("faulty", faulty)).await)
+        .by("no-static-vault-token")
+        .at("spec.containers[0].env[29999]")
+        .in_all(1);
+}
+
 /// Strangers reach the port too. Every body has its status, the message says why, and the next review is judged.
 #[tokio::test]
 async fn bodies_that_are_no_reviews() {

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::process::Command;
 
 use doorward::admission::CONFIGURATION_NAME;
-use doorward::cluster::installation;
 use serde_json::json;
 
 use crate::certificates::authority;
@@ -78,13 +77,19 @@ pub(crate) async fn move_to(cluster: &Cluster, resource: &str, address: SocketAd
     cluster.patch(&path, MERGE, &json!({ "webhooks": configuration["webhooks"] })).await.object();
 }
 
-/// Removes both configurations and waits until the API server calls neither.
-pub(crate) async fn remove(cluster: &Cluster) {
-    if installation::remove(&cluster.client).await.expect("the API server removes the configurations").is_empty() {
+/// Removes both configurations with `doorward webhooks remove` and waits until the API server calls neither.
+pub(crate) async fn remove(control_plane: &ControlPlane) {
+    let mut remove = Command::new(env!("CARGO_BIN_EXE_doorward"));
+    let removed = remove.args(["webhooks", "remove", "--kubeconfig"]).arg(control_plane.kubeconfig()).output().expect("the binary runs");
+    let told = String::from_utf8_lossy(&removed.stdout);
+    assert!(removed.status.success(), "{}: {}", removed.status, String::from_utf8_lossy(&removed.stderr));
+    if told.trim() == "there was none" {
         return;
     }
+    assert!(told.contains("ValidatingWebhookConfiguration") && told.contains("MutatingWebhookConfiguration"), "{told}");
+    let cluster = control_plane.cluster().await;
     until("the webhooks to be gone", || async {
-        let answer = faulty(cluster).await;
+        let answer = faulty(&cluster).await;
         if answer.code == 201 { Ok(()) } else { Err(answer.body.to_string()) }
     })
     .await;
