@@ -112,7 +112,7 @@ fn validating_entry(installation: &Installation, shape: Shape, rules: &[Rule]) -
         Shape::Workloads => ("workloads.guard.doorward.dev", guard, &[TEMPLATE_CHANGED]),
         Shape::EphemeralContainers => ("ephemeralcontainers.guard.doorward.dev", guard, &[]),
         Shape::Tokens => ("tokens.guard.doorward.dev", guard, &[NOT_KUBELET]),
-        Shape::Grants => ("grants.guard.doorward.dev", guard, &[OBJECT_CHANGED]),
+        Shape::Grants => ("grants.guard.doorward.dev", guard, &[NOT_THE_DEFAULT_ACCOUNT, OBJECT_CHANGED]),
         Shape::LegacyTokens => ("legacytokens.guard.doorward.dev", guard, &[LEGACY_TOKEN, OBJECT_CHANGED]),
         Shape::Secrets => ("secrets.watch.doorward.dev", Class::Watch, &[NOT_LEGACY_TOKEN, OBJECT_CHANGED]),
         Shape::Operators => ("operators.watch.doorward.dev", Class::Watch, &[OBJECT_CHANGED]),
@@ -211,6 +211,14 @@ const NOT_API_SERVER: Condition = Condition { name: "not-the-api-server", expres
 /// A kubelet asks for the tokens that admitted pods declare; without them no container of the cluster starts (B13).
 const NOT_KUBELET: Condition =
     Condition { name: "not-the-kubelet", expression: "!(has(request.userInfo.groups) && 'system:nodes' in request.userInfo.groups)" };
+
+/// Every namespace needs the ServiceAccount `default`, and its controller must not wait for us to make it (B2); no rule judges it.
+const NOT_THE_DEFAULT_ACCOUNT: Condition = Condition {
+    name: "not-the-default-account",
+    expression: "!(request.resource.resource == 'serviceaccounts' && has(request.name) && request.name == 'default' && \
+                 request.userInfo.username in ['system:serviceaccount:kube-system:service-account-controller', \
+                 'system:kube-controller-manager'])",
+};
 
 /// Static pods run whether we like it or not, and their mirrors must equal them. The annotation alone is anyone's to write: the
 /// requester must be a node (B13).

@@ -145,6 +145,8 @@ impl<'a> Subject<'a> {
         let (group, version, kind) = part("kind", "kind")?;
         let kind = GroupVersionKind::new(group, version, kind);
         let (group, version, resource) = part("resource", "resource")?;
+        // The API server repeats a Namespace's name as its namespace (measured); it is in none, in a file as in the cluster.
+        let namespace = if group.is_empty() && resource == "namespaces" { "" } else { request.text("namespace") };
         if matches!(operation, Operation::Create | Operation::Update) && object.is_none_or(|object| object.kind() != Kind::Map) {
             return Err(fail("object", "must be an object on CREATE and UPDATE"));
         }
@@ -160,7 +162,7 @@ impl<'a> Subject<'a> {
             kind,
             resource: GroupVersionResource::new(group, version, resource),
             subresource: request.text("subResource"),
-            namespace: request.text("namespace"),
+            namespace,
             name,
             username: request.get("userInfo").map(|user| user.text("username")).unwrap_or_default(),
             dry_run: request.get("dryRun").and_then(Node::as_bool) == Some(true),
@@ -237,5 +239,19 @@ impl Facts<'_> {
             related: BTreeMap::new(),
             now: 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_is_in_no_namespace() {
+        let request = r#"{"uid":"u","operation":"UPDATE","kind":{"group":"","version":"v1","kind":"Namespace"},
+            "resource":{"group":"","version":"v1","resource":"namespaces"},"name":"payments","namespace":"payments","object":{}}"#;
+        let request = Object::from_json(request).unwrap();
+        let subject = Subject::from_request(Source::Validating, request.root(), request.root().get("object"), None).unwrap();
+        assert_eq!((subject.namespace, subject.name), ("", "payments"));
     }
 }

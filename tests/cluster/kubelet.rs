@@ -1,0 +1,68 @@
+//! The kubelet's part: tokens for exactly what a pod's projected volumes say, asked for as the node would.
+
+use base64::Engine as _;
+use serde_json::{Value, json};
+
+use crate::client::Cluster;
+
+/// A node that the API server believes in.
+pub(crate) const NODE: &str = "node-1";
+
+/// The requester that a kubelet is.
+pub(crate) const USER: &str = "system:node:node-1";
+pub(crate) const GROUPS: &[&str] = &["system:nodes", "system:authenticated"];
+
+/// A token in a container's file system.
+#[derive(Debug)]
+pub(crate) struct Mounted {
+    /// The volume that holds it.
+    pub(crate) volume: String,
+    /// The claims of the token.
+    pub(crate) claims: Value,
+}
+
+/// Asks TokenRequest for every `serviceAccountToken` source of a pod that is bound to [`NODE`].
+pub(crate) async fn tokens(kubelet: &Cluster, pod: &Value) -> Vec<Mounted> {
+    let metadata = &pod["metadata"];
+    let account = pod["spec"]["serviceAccountName"].as_str().expect("the API server fills it in");
+    let namespace = metadata["namespace"].as_str().expect("a pod has one");
+    let mut tokens = Vec::new();
+    for volume in pod["spec"]["volumes"].as_array().into_iter().flatten() {
+        for source in volume["projected"]["sources"].as_array().into_iter().flatten() {
+            let wanted = &source["serviceAccountToken"];
+            if wanted.is_null() {
+                continue;
+            }
+            let audiences: Vec<&Value> = wanted.get("audience").into_iter().collect();
+            let bound = json!({ "apiVersion": "v1", "kind": "Pod", "name": metadata["name"], "uid": metadata["uid"] });
+            let spec = json!({ "audiences": audiences, "expirationSeconds": wanted["expirationSeconds"], "boundObjectRef": bound });
+            let request = json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec });
+            let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token");
+            let answer = kubelet.post(&path, &request).await.object();
+            let token = answer["status"]["token"].as_str().expect("a token");
+            tokens.push(Mounted { volume: volume["name"].as_str().expect("a name").to_owned(), claims: claims(token) });
+        }
+    }
+    tokens
+}
+
+/// The claims of a signed token.
+fn claims(token: &str) -> Value {
+    let payload = token.split('.').nth(1).expect("three parts");
+    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).expect("base64url");
+    serde_json::from_slice(&bytes).expect("claims")
+}
+
+/// Reports that a pod's containers have run to their end.
+pub(crate) async fn succeed(cluster: &Cluster, pod: &Value) {
+    let path = format!("{}/status", crate::client::path_of(&with_type(pod)));
+    cluster.patch(&path, crate::client::MERGE, &json!({ "status": { "phase": "Succeeded" } })).await.object();
+}
+
+/// Items of a list do not say what they are.
+fn with_type(pod: &Value) -> Value {
+    let mut pod = pod.clone();
+    pod["apiVersion"] = json!("v1");
+    pod["kind"] = json!("Pod");
+    pod
+}

@@ -1,0 +1,46 @@
+//! Doorward in a real control plane: etcd, kube-apiserver and kube-controller-manager drive the `doorward` binary over its own sockets.
+//!
+//! What is asserted here is what Kubernetes does with Doorward's answers, never what a model of it would do. README.md says how to run
+//! it and what the control plane is.
+//!
+//! Most tests share one control plane and one door, each in a namespace of its own. Tests that stop one of the two take turns on a
+//! second control plane.
+//!
+//! - `controlplane`, `client`: starting it, and talking to it
+//! - `door`, `certificates`, `webhooks`: the `doorward` binary, and its webhook configurations
+//! - `kubelet`, `injector`, `forwarder`, `caller`: the parts that are played: a node, Linkerd's injector, kube-proxy, a stranger
+//! - `namespaces`, `objects`: a namespace a test, and what goes into it
+//! - `refusal`: what a refusal must say
+//! - `deadline`: waiting for a condition
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    clippy::needless_pass_by_value,
+    reason = "all of it is test code, also outside of the functions marked so; objects are written once and given away"
+)]
+
+mod caller;
+mod certificates;
+mod client;
+mod controlplane;
+mod deadline;
+mod door;
+mod forwarder;
+mod injector;
+mod kubelet;
+mod namespaces;
+mod objects;
+mod refusal;
+mod webhooks;
+
+mod drain;
+mod injected;
+mod outage;
+mod refused;
+mod reinvoked;
+mod requests;
+mod workloads;
