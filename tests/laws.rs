@@ -1,4 +1,5 @@
 //! The laws that hold over the whole engine, whatever the object: see `ARCHITECTURE.md`.
+#![expect(clippy::expect_used, reason = "a test that cannot go on says so")]
 
 use std::sync::OnceLock;
 

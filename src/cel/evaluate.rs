@@ -23,6 +23,9 @@ pub trait Variables<'a> {
     fn get(&self, slot: usize, budget: &Budget<'_>) -> Result<Value<'a>, EvaluationError>;
 }
 
+/// Documents of expressions that are worth a thread.
+const DOCUMENTS_A_THREAD: usize = 2;
+
 /// A compiled expression: immutable, to be shared between threads.
 #[derive(Debug)]
 pub struct Expression {
@@ -51,6 +54,12 @@ impl Expression {
             Ok(Self { source: source.0.into(), root, slots: slots.into(), depth, locals })
         };
         sources.iter().zip(lower::lower_all(sources)).map(finish).collect()
+    }
+
+    /// Maps items, in order, on threads that can compile any text without starting further ones: for whole documents of
+    /// expressions. `failed` answers for an item whose thread could not be started or panicked.
+    pub fn map_on_parser_stacks<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync, failed: impl Fn(&T, &str) -> R) -> Vec<R> {
+        lower::map_on_parser_stacks(items, DOCUMENTS_A_THREAD, work, failed)
     }
 
     /// The text it was compiled from.

@@ -1,6 +1,7 @@
 //! From text to the intermediate form. The only room that knows the `cel` crate: its parser is used, with no macro expanded, so that
 //! `has`, `all` and the rest arrive as the calls the author wrote and are lowered with the author's own positions.
 
+use std::cell::RefCell;
 use std::ops::Range;
 
 use cel_interpreter::common::ast::{EntryExpr, Expr, LiteralValue, SourceInfo, operators};
@@ -32,29 +33,57 @@ pub(super) struct Lowered {
 /// Texts that are worth a thread: starting one costs about what one text does.
 const TEXTS_A_THREAD: usize = 32;
 
-/// Lowers several texts, in order, on as few threads as pays; each has a stack that the deepest of them cannot overflow.
+thread_local! {
+    /// The parser of a thread whose stack the deepest text cannot overflow; other threads have none.
+    static PARSER: RefCell<Option<Env>> = const { RefCell::new(None) };
+}
+
+/// Lowers several texts, in order, on as few threads as pays.
 pub(super) fn lower_all(sources: &[(&str, &Scope)]) -> Vec<Result<Lowered, CompileError>> {
-    let threads = sources.len().div_ceil(TEXTS_A_THREAD).min(std::thread::available_parallelism().map_or(1, usize::from));
-    let share = sources.len().div_ceil(threads.max(1)).max(1);
+    let work = |(source, scope): &(&str, &Scope)| {
+        PARSER.with_borrow(|parser| match parser {
+            Some(env) => lower(env, source, scope),
+            None => Err(CompileError::new(source, 0..source.len(), "no thread to parse on")),
+        })
+    };
+    let failed = |(source, _): &(&str, &Scope), reason: &str| Err(CompileError::new(source, 0..source.len(), reason));
+    map_on_parser_stacks(sources, TEXTS_A_THREAD, work, failed)
+}
+
+/// Maps items, in order, on threads whose stacks the deepest text cannot overflow: compiling inside `work` needs no further thread.
+/// At least `share` items go to a thread. `failed` answers for an item whose thread could not be started or panicked.
+pub(super) fn map_on_parser_stacks<T: Sync, R: Send>(
+    items: &[T],
+    share: usize,
+    work: impl Fn(&T) -> R + Sync,
+    failed: impl Fn(&T, &str) -> R,
+) -> Vec<R> {
+    if PARSER.with_borrow(Option::is_some) {
+        return items.iter().map(work).collect();
+    }
+    let threads = items.len().div_ceil(share.max(1)).min(std::thread::available_parallelism().map_or(1, usize::from));
+    let share = items.len().div_ceil(threads.max(1)).max(1);
+    let work = &work;
     std::thread::scope(|scope| {
-        let started: Vec<_> = sources
+        let started: Vec<_> = items
             .chunks(share)
             .map(|part| {
-                let work = move || {
-                    let env = Env::default();
-                    part.iter().map(|(source, names)| lower(&env, source, names)).collect::<Vec<_>>()
+                let run = move || {
+                    PARSER.set(Some(Env::default()));
+                    part.iter().map(work).collect::<Vec<R>>()
                 };
-                (part, std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work))
+                (part, std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, run))
             })
             .collect();
-        let failed = |part: &[(&str, &Scope)], message: &str| {
-            part.iter().map(|(source, _)| Err(CompileError::new(source, 0..source.len(), message))).collect::<Vec<_>>()
-        };
-        let finish = |(part, thread): (_, std::io::Result<std::thread::ScopedJoinHandle<'_, _>>)| match thread {
-            Ok(thread) => thread.join().unwrap_or_else(|_| failed(part, "the parser failed on this text")),
-            Err(error) => failed(part, &format!("no thread to parse on: {error}")),
-        };
-        started.into_iter().flat_map(finish).collect()
+        let mut results = Vec::with_capacity(items.len());
+        for (part, thread) in started {
+            match thread.map(std::thread::ScopedJoinHandle::join) {
+                Ok(Ok(done)) => results.extend(done),
+                Ok(Err(_)) => results.extend(part.iter().map(|item| failed(item, "the parser failed on this text"))),
+                Err(error) => results.extend(part.iter().map(|item| failed(item, &format!("no thread to parse on: {error}")))),
+            }
+        }
+        results
     })
 }
 

@@ -6,6 +6,7 @@ use super::library;
 use super::schema::IdentityWaiverSpec;
 use super::set::{PolicySet, PolicySetBuilder, PolicySource};
 use super::waive::Waiver;
+use crate::cel::Expression;
 use crate::manifest::{self, Document, InputError, SourceMap};
 use crate::object::FieldPath;
 use crate::settings::Settings;
@@ -42,13 +43,16 @@ pub struct Sources {
 /// Every mistake in every file.
 pub fn load(sources: &Sources) -> Result<PolicySet, Vec<InputError>> {
     let mut loader = Loader::default();
-    if !sources.no_builtin {
-        for (name, text) in library::POLICIES {
-            loader.policies(name, text, &PolicySource::BuiltIn);
-        }
-    }
-    for file in &sources.policies {
-        loader.policies(&file.name, &file.text, &PolicySource::File(file.name.clone()));
+    let builtin = if sources.no_builtin { &[] } else { library::POLICIES };
+    let builtin = builtin.iter().map(|(name, text)| (*name, *text, PolicySource::BuiltIn));
+    let files = sources.policies.iter().map(|file| (file.name.as_str(), file.text.as_str(), PolicySource::File(file.name.clone())));
+    let texts: Vec<_> = builtin.chain(files).collect();
+    let failed = |(name, _, _): &(&str, &str, PolicySource), reason: &str| Compiled {
+        errors: vec![InputError { file: (*name).into(), message: reason.into(), ..InputError::default() }],
+        ..Compiled::default()
+    };
+    for compiled in Expression::map_on_parser_stacks(&texts, |(name, text, source)| Compiled::read(name, text, source), failed) {
+        loader.add(compiled);
     }
     let settings = match &sources.settings {
         Some(file) => loader.settings(file),
@@ -62,6 +66,50 @@ pub fn load(sources: &Sources) -> Result<PolicySet, Vec<InputError>> {
         return Err(loader.errors);
     }
     loader.builder.build(settings).map_err(|error| vec![InputError { message: error.to_string(), ..InputError::default() }])
+}
+
+/// What one text of policies gave.
+#[derive(Default)]
+struct Compiled {
+    policies: Vec<(IdentityPolicy, PolicySource, String)>,
+    injections: Vec<(InjectionPolicy, PolicySource, String)>,
+    errors: Vec<InputError>,
+}
+
+impl Compiled {
+    fn read(name: &str, text: &str, source: &PolicySource) -> Self {
+        let loaded = manifest::load(name, text);
+        let mut compiled = Self { errors: loaded.errors, ..Self::default() };
+        for document in loaded.documents {
+            let node = document.object.root();
+            let digest = node.digest();
+            match node.text("kind") {
+                "IdentityPolicy" => match IdentityPolicy::compile(node) {
+                    Ok(policy) => compiled.policies.push((policy, source.clone(), digest)),
+                    Err(errors) => compiled.errors.extend(placed(&document, errors)),
+                },
+                "InjectionPolicy" => match InjectionPolicy::compile(node) {
+                    Ok(policy) => compiled.injections.push((policy, source.clone(), digest)),
+                    Err(errors) => compiled.errors.extend(placed(&document, errors)),
+                },
+                other => {
+                    let message = format!("`{other}` is no policy; expected `IdentityPolicy` or `InjectionPolicy`");
+                    compiled.errors.extend(placed(&document, vec![PolicyError { path: FieldPath::of(&["kind"]), message }]));
+                }
+            }
+        }
+        compiled
+    }
+}
+
+/// Mistakes with the line and column where they stand.
+fn placed(document: &Document, errors: Vec<PolicyError>) -> Vec<InputError> {
+    let map = SourceMap::of(document);
+    let place = |error: PolicyError| {
+        let position = map.locate(&error.path);
+        InputError { file: document.source.name.clone(), line: position.line, column: position.column, message: error.to_string() }
+    };
+    errors.into_iter().map(place).collect()
 }
 
 #[derive(Default)]
@@ -78,36 +126,16 @@ impl Loader {
     }
 
     fn mistakes(&mut self, document: &Document, errors: Vec<PolicyError>) {
-        let map = SourceMap::of(document);
-        for error in errors {
-            let position = map.locate(&error.path);
-            self.errors.push(InputError {
-                file: document.source.name.clone(),
-                line: position.line,
-                column: position.column,
-                message: error.to_string(),
-            });
-        }
+        self.errors.extend(placed(document, errors));
     }
 
-    fn policies(&mut self, name: &str, text: &str, source: &PolicySource) {
-        for document in self.documents(name, text) {
-            let node = document.object.root();
-            let digest = node.digest();
-            match node.text("kind") {
-                "IdentityPolicy" => match IdentityPolicy::compile(node) {
-                    Ok(policy) => self.builder.policy(policy, source.clone(), digest),
-                    Err(errors) => self.mistakes(&document, errors),
-                },
-                "InjectionPolicy" => match InjectionPolicy::compile(node) {
-                    Ok(policy) => self.builder.injection(policy, source.clone(), digest),
-                    Err(errors) => self.mistakes(&document, errors),
-                },
-                other => {
-                    let message = format!("`{other}` is no policy; expected `IdentityPolicy` or `InjectionPolicy`");
-                    self.mistakes(&document, vec![PolicyError { path: FieldPath::of(&["kind"]), message }]);
-                }
-            }
+    fn add(&mut self, compiled: Compiled) {
+        self.errors.extend(compiled.errors);
+        for (policy, source, digest) in compiled.policies {
+            self.builder.policy(policy, source, digest);
+        }
+        for (policy, source, digest) in compiled.injections {
+            self.builder.injection(policy, source, digest);
         }
     }
 
