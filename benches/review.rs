@@ -1,6 +1,7 @@
 //! A review in process: read, judged, injected, answered. `cargo bench --bench review`.
 //!
 //! The floor of these figures is `read_into_serde_json`: what the frozen no-op server of `benches/floor` does with the same bytes.
+#![expect(clippy::expect_used, reason = "a bench that cannot go on says so")]
 
 use doorward::admission;
 use doorward::object::{Fact, Object};

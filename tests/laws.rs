@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use doorward::admission;
 use doorward::object::{Fact, Node, Object};
-use doorward::policy::{Facts, Limits, PolicySet, Source, Sources, Subject, evaluate, load, mutate};
+use doorward::policy::{Facts, Limits, PolicySet, Source, Sources, Subject, Violation, evaluate, load, mutate};
 use doorward::settings::Settings;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -104,7 +104,7 @@ prop_compose! {
     ) -> Value {
         let mut spec = json!({"serviceAccountName": account, "hostNetwork": host, "containers": containers, "initContainers": inits, "volumes": volumes});
         if let Some(automount) = automount {
-            spec["automountServiceAccountToken"] = automount.into();
+            spec.as_object_mut().expect("a map").insert("automountServiceAccountToken".to_owned(), automount.into());
         }
         json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "namespace": "payments", "annotations": annotations}, "spec": spec})
     }
@@ -112,7 +112,7 @@ prop_compose! {
 
 fn lines(set: &PolicySet, review: &admission::Review, facts: &Facts<'_>) -> Vec<String> {
     let subject = review.subject(Source::Validating).expect("a subject");
-    evaluate(set, &subject, facts, Limits::default()).violations.iter().map(|violation| violation.line()).collect()
+    evaluate(set, &subject, facts, Limits::default()).violations.iter().map(Violation::line).collect()
 }
 
 proptest! {
