@@ -1,5 +1,7 @@
 //! The laws that hold over the whole engine, whatever the object: see `ARCHITECTURE.md`.
 
+use std::sync::OnceLock;
+
 use doorward::admission;
 use doorward::object::{Fact, Node, Object};
 use doorward::policy::{Facts, Limits, PolicySet, Source, Sources, Subject, evaluate, load, mutate};
@@ -7,8 +9,13 @@ use doorward::settings::Settings;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-fn policies() -> PolicySet {
-    load(&Sources { fallback: Some(Settings::demonstration()), ..Sources::default() }).expect("the built-in policies compile")
+/// Compiled once: the set is immutable.
+fn policies() -> &'static PolicySet {
+    static SET: OnceLock<PolicySet> = OnceLock::new();
+    SET.get_or_init(|| {
+        let sources = Sources { fallback: Some(Settings::demonstration()), ..Sources::default() };
+        load(&sources).expect("the built-in policies compile")
+    })
 }
 
 fn namespace(injects: bool) -> Object {
@@ -126,7 +133,7 @@ proptest! {
         let (namespace, account) = (namespace(true), Object::from_json("{}").expect("JSON"));
         for source in [Source::Mutating, Source::Validating] {
             let subject: Subject<'_> = review.subject(source).expect("a subject");
-            let decision = admission::decide(&set, &subject, &facts(&namespace, &account), Limits::default());
+            let decision = admission::decide(set, &subject, &facts(&namespace, &account), Limits::default());
             let reply: Value = serde_json::from_slice(&admission::encode(review.uid(), &decision)).expect("a reply");
             prop_assert_eq!(&reply["response"]["uid"], review.uid());
             prop_assert_eq!(reply["response"]["allowed"].as_bool(), Some(decision.allowed));
@@ -141,7 +148,7 @@ proptest! {
         let (namespace, account) = (namespace(true), Object::from_json("{}").expect("JSON"));
         let facts = facts(&namespace, &account);
         let once = admission::decode(review(&pod).into_bytes()).expect("a review");
-        let first = mutate(&set, &once.subject(Source::Mutating).expect("a subject"), &facts);
+        let first = mutate(set, &once.subject(Source::Mutating).expect("a subject"), &facts);
         let patch: json_patch::Patch = serde_json::from_value(serde_json::to_value(&first.operations).expect("JSON")).expect("RFC 6902");
         let mut patched = pod.clone();
         json_patch::patch(&mut patched, &patch).expect("the patch applies");
@@ -149,7 +156,7 @@ proptest! {
         let theirs = Object::from_serialize(&patched).expect("JSON");
         prop_assert_eq!(ours.root(), theirs.root());
         let twice = admission::decode(review(&patched).into_bytes()).expect("a review");
-        let second = mutate(&set, &twice.subject(Source::Mutating).expect("a subject"), &facts);
+        let second = mutate(set, &twice.subject(Source::Mutating).expect("a subject"), &facts);
         prop_assert!(second.operations.is_empty(), "a second run adds {:?}", second.operations);
     }
 
@@ -165,8 +172,8 @@ proptest! {
         reverse(plain.request(), &mut reversed);
         let reversed = format!("{{\"kind\":\"AdmissionReview\",\"request\":{reversed},\"apiVersion\":\"admission.k8s.io/v1\"}}");
         let other = admission::decode(reversed.into_bytes()).expect("a review");
-        prop_assert_eq!(lines(&set, &plain, &facts), lines(&set, &other, &facts));
-        prop_assert_eq!(lines(&set, &plain, &facts), lines(&set, &plain, &facts));
+        prop_assert_eq!(lines(set, &plain, &facts), lines(set, &other, &facts));
+        prop_assert_eq!(lines(set, &plain, &facts), lines(set, &plain, &facts));
     }
 }
 

@@ -1,7 +1,7 @@
-use cel_interpreter::{Context, Program};
-
 use super::super::coverage::Covered;
 use super::*;
+use crate::cel::{Budget, EvaluationError, Expression, Scope, Value as CelValue, Variables};
+use crate::object::Object;
 
 fn installation() -> Installation {
     Installation {
@@ -98,20 +98,24 @@ fn a_url_is_called_by_its_base() {
     assert_eq!(mutating["webhooks"][0]["clientConfig"], json!({ "url": "https://127.0.0.1:8443/mutate", "caBundle": "Q0E=" }));
 }
 
+/// What a match condition sees.
+struct Sent([Object; 3]);
+
+impl<'a> Variables<'a> for &'a Sent {
+    fn get(&self, slot: usize, _: &Budget<'_>) -> Result<CelValue<'a>, EvaluationError> {
+        Ok(CelValue::from_node(self.0[slot].root()))
+    }
+}
+
 /// Whether the API server would send a review, by the match conditions of an entry.
 fn sent(entry: &str, request: &Value, object: &Value, old_object: &Value) -> bool {
     let entry = every_entry().into_iter().find(|candidate| candidate["name"] == entry).unwrap();
+    let sent = Sent([request, object, old_object].map(|value| Object::from_serialize(value).unwrap()));
     entry["matchConditions"].as_array().unwrap().iter().all(|condition| {
-        let expression = condition["expression"].as_str().unwrap();
-        let program = Program::compile(expression).unwrap_or_else(|error| panic!("{expression}: {error}"));
-        let mut context = Context::default();
-        context.add_variable("request", request.clone()).unwrap();
-        context.add_variable("object", object.clone()).unwrap();
-        context.add_variable("oldObject", old_object.clone()).unwrap();
-        match program.execute(&context) {
-            Ok(cel_interpreter::Value::Bool(verdict)) => verdict,
-            other => panic!("{expression}: {other:?}"),
-        }
+        let source = condition["expression"].as_str().unwrap();
+        let expression = Expression::compile(source, &Scope::new(&["request", "object", "oldObject"])).unwrap();
+        let answer = expression.evaluate(&&sent, &Budget::new(2_500_000)).unwrap();
+        answer.as_bool().unwrap_or_else(|| panic!("{source}: no boolean"))
     })
 }
 
