@@ -12,6 +12,7 @@ use crate::identity::{Class, Conflict, InjectionState, Surroundings};
 use crate::inject::{self, Step};
 use crate::object::Operation as Change;
 use crate::object::{FieldPath, GroupVersionKind, GroupVersionResource, Node, Object, OriginMap, PodTemplate};
+use crate::settings::Preset;
 
 /// What a pod will be, and how that came about.
 #[derive(Debug, Default)]
@@ -202,6 +203,10 @@ fn due(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>, template: PodT
         ..subject.clone()
     };
     let mut due = Due { steps: Vec::new(), undecided: None };
+    // An observer changes nothing, so that nothing may be judged as if it were changed either.
+    if set.settings.preset == Preset::Observe {
+        return due;
+    }
     for policy in &set.injections {
         let selected = match selected(set, policy, &as_pod, facts) {
             Selected::Unknown(reason) => {

@@ -139,7 +139,8 @@ impl Door {
     fn listening(mut self) -> Self {
         (self.address, self.admin) = until_blocking("the door to listen", || {
             let log = self.log();
-            let line = log.lines().find(|line| line.contains("listening on https://"));
+            let whole = log.rfind('\n').map_or("", |end| &log[..end]);
+            let line = whole.lines().find(|line| line.contains("listening on https://"));
             let told = line.and_then(|line| Some((address_after(line, "https://")?, address_after(line, "http://")?)));
             assert!(told.is_some() || self.runs(), "the door ended at once: {log}");
             told.ok_or(log)

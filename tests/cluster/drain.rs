@@ -195,3 +195,31 @@ async fn a_request_waits_for_a_door_that_is_not_ready() {
     assert_eq!(names(&pod["spec"]["volumes"]), ["spiffe-workload-api"]);
     assert_eq!(unready.probe("/readyz").0, 200);
 }
+
+/// What a first installation sets: everything is recorded, nothing refused, nothing added, whatever namespaces ask for.
+#[tokio::test]
+async fn an_observer_in_its_place() {
+    let (control_plane, _turn) = turn().await;
+    let cluster = control_plane.cluster().await;
+    let listen = service_address(&cluster).await;
+    let kubeconfig = control_plane.kubeconfig();
+    let flags = || Flags { listen: &listen, names: SERVICE_NAMES, ..Flags::on_loopback(&kubeconfig) };
+    let strict = Door::open(&flags()).await;
+    webhooks::install(control_plane, Way::Service, &[]).await;
+    let namespace = Namespace::make(cluster, "observed", ALL).await;
+    strict.kill().await;
+    let mut settings = crate::door::settings();
+    settings["preset"] = json!("observe");
+    let _observer = Door::open(&Flags { settings, ..flags() }).await;
+    let answer = namespace.cluster.create(&namespace.pod("faulty", without(spec(), "serviceAccountName"))).await;
+    assert_eq!(answer.warnings, [""; 0]);
+    let kept = answer.object();
+    assert_eq!(kept["metadata"].get("annotations"), None);
+    assert_eq!(kept["spec"].get("volumes"), None);
+    let event = until("the audit event", || async {
+        control_plane.audited("pods", &namespace.name, "faulty").pop().ok_or_else(|| "no event".to_owned())
+    })
+    .await;
+    let violations = event["annotations"]["pods.guard.doorward.dev/violations"].as_str().unwrap_or_default();
+    assert!(violations.contains("no-default-service-account=audit"), "{:#}", event["annotations"]);
+}

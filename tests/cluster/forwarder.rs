@@ -1,10 +1,11 @@
 //! kube-proxy's part: one address in front of several servers, chosen a connection, and left alone from then on.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 /// How many clients offered which version of HTTP, by the protocol list of their TLS hello.
 #[derive(Default)]
@@ -16,26 +17,26 @@ struct Offers {
 /// Listens as long as it is kept.
 pub(crate) struct Forwarder {
     pub(crate) address: SocketAddr,
-    target: Arc<Mutex<Option<SocketAddr>>>,
+    target: watch::Sender<Option<SocketAddr>>,
     offers: Arc<Offers>,
     accepting: tokio::task::JoinHandle<()>,
 }
 
 impl Forwarder {
-    /// Listens at an address, port 0 for a free one. Without a target, connections are closed at once.
+    /// Listens at an address, port 0 for a free one. Without a target, connections wait for one.
     pub(crate) async fn listen(address: &str, target: Option<SocketAddr>) -> Self {
         let listener = TcpListener::bind(address).await.unwrap_or_else(|error| panic!("{address}: {error}"));
         let address = listener.local_addr().expect("it is bound");
-        let target = Arc::new(Mutex::new(target));
-        let current = Arc::clone(&target);
+        let target = watch::Sender::new(target);
+        let current = target.subscribe();
         let offers = Arc::new(Offers::default());
         let seen = Arc::clone(&offers);
         let accepting = tokio::spawn(async move {
             while let Ok((mut from, _)) = listener.accept().await {
-                let target = *current.lock().expect("never held over a panic");
-                let Some(target) = target else { continue };
+                let mut current = current.clone();
                 let seen = Arc::clone(&seen);
                 tokio::spawn(async move {
+                    let Some(target) = current.wait_for(Option::is_some).await.ok().and_then(|target| *target) else { return };
                     let mut hello = [0; 4096];
                     let length = from.peek(&mut hello).await.unwrap_or(0);
                     let http_2 = hello[..length].windows(3).any(|window| window == b"\x02h2");
@@ -59,7 +60,7 @@ impl Forwarder {
 
     /// New connections go there; the others stay where they are.
     pub(crate) fn turn_to(&self, target: SocketAddr) {
-        *self.target.lock().expect("never held over a panic") = Some(target);
+        self.target.send_replace(Some(target));
     }
 }
 

@@ -1,13 +1,15 @@
 //! Every kind that carries a pod template: judged as the pod it will make, told its author, and never changed.
 
-use serde_json::json;
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
 
 use crate::client::path_of;
 use crate::deadline::until;
 use crate::door::cluster;
 use crate::injected::{ALL, assert_no_api_token, names};
 use crate::namespaces::Namespace;
-use crate::objects::{spec, spec_with_automount_unset, with, without, workloads};
+use crate::objects::{mounting, spec, spec_with_automount_unset, with, without, workloads};
 use crate::refusal::{denied, warned};
 
 #[tokio::test]
@@ -88,4 +90,48 @@ async fn a_job_becomes_a_pod_that_ends() {
         if job["status"]["succeeded"] == 1 { Ok(()) } else { Err(job["status"].to_string()) }
     })
     .await;
+}
+
+/// `doorward audit` finds in a manifest what the cluster refuses it for: the same rules at the same fields (law 5).
+#[tokio::test]
+async fn the_pipeline_says_the_same() {
+    let namespace = Namespace::make(cluster().await, "pipeline", &[]).await;
+    let directory = crate::controlplane::directory("pipeline");
+    let write = |name: &str, object: &Value| {
+        let file = directory.join(name);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, object.to_string()).unwrap();
+        file
+    };
+    let settings = write("doorward.yaml", &crate::door::settings());
+    for (name, path) in
+        [("namespace", format!("/api/v1/namespaces/{}", namespace.name)), ("account", namespace.path("v1", "serviceaccounts/app"))]
+    {
+        write(&format!("context/{name}.json"), &namespace.cluster.get(&path).await.object());
+    }
+    let token = json!({ "serviceAccountToken": { "audience": "nobody", "path": "token", "expirationSeconds": 7200 } });
+    let mut faulty = mounting(spec(), json!({ "name": "token", "projected": { "sources": [token] } }), "/token");
+    faulty["automountServiceAccountToken"] = json!(true);
+    faulty["hostIPC"] = json!(true);
+    faulty["containers"][0]["env"] = json!([{ "name": "BAO_TOKEN", "value": "x" }]);
+    let pod = namespace.pod("pod", faulty.clone());
+    let all = workloads(&namespace.name, "faulty", &faulty).into_iter().map(|(workload, _)| workload).chain([pod]);
+    for object in all {
+        let file = write("manifest.json", &object);
+        let mut audit = std::process::Command::new(env!("CARGO_BIN_EXE_doorward"));
+        let audit = audit.arg("audit").arg(&file).arg("--settings").arg(&settings).arg("--context").arg(directory.join("context"));
+        let told = audit.args(["-o", "json"]).output().unwrap();
+        assert_eq!(told.status.code(), Some(1), "{}", String::from_utf8_lossy(&told.stderr));
+        let report: Value = serde_json::from_slice(&told.stdout).unwrap();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let denied = report["violations"].as_array().unwrap().iter().filter(|violation| violation["enforcement"] == "deny");
+        let pipeline: BTreeSet<_> = denied.map(|violation| (text(&violation["rule"]), text(&violation["path"]))).collect();
+        let answer = namespace.cluster.create(&object).await;
+        assert_eq!(answer.code, 403, "{}", answer.body["message"]);
+        let causes = answer.body["details"]["causes"].as_array().unwrap();
+        let rule = |cause: &Value| text(&cause["message"]).split(['[', ']']).nth(1).unwrap().to_owned();
+        let refused: BTreeSet<_> = causes.iter().map(|cause| (rule(cause), text(&cause["field"]))).collect();
+        assert_eq!(pipeline, refused, "{}", object["kind"]);
+        assert!(refused.len() >= 5, "{refused:#?}");
+    }
 }
