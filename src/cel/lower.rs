@@ -1,7 +1,9 @@
 //! From text to the intermediate form. The only file that knows the `cel` crate: its parser is used, with no macro expanded, so that
 //! `has`, `all` and the rest arrive as the calls the author wrote and are lowered with the author's own positions.
 
+use std::cell::Cell;
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use cel_interpreter::common::ast::{EntryExpr, Expr, LiteralValue, SourceInfo, operators};
 use cel_interpreter::{Env, IdedExpr};
@@ -28,6 +30,29 @@ pub(super) struct Lowered {
     pub(super) locals: usize,
 }
 
+thread_local! {
+    /// Whether this thread has [`STACK`].
+    static IS_DEEP: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `work` on a thread on which expressions compile without a thread for each call: starting one costs more than parsing a text.
+/// Where no thread can be had, `work` runs on the caller's, and its expressions say why they did not compile.
+pub fn compiling<T: Send>(work: impl Fn() -> T + Sync) -> T {
+    let deep = || {
+        IS_DEEP.set(true);
+        work()
+    };
+    let ended = std::thread::scope(|threads| {
+        let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(threads, deep);
+        thread.map(std::thread::ScopedJoinHandle::join)
+    });
+    match ended {
+        Ok(Ok(result)) => result,
+        Ok(Err(panic)) => std::panic::resume_unwind(panic),
+        Err(_) => work(),
+    }
+}
+
 /// Lowers several texts on one thread with a stack that the deepest of them cannot overflow.
 pub(super) fn lower_all(sources: &[(&str, &Scope)]) -> Vec<Result<Lowered, CompileError>> {
     let work = || {
@@ -35,8 +60,12 @@ pub(super) fn lower_all(sources: &[(&str, &Scope)]) -> Vec<Result<Lowered, Compi
         sources.iter().map(|(source, scope)| lower(&env, source, scope)).collect::<Vec<_>>()
     };
     let failed = |message: &str| sources.iter().map(|(source, _)| Err(CompileError::new(source, 0..source.len(), message))).collect();
+    let panicked = |_| failed("the parser failed on this text");
+    if IS_DEEP.get() {
+        return catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(panicked);
+    }
     std::thread::scope(|threads| match std::thread::Builder::new().stack_size(STACK).spawn_scoped(threads, work) {
-        Ok(thread) => thread.join().unwrap_or_else(|_| failed("the parser failed on this text")),
+        Ok(thread) => thread.join().unwrap_or_else(panicked),
         Err(error) => failed(&format!("no thread to parse on: {error}")),
     })
 }

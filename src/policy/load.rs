@@ -6,6 +6,7 @@ use super::library;
 use super::schema::IdentityWaiverSpec;
 use super::set::{PolicySet, PolicySetBuilder, PolicySource};
 use super::waive::Waiver;
+use crate::cel::compiling;
 use crate::manifest::{self, Document, InputError, SourceMap};
 use crate::object::FieldPath;
 use crate::settings::Settings;
@@ -41,6 +42,10 @@ pub struct Sources {
 /// # Errors
 /// Every mistake in every file.
 pub fn load(sources: &Sources) -> Result<PolicySet, Vec<InputError>> {
+    compiling(|| load_all(sources))
+}
+
+fn load_all(sources: &Sources) -> Result<PolicySet, Vec<InputError>> {
     let mut loader = Loader::default();
     if !sources.no_builtin {
         for (name, text) in library::POLICIES {
