@@ -59,14 +59,6 @@ impl Object {
         };
         Ok(Self { text: Arc::new(text), extra, slots, root })
     }
-
-    /// The object that a Rust value serialises to.
-    ///
-    /// # Errors
-    /// [`ReadError`] if the value cannot be written as JSON (a map with keys that are no strings).
-    pub fn from_serialize(value: &impl Serialize) -> Result<Self, ReadError> {
-        Self::from_json(serde_json::to_string(value)?)
-    }
 }
 
 /// Collects the tape while the scanner runs.

@@ -347,6 +347,11 @@ impl Builder {
         self.push(slot);
     }
 
+    /// Whether the last value pushed is a string.
+    pub(super) fn ends_in_string(&self) -> bool {
+        matches!(self.stack.last(), Some(Slot::Text { .. } | Slot::Extra { .. }))
+    }
+
     pub(super) fn pop(&mut self) -> Slot {
         self.stack.pop().unwrap_or(Slot::Null)
     }
