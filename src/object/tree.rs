@@ -295,9 +295,9 @@ impl Builder {
         Self::default()
     }
 
-    /// A builder that appends to what an object already holds, so that its slots stay valid.
-    pub(super) fn over(object: &Object) -> Self {
-        Self { extra: object.extra.clone(), slots: object.slots.clone(), stack: Vec::new(), open: Vec::new() }
+    /// A builder that appends to an object's tape, which it takes until it is done, so that the slots stay valid.
+    pub(super) fn over(object: &mut Object) -> Self {
+        Self { extra: std::mem::take(&mut object.extra), slots: std::mem::take(&mut object.slots), ..Self::default() }
     }
 
     pub(super) fn push(&mut self, slot: Slot) {
