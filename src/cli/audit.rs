@@ -76,7 +76,7 @@ pub(super) fn run(args: &Args) -> Exit {
 }
 
 /// Judges every object in the light of all of them.
-fn judge<'d>(set: &PolicySet, documents: &'d [Document], context: &[Document], namespace: &str) -> Vec<Judged<'d>> {
+fn judge(set: &PolicySet, documents: &[Document], context: &[Document], namespace: &str) -> Vec<Judged> {
     let objects = documents.iter().chain(context).map(|document| &document.object).map(Object::root);
     let index = RelatedIndex::new(objects, namespace, false);
     let now = jiff::Timestamp::now().as_second();
