@@ -165,7 +165,7 @@ impl Node<'_> {
                 let _ = write!(out, "{}", self.as_i64().unwrap_or_default());
             }
             Kind::Float => write_scalar(out, &self.as_f64()),
-            Kind::String => write_scalar(out, &self.as_str()),
+            Kind::String => write_string(out, self.as_str().unwrap_or_default()),
             Kind::List => {
                 out.push('[');
                 for (index, item) in self.items().enumerate() {
@@ -182,7 +182,7 @@ impl Node<'_> {
                     if index > 0 {
                         out.push(',');
                     }
-                    write_scalar(out, &key);
+                    write_string(out, key);
                     out.push(':');
                     value.write_json(out, sorted);
                 };
@@ -253,7 +253,17 @@ impl Serialize for Node<'_> {
     }
 }
 
-/// Strings and floats are written by `serde_json`, which knows every escape; neither can fail.
+fn write_string(out: &mut String, text: &str) {
+    if text.bytes().any(|byte| matches!(byte, ..b' ' | b'"' | b'\\')) {
+        write_scalar(out, &text);
+    } else {
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
+    }
+}
+
+/// Strings with escapes and floats are written by `serde_json`, which knows every escape; neither can fail.
 fn write_scalar(out: &mut String, value: &impl Serialize) {
     if let Ok(text) = serde_json::to_string(value) {
         out.push_str(&text);
