@@ -196,13 +196,10 @@ impl<'a> Judge<'_, 'a, '_> {
                 continue;
             }
             let searched = if validation.in_identity { self.stage.identity() } else { Some(root) };
-            let found = match (&validation.location, searched) {
-                (_, None) => Vec::new(),
-                (None, Some(root)) => vec![Found { path: FieldPath::root(), node: root, bound: Vec::new() }],
-                (Some(location), Some(searched)) => location.find(searched),
-            };
-            for found in found {
-                self.validate(rule, validation, &activation, found, root);
+            let Some(searched) = searched else { continue };
+            match &validation.location {
+                Some(location) => location.each(searched, &mut |found| self.validate(rule, validation, &activation, found, root)),
+                None => self.validate(rule, validation, &activation, Found::whole(searched), root),
             }
         }
     }
@@ -212,7 +209,7 @@ impl<'a> Judge<'_, 'a, '_> {
         rule: &CompiledRule,
         validation: &'a CompiledValidation,
         activation: &Activation<'_, 'a>,
-        found: Found<'a>,
+        found: Found<'_, 'a>,
         root: Node<'a>,
     ) {
         activation.look_at(found.node, found.bound);
@@ -221,7 +218,7 @@ impl<'a> Judge<'_, 'a, '_> {
             return;
         }
         // What the identity model found tells itself where it stands in the template.
-        let place = if validation.in_identity { FieldPath::parse(found.node.text("fieldPath")).unwrap_or_default() } else { found.path };
+        let place = if validation.in_identity { FieldPath::parse(found.node.text("fieldPath")).unwrap_or_default() } else { found.path() };
         let path = place.join(&validation.field_path);
         // An item that no field of the template decided is its own value: the whole template's would change with every image.
         let own = (validation.in_identity && path.is_root()).then(|| found.node.digest());
