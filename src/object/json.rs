@@ -234,7 +234,7 @@ impl Node<'_> {
 pub fn hex_digest(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(64);
     for byte in Sha256::digest(bytes) {
-        let _ = write!(out, "{byte:02x}");
+        out.extend([byte >> 4, byte & 15].into_iter().filter_map(|digit| char::from_digit(digit.into(), 16)));
     }
     out
 }

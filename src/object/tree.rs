@@ -377,7 +377,8 @@ pub(super) fn extra(buffer: &mut String, value: &str) -> Slot {
 /// Moves what was pushed since `mark` to the tape as one contiguous run.
 pub(super) fn close(slots: &mut Vec<Slot>, stack: &mut Vec<Slot>, mark: usize, is_map: bool) -> Slot {
     let start = position(slots.len());
-    slots.extend(stack.drain(mark.min(stack.len())..));
+    slots.extend_from_slice(stack.get(mark..).unwrap_or_default());
+    stack.truncate(mark);
     let run = position(slots.len()) - start;
     if is_map { Slot::Map { start, len: run / 2 } } else { Slot::List { start, len: run } }
 }
