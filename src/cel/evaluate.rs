@@ -37,7 +37,8 @@ pub struct Expression {
 }
 
 impl Expression {
-    /// Compiles one text. It is parsed on a thread of its own: for many texts use [`Expression::compile_all`].
+    /// Compiles one text. It is parsed on a thread of its own, except inside [`Expression::map_on_parser_stacks`]: use that, or
+    /// [`Expression::compile_all`], for many texts.
     ///
     /// # Errors
     /// [`CompileError`] with the place of the first thing that is wrong.

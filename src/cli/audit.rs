@@ -88,7 +88,7 @@ fn progress(objects: usize) -> ProgressBar {
 }
 
 /// Judges every object in the light of all of them.
-fn judge<'d>(set: &PolicySet, documents: &'d [Document], context: &[Document], namespace: &str) -> Vec<Judged<'d>> {
+fn judge(set: &PolicySet, documents: &[Document], context: &[Document], namespace: &str) -> Vec<Judged> {
     let objects = documents.iter().chain(context).map(|document| &document.object).map(Object::root);
     let index = RelatedIndex::new(objects, namespace, false);
     let now = jiff::Timestamp::now().as_second();

@@ -22,20 +22,24 @@ impl MountPath {
     /// Cleans a path as Go's `path.Clean` does.
     #[must_use]
     pub fn new(path: &str) -> Self {
-        let mut steps: Vec<&str> = Vec::new();
+        let mut clean = String::with_capacity(path.len() + 1);
         for step in path.split('/') {
             match step {
                 "" | "." => {}
-                ".." => {
-                    steps.pop();
+                ".." => clean.truncate(clean.rfind('/').unwrap_or(0)),
+                step => {
+                    clean.push('/');
+                    clean.push_str(step);
                 }
-                step => steps.push(step),
             }
         }
-        if let ["var", "run", ..] = steps.as_slice() {
-            steps.remove(0);
+        if clean == "/var/run" || clean.starts_with("/var/run/") {
+            clean.drain(.."/var".len());
         }
-        Self(format!("/{}", steps.join("/")))
+        if clean.is_empty() {
+            clean.push('/');
+        }
+        Self(clean)
     }
 
     /// The cleaned path.

@@ -110,12 +110,9 @@ impl Run<'_, '_> {
     }
 
     fn record(&mut self, id: &'static str, made: Result<Vec<Operation>, Conflict>) {
-        let made = made.and_then(|operations| Ok((self.applied(&operations)?, operations)));
+        let made = made.and_then(|operations| self.apply(&operations).map(|()| operations));
         let (added, conflict) = match made {
-            Ok((after, operations)) => {
-                if after.is_some() {
-                    self.injection.after = after;
-                }
+            Ok(operations) => {
                 let added = !operations.is_empty();
                 self.injection.operations.extend(operations.into_iter().map(|operation| (operation, id)));
                 (added, None)
@@ -125,19 +122,24 @@ impl Run<'_, '_> {
         self.injection.outcomes.push(Outcome { id, due: true, done: conflict.is_none(), added, conflict });
     }
 
-    /// The template after some operations; `None` if there are none.
-    fn applied(&self, operations: &[Operation]) -> Result<Option<Object>, Conflict> {
+    /// Changes the template by some operations, or not at all.
+    fn apply(&mut self, operations: &[Operation]) -> Result<(), Conflict> {
         if operations.is_empty() {
-            return Ok(None);
+            return Ok(());
         }
-        let after = match &self.injection.after {
-            Some(before) => before.patched(operations),
-            None => Object::detached(self.request.template.node).patched(operations),
-        };
+        let after = self.injection.after.get_or_insert_with(|| Object::detached(self.request.template.node));
         // `Additions` checks every parent, so this holds; if it ever does not, the pod is refused with the place.
-        after.map(Some).map_err(|error| {
+        operations.iter().try_for_each(|operation| after.apply(operation, |_| {})).map_err(|error| {
+            self.start_over();
             Conflict::new(FieldPath::parse(&error.path).unwrap_or_default(), error.reason, "write this part of the pod as its schema asks")
         })
+    }
+
+    /// Makes the template anew from the operations that count.
+    fn start_over(&mut self) {
+        let operations: Vec<Operation> = self.injection.operations.iter().map(|(operation, _)| operation.clone()).collect();
+        let template = Object::detached(self.request.template.node);
+        self.injection.after = if operations.is_empty() { None } else { template.patched(&operations).ok() };
     }
 
     /// Undoes the latest injection, if it was this one and it added something.
@@ -145,9 +147,7 @@ impl Run<'_, '_> {
         let Some(outcome) = self.injection.outcomes.iter_mut().find(|outcome| outcome.id == id && outcome.added) else { return };
         (outcome.done, outcome.added) = (false, false);
         self.injection.operations.retain(|(_, by)| *by != id);
-        let operations: Vec<Operation> = self.injection.operations.iter().map(|(operation, _)| operation.clone()).collect();
-        self.injection.after = None;
-        self.injection.after = self.applied(&operations).ok().flatten();
+        self.start_over();
     }
 }
 

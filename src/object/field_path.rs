@@ -92,10 +92,11 @@ impl FieldPath {
     /// The JSON Pointer (RFC 6901) of this path, as JSON Patch (RFC 6902) wants it.
     #[must_use]
     pub fn to_pointer(&self) -> String {
-        let mut out = String::new();
+        let mut out = String::with_capacity(64);
         for segment in &self.0 {
             out.push('/');
             match segment {
+                Segment::Field(name) | Segment::Key(name) if !name.contains(['~', '/']) => out.push_str(name),
                 Segment::Field(name) | Segment::Key(name) => out.push_str(&name.replace('~', "~0").replace('/', "~1")),
                 Segment::Index(index) => out.push_str(&index.to_string()),
             }

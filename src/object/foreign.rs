@@ -10,6 +10,9 @@ const LONGEST: usize = 128;
 /// override shows him.
 #[must_use]
 pub fn quoted(text: &str) -> String {
+    if text.len() <= LONGEST && is_plain(text) {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(text.len().min(LONGEST));
     for (count, character) in text.chars().enumerate() {
         if count == LONGEST {
@@ -24,9 +27,17 @@ pub fn quoted(text: &str) -> String {
 /// As [`quoted`], but of any length: for messages that are ours with foreign names inside.
 #[must_use]
 pub fn escaped(text: &str) -> String {
+    if is_plain(text) {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(text.len());
     text.chars().for_each(|character| push_escaped(&mut out, character));
     out
+}
+
+/// Whether a text is printable ASCII, as nearly every one is.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
 fn push_escaped(out: &mut String, character: char) {

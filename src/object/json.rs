@@ -59,14 +59,6 @@ impl Object {
         };
         Ok(Self { text: Arc::new(text), extra, slots, root })
     }
-
-    /// The object that a Rust value serialises to.
-    ///
-    /// # Errors
-    /// [`ReadError`] if the value cannot be written as JSON (a map with keys that are no strings).
-    pub fn from_serialize(value: &impl Serialize) -> Result<Self, ReadError> {
-        Self::from_json(serde_json::to_string(value)?)
-    }
 }
 
 /// Collects the tape while the scanner runs.
@@ -173,7 +165,7 @@ impl Node<'_> {
                 let _ = write!(out, "{}", self.as_i64().unwrap_or_default());
             }
             Kind::Float => write_scalar(out, &self.as_f64()),
-            Kind::String => write_scalar(out, &self.as_str()),
+            Kind::String => write_string(out, self.as_str().unwrap_or_default()),
             Kind::List => {
                 out.push('[');
                 for (index, item) in self.items().enumerate() {
@@ -190,7 +182,7 @@ impl Node<'_> {
                     if index > 0 {
                         out.push(',');
                     }
-                    write_scalar(out, &key);
+                    write_string(out, key);
                     out.push(':');
                     value.write_json(out, sorted);
                 };
@@ -242,7 +234,7 @@ impl Node<'_> {
 pub fn hex_digest(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(64);
     for byte in Sha256::digest(bytes) {
-        let _ = write!(out, "{byte:02x}");
+        out.extend([byte >> 4, byte & 15].into_iter().filter_map(|digit| char::from_digit(digit.into(), 16)));
     }
     out
 }
@@ -261,7 +253,17 @@ impl Serialize for Node<'_> {
     }
 }
 
-/// Strings and floats are written by `serde_json`, which knows every escape; neither can fail.
+fn write_string(out: &mut String, text: &str) {
+    if text.bytes().any(|byte| matches!(byte, ..b' ' | b'"' | b'\\')) {
+        write_scalar(out, &text);
+    } else {
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
+    }
+}
+
+/// Strings with escapes and floats are written by `serde_json`, which knows every escape; neither can fail.
 fn write_scalar(out: &mut String, value: &impl Serialize) {
     if let Ok(text) = serde_json::to_string(value) {
         out.push_str(&text);

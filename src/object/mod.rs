@@ -4,6 +4,7 @@
 //!
 //! - `tree`: [`Object`], the tape, and [`Node`], the view of one value; [`Builder`] for readers of other formats
 //! - `json`: JSON in and out, digests
+//! - `serialize`: Rust values onto the tape
 //! - `field_path`: [`FieldPath`], printed as apimachinery prints it
 //! - `foreign`: text that somebody else chose, made safe to show
 //! - `patch`: JSON Patch operations and their application
@@ -23,6 +24,7 @@ mod patch;
 mod pod_template;
 mod resource;
 mod selector;
+mod serialize;
 mod tree;
 
 pub use fact::Fact;

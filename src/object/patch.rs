@@ -92,30 +92,42 @@ impl Object {
     /// # Errors
     /// [`PatchError`] if a parent is missing, a position lies beyond the list, or what is to be removed or replaced is not there.
     pub fn patched(&self, operations: &[Operation]) -> Result<Self, PatchError> {
-        let mut builder = Builder::over(self);
-        let mut after = Self { text: self.text.clone(), extra: String::new(), slots: Vec::new(), root: self.root };
+        let mut after = self.clone();
         for operation in operations {
-            let value = write_value(&mut builder, &operation.value);
-            // The tape moves into the object while it is read, and back to be appended to: no copy.
-            after.slots = std::mem::take(&mut builder.slots);
-            after.extra = std::mem::take(&mut builder.extra);
-            let fail = |reason| PatchError { path: operation.path.to_string(), reason };
-            let change = plan(&after, operation.path.segments(), operation.action, value).map_err(fail)?;
-            builder.slots = std::mem::take(&mut after.slots);
-            builder.extra = std::mem::take(&mut after.extra);
-            let (place, slot) = change.write(&mut builder);
-            match place {
-                Place::Root => after.root = slot,
-                Place::Tape(at) => {
-                    if let Some(place) = builder.slots.get_mut(at) {
-                        *place = slot;
-                    }
+            after.apply(operation, |_| {})?;
+        }
+        Ok(after)
+    }
+
+    /// Changes this object by one operation; one that does not fit changes nothing. `look` sees the object as it was before, once the
+    /// operation is known to fit.
+    ///
+    /// # Errors
+    /// As [`Object::patched`].
+    pub fn apply(&mut self, operation: &Operation, look: impl FnOnce(Node<'_>)) -> Result<(), PatchError> {
+        let value = self.append(&operation.value);
+        let fail = |reason| PatchError { path: operation.path.to_string(), reason };
+        let change = plan(self, operation.path.segments(), operation.action, value).map_err(fail)?;
+        look(self.root());
+        let (place, slot) = change.write(self);
+        match place {
+            Place::Root => self.root = slot,
+            Place::Tape(at) => {
+                if let Some(place) = self.slots.get_mut(at) {
+                    *place = slot;
                 }
             }
         }
-        after.slots = builder.slots;
-        after.extra = builder.extra;
-        Ok(after)
+        Ok(())
+    }
+
+    /// Writes a value at the end of the tape, where nothing names it yet.
+    fn append(&mut self, value: &Value) -> Slot {
+        let mut builder = Builder::over(self);
+        builder.json(value);
+        let slot = builder.pop();
+        (self.slots, self.extra) = (builder.slots, builder.extra);
+        slot
     }
 }
 
@@ -138,17 +150,17 @@ enum Change {
 }
 
 impl Change {
-    fn write(self, builder: &mut Builder) -> (Place, Slot) {
+    fn write(self, object: &mut Object) -> (Place, Slot) {
         match self {
             Self::Set(place, slot) => (place, slot),
             Self::Rewrite { place, slots, is_map, entry } => {
-                let start = position(builder.slots.len());
-                builder.slots.extend(slots);
+                let start = position(object.slots.len());
+                object.slots.extend(slots);
                 if let Some((key, value)) = entry {
-                    let key = extra(&mut builder.extra, &key);
-                    builder.slots.extend([key, value]);
+                    let key = extra(&mut object.extra, &key);
+                    object.slots.extend([key, value]);
                 }
-                let run = position(builder.slots.len()) - start;
+                let run = position(object.slots.len()) - start;
                 (place, if is_map { Slot::Map { start, len: run / 2 } } else { Slot::List { start, len: run } })
             }
         }
@@ -223,11 +235,6 @@ fn change(node: Node<'_>, place: Place, segment: &Segment, action: Action, value
             Ok(Change::Rewrite { place, slots, is_map, entry: None })
         }
     }
-}
-
-fn write_value(builder: &mut Builder, value: &Value) -> Slot {
-    builder.json(value);
-    builder.pop()
 }
 
 impl Builder {

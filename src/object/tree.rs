@@ -295,9 +295,9 @@ impl Builder {
         Self::default()
     }
 
-    /// A builder that appends to what an object already holds, so that its slots stay valid.
-    pub(super) fn over(object: &Object) -> Self {
-        Self { extra: object.extra.clone(), slots: object.slots.clone(), stack: Vec::new(), open: Vec::new() }
+    /// A builder that appends to an object's tape, which it takes until it is done, so that the slots stay valid.
+    pub(super) fn over(object: &mut Object) -> Self {
+        Self { extra: std::mem::take(&mut object.extra), slots: std::mem::take(&mut object.slots), ..Self::default() }
     }
 
     pub(super) fn push(&mut self, slot: Slot) {
@@ -347,6 +347,11 @@ impl Builder {
         self.push(slot);
     }
 
+    /// Whether the last value pushed is a string.
+    pub(super) fn ends_in_string(&self) -> bool {
+        matches!(self.stack.last(), Some(Slot::Text { .. } | Slot::Extra { .. }))
+    }
+
     pub(super) fn pop(&mut self) -> Slot {
         self.stack.pop().unwrap_or(Slot::Null)
     }
@@ -372,7 +377,8 @@ pub(super) fn extra(buffer: &mut String, value: &str) -> Slot {
 /// Moves what was pushed since `mark` to the tape as one contiguous run.
 pub(super) fn close(slots: &mut Vec<Slot>, stack: &mut Vec<Slot>, mark: usize, is_map: bool) -> Slot {
     let start = position(slots.len());
-    slots.extend(stack.drain(mark.min(stack.len())..));
+    slots.extend_from_slice(stack.get(mark..).unwrap_or_default());
+    stack.truncate(mark);
     let run = position(slots.len()) - start;
     if is_map { Slot::Map { start, len: run / 2 } } else { Slot::List { start, len: run } }
 }

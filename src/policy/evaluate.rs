@@ -50,17 +50,17 @@ pub fn evaluate(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>, limit
         return Verdict::default();
     }
     let Some(template) = subject.template() else {
-        let mut verdict = judge(set, subject, facts, limits, None, &Staged::default());
+        let mut verdict = judge(set, &|_| true, subject, facts, limits, None, &Staged::default());
         ratchet(&mut verdict, set, subject, facts, limits);
         verdict.sort();
         return verdict;
     };
     let staged = stage(set, subject, facts, template, Hypothesis::NoneDue);
-    let mut verdict = judge(set, subject, facts, limits, Some(template), &staged);
+    let mut verdict = judge(set, &|_| true, subject, facts, limits, Some(template), &staged);
     if let (Some(reason), false) = (&staged.undecided, verdict.violations.is_empty()) {
         // Whether injections are due hangs on a Namespace that is not known: what they would mend is not certain.
         let staged = stage(set, subject, facts, template, Hypothesis::AllDue);
-        let mended = judge(set, subject, facts, limits, Some(template), &staged);
+        let mended = judge(set, &|rule| verdict.violates(rule), subject, facts, limits, Some(template), &staged);
         let certain: BTreeSet<&str> = mended.violations.iter().map(|violation| violation.fingerprint.as_str()).collect();
         for violation in &mut verdict.violations {
             if !certain.contains(violation.fingerprint.as_str()) {
@@ -108,8 +108,8 @@ fn ratchet(verdict: &mut Verdict, set: &PolicySet, subject: &Subject<'_>, facts:
     let before = Subject { object: Some(old), ..subject.clone() };
     let staged = before.template().map(|template| (template, stage(set, &before, facts, template, Hypothesis::NoneDue)));
     let known = match &staged {
-        Some((template, staged)) => judge(set, &before, facts, limits, Some(*template), staged),
-        None => judge(set, &before, facts, limits, None, &Staged::default()),
+        Some((template, staged)) => judge(set, &|rule| verdict.violates(rule), &before, facts, limits, Some(*template), staged),
+        None => judge(set, &|rule| verdict.violates(rule), &before, facts, limits, None, &Staged::default()),
     };
     let known: BTreeSet<&str> = known.violations.iter().map(|violation| violation.fingerprint.as_str()).collect();
     for violation in &mut verdict.violations {
@@ -122,8 +122,10 @@ fn ratchet(verdict: &mut Verdict, set: &PolicySet, subject: &Subject<'_>, facts:
     }
 }
 
+/// Judges by the rules that `wanted` names.
 fn judge(
     set: &PolicySet,
+    wanted: &dyn Fn(&str) -> bool,
     subject: &Subject<'_>,
     facts: &Facts<'_>,
     limits: Limits<'_>,
@@ -136,7 +138,7 @@ fn judge(
     let mut verdict = Verdict::default();
     let mirror = subject.is_mirror_pod();
     for policy in set.policies_for(subject) {
-        if limits.only.is_some_and(|only| only != &*policy.id) {
+        if limits.only.is_some_and(|only| only != &*policy.id) || !wanted(&policy.id) {
             continue;
         }
         let mut judge = Judge { stage: &stage, policy, staged, limits, spent: 0, verdict: &mut verdict };
@@ -194,13 +196,10 @@ impl<'a> Judge<'_, 'a, '_> {
                 continue;
             }
             let searched = if validation.in_identity { self.stage.identity() } else { Some(root) };
-            let found = match (&validation.location, searched) {
-                (_, None) => Vec::new(),
-                (None, Some(root)) => vec![Found { path: FieldPath::root(), node: root, bound: Vec::new() }],
-                (Some(location), Some(searched)) => location.find(searched),
-            };
-            for found in found {
-                self.validate(rule, validation, &activation, found, root);
+            let Some(searched) = searched else { continue };
+            match &validation.location {
+                Some(location) => location.each(searched, &mut |found| self.validate(rule, validation, &activation, found, root)),
+                None => self.validate(rule, validation, &activation, Found::whole(searched), root),
             }
         }
     }
@@ -210,7 +209,7 @@ impl<'a> Judge<'_, 'a, '_> {
         rule: &CompiledRule,
         validation: &'a CompiledValidation,
         activation: &Activation<'_, 'a>,
-        found: Found<'a>,
+        found: Found<'_, 'a>,
         root: Node<'a>,
     ) {
         activation.look_at(found.node, found.bound);
@@ -219,7 +218,7 @@ impl<'a> Judge<'_, 'a, '_> {
             return;
         }
         // What the identity model found tells itself where it stands in the template.
-        let place = if validation.in_identity { FieldPath::parse(found.node.text("fieldPath")).unwrap_or_default() } else { found.path };
+        let place = if validation.in_identity { FieldPath::parse(found.node.text("fieldPath")).unwrap_or_default() } else { found.path() };
         let path = place.join(&validation.field_path);
         // An item that no field of the template decided is its own value: the whole template's would change with every image.
         let own = (validation.in_identity && path.is_root()).then(|| found.node.digest());

@@ -7,7 +7,7 @@
 //! `[*]` and `[name]` stand for every item of a list or every value of a map; `[name]` also binds it for the CEL below. Every existing
 //! match is judged on its own. A wrong type or an absent path matches nothing.
 
-use crate::object::{FieldPath, Kind, Node, Segment};
+use crate::object::{FieldPath, Kind, Node};
 
 /// A compiled `at`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,14 +32,39 @@ pub struct LocationError {
 }
 
 /// One value that a location found.
-#[derive(Clone, Debug)]
-pub struct Found<'a> {
-    /// Its path below the root that was searched.
-    pub path: FieldPath,
+#[derive(Clone, Copy, Debug)]
+pub struct Found<'t, 'a> {
     /// The value.
     pub node: Node<'a>,
     /// The bound values, in the order of [`Location::bindings`].
-    pub bound: Vec<Node<'a>>,
+    pub bound: &'t [Node<'a>],
+    trail: &'t [Place<'t>],
+}
+
+/// A step of the way to a match. Nearly every match passes, so its path is made on demand only.
+#[derive(Clone, Copy, Debug)]
+enum Place<'t> {
+    Field(&'t str),
+    Key(&'t str),
+    Index(usize),
+}
+
+impl<'a> Found<'_, 'a> {
+    /// A value by itself.
+    #[must_use]
+    pub fn whole(node: Node<'a>) -> Self {
+        Self { node, bound: &[], trail: &[] }
+    }
+
+    /// Its path below the root that was searched.
+    #[must_use]
+    pub fn path(&self) -> FieldPath {
+        self.trail.iter().fold(FieldPath::root(), |path, place| match place {
+            Place::Field(name) => path.field(name),
+            Place::Key(name) => path.key(name),
+            Place::Index(index) => path.index(*index),
+        })
+    }
 }
 
 impl Location {
@@ -77,59 +102,56 @@ impl Location {
         self.steps.iter().filter_map(|step| if let Step::Each(Some(name)) = step { Some(name.as_str()) } else { None })
     }
 
-    /// Every existing match below `root`: lists in order of index, maps in order of key.
-    #[must_use]
-    pub fn find<'a>(&self, root: Node<'a>) -> Vec<Found<'a>> {
-        let mut found = Vec::new();
-        let mut trail = Trail { path: FieldPath::root(), bound: Vec::new() };
-        descend(&self.steps, root, &mut trail, &mut found);
-        found
+    /// Visits every existing match below `root`: lists in order of index, maps in order of key.
+    pub fn each<'a>(&self, root: Node<'a>, visit: &mut dyn FnMut(Found<'_, 'a>)) {
+        let mut trail = Trail { places: Vec::with_capacity(self.steps.len()), bound: Vec::new() };
+        descend(&self.steps, root, &mut trail, visit);
     }
 }
 
-struct Trail<'a> {
-    path: FieldPath,
+struct Trail<'l, 'a> {
+    places: Vec<Place<'l>>,
     bound: Vec<Node<'a>>,
 }
 
-fn descend<'a>(steps: &[Step], node: Node<'a>, trail: &mut Trail<'a>, found: &mut Vec<Found<'a>>) {
+fn descend<'l, 'a: 'l>(steps: &'l [Step], node: Node<'a>, trail: &mut Trail<'l, 'a>, visit: &mut dyn FnMut(Found<'_, 'a>)) {
     let Some((step, rest)) = steps.split_first() else {
-        found.push(Found { path: trail.path.clone(), node, bound: trail.bound.clone() });
+        visit(Found { node, bound: &trail.bound, trail: &trail.places });
         return;
     };
-    let mut enter = |segment: Segment, value: Node<'a>, binds: bool| {
-        trail.path.push(segment);
+    let mut enter = |place: Place<'l>, value: Node<'a>, binds: bool| {
+        trail.places.push(place);
         if binds {
             trail.bound.push(value);
         }
-        descend(rest, value, trail, found);
+        descend(rest, value, trail, visit);
         if binds {
             trail.bound.pop();
         }
-        trail.path.pop();
+        trail.places.pop();
     };
     match step {
         Step::Field(names) => {
             for name in names {
                 if let Some(value) = node.get(name) {
-                    enter(Segment::Field(name.as_str().into()), value, false);
+                    enter(Place::Field(name), value, false);
                 }
             }
         }
         Step::Key(name) => {
             if let Some(value) = node.get(name) {
-                enter(Segment::Key(name.as_str().into()), value, false);
+                enter(Place::Key(name), value, false);
             }
         }
         Step::Each(name) => match node.kind() {
             Kind::List => {
                 for (index, item) in node.items().enumerate() {
-                    enter(Segment::Index(index), item, name.is_some());
+                    enter(Place::Index(index), item, name.is_some());
                 }
             }
             Kind::Map => {
                 for (key, value) in node.sorted_entries() {
-                    enter(Segment::Key(key.into()), value, name.is_some());
+                    enter(Place::Key(key), value, name.is_some());
                 }
             }
             _ => {}
@@ -216,8 +238,11 @@ mod tests {
 
     fn paths(at: &str, text: &str) -> Vec<(String, Vec<String>)> {
         let object = Object::from_json(text).unwrap();
-        let found = Location::parse(at).unwrap().find(object.root());
-        found.iter().map(|found| (found.path.to_string(), found.bound.iter().map(|node| node.to_json()).collect())).collect()
+        let mut paths = Vec::new();
+        Location::parse(at).unwrap().each(object.root(), &mut |found| {
+            paths.push((found.path().to_string(), found.bound.iter().map(|node| node.to_json()).collect()));
+        });
+        paths
     }
 
     #[test]

@@ -129,8 +129,11 @@ impl<'s, 'a> Activation<'s, 'a> {
     }
 
     /// Sets `self` and the names that `at` bound.
-    pub(super) fn look_at(&self, this: Node<'a>, bound: Vec<Node<'a>>) {
-        *self.current.borrow_mut() = Current { this: Some(this), bound };
+    pub(super) fn look_at(&self, this: Node<'a>, bound: &[Node<'a>]) {
+        let mut current = self.current.borrow_mut();
+        current.this = Some(this);
+        current.bound.clear();
+        current.bound.extend_from_slice(bound);
     }
 
     fn own(&self, index: usize, budget: &Budget<'_>) -> Result<Value<'a>, EvaluationError> {

@@ -119,16 +119,9 @@ pub(super) fn stage(
 
 impl Staged {
     fn apply(&mut self, template: PodTemplate<'_>, operation: &Change, by: &str) {
-        let before = self.pod.take().or_else(|| Object::from_json(template.node.to_json()).ok());
-        let Some(before) = before else { return };
+        let pod = self.pod.get_or_insert_with(|| Object::detached(template.node));
         // An operation that does not fit is dropped here and shows as an injection that is not done.
-        match before.patched(std::slice::from_ref(operation)) {
-            Ok(after) => {
-                self.origins.follow(before.root(), operation, &by.into());
-                self.pod = Some(after);
-            }
-            Err(_) => self.pod = Some(before),
-        }
+        pod.apply(operation, |before| self.origins.follow(before, operation, &by.into())).ok();
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Serialize;
+
 use super::schema::{OperationName, RelatedResource};
 use crate::object::{Fact, FieldPath, GroupVersionKind, GroupVersionResource, Kind, Node, Object, PodTemplate, resource_of};
 
@@ -101,21 +103,25 @@ pub struct RequestError {
     pub reason: &'static str,
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ManifestRequest<'a> {
+    uid: &'static str,
+    kind: &'a GroupVersionKind,
+    resource: GroupVersionResource,
+    operation: &'static str,
+    namespace: &'a str,
+    name: &'a str,
+    dry_run: bool,
+}
+
 /// The request that would create a manifest's object: what CEL sees as `request` in CI. Who asks is not known, so `userInfo` is absent.
 #[must_use]
 pub fn manifest_request(object: Node<'_>, kind: &GroupVersionKind, namespace: &str) -> Object {
     let metadata = object.get("metadata");
     let name = metadata.map(|metadata| metadata.text("name")).unwrap_or_default();
     let resource = GroupVersionResource::new(&kind.group, &kind.version, &resource_of(&kind.kind));
-    let request = serde_json::json!({
-        "uid": "",
-        "kind": kind,
-        "resource": resource,
-        "operation": "CREATE",
-        "namespace": namespace,
-        "name": name,
-        "dryRun": false,
-    });
+    let request = ManifestRequest { uid: "", kind, resource, operation: Operation::Create.word(), namespace, name, dry_run: false };
     // Strings and a boolean always serialise.
     Object::from_serialize(&request).unwrap_or_default()
 }

@@ -80,6 +80,11 @@ impl Verdict {
         self.strictest() == Some(Enforcement::Deny)
     }
 
+    /// Whether a rule found something.
+    pub(super) fn violates(&self, rule: &str) -> bool {
+        self.violations.iter().any(|violation| &*violation.rule == rule)
+    }
+
     pub(super) fn sort(&mut self) {
         self.violations.sort_by(|a, b| {
             (b.enforcement, b.severity, &a.rule, &a.path, &a.message).cmp(&(a.enforcement, a.severity, &b.rule, &b.path, &b.message))

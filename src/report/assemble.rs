@@ -5,50 +5,54 @@ use crate::manifest::{Document, InputError, SourceMap};
 use crate::object::{GroupVersionKind, namespace_of};
 use crate::policy::{self, Certainty, Limits, PolicySet, RelatedIndex, Subject, Verdict, evaluate, manifest_request};
 
-/// A document and what judging it found.
-#[derive(Debug)]
-pub struct Judged<'d> {
-    /// The document.
-    pub document: &'d Document,
-    namespace: String,
-    verdict: Verdict,
-    error: Option<String>,
+/// What judging a document found, with the places. Nothing of it hangs on other documents, so they may be judged side by side.
+#[derive(Debug, Default)]
+pub struct Judged {
+    waived: usize,
+    violations: Vec<Violation>,
+    error: Option<InputError>,
 }
 
-impl<'d> Judged<'d> {
+impl Judged {
     /// Judges a document as if it were created.
     #[must_use]
-    pub fn new(set: &PolicySet, document: &'d Document, index: &RelatedIndex<'_>, default_namespace: &str, now: i64) -> Self {
+    pub fn new(set: &PolicySet, document: &Document, index: &RelatedIndex<'_>, default_namespace: &str, now: i64) -> Self {
         let object = document.object.root();
         let kind = GroupVersionKind::of(object).unwrap_or_default();
         let namespace = namespace_of(object, &kind, default_namespace);
         let request = manifest_request(object, &kind, namespace);
-        let (verdict, error) = match Subject::from_request(policy::Source::Manifests, request.root(), Some(object), None) {
-            Ok(subject) => (evaluate(set, &subject, &index.facts(set, &subject, now), Limits::default()), None),
-            Err(error) => (Verdict::default(), Some(error.to_string())),
-        };
-        Self { document, namespace: namespace.to_owned(), verdict, error }
+        match Subject::from_request(policy::Source::Manifests, request.root(), Some(object), None) {
+            Ok(subject) => Self::of(document, namespace, &evaluate(set, &subject, &index.facts(set, &subject, now), Limits::default())),
+            Err(error) => {
+                let (file, message) = (document.source.name.clone(), error.to_string());
+                Self { error: Some(InputError { file, line: document.first_line, column: 0, message }), ..Self::default() }
+            }
+        }
+    }
+
+    fn of(document: &Document, namespace: &str, verdict: &Verdict) -> Self {
+        let waived = verdict.violations.len() - verdict.counted().count();
+        if verdict.counted().next().is_none() {
+            return Self { waived, ..Self::default() };
+        }
+        let map = SourceMap::of(document);
+        let object = object_ref(document, namespace);
+        let violations = verdict.counted().map(|violation| located(violation, document, &map, &object)).collect();
+        Self { waived, violations, error: None }
     }
 }
 
 impl Report {
     /// The report of an audit.
     #[must_use]
-    pub fn of(set: &PolicySet, judged: Vec<Judged<'_>>, mut errors: Vec<InputError>) -> Self {
+    pub fn of(set: &PolicySet, judged: Vec<Judged>, mut errors: Vec<InputError>) -> Self {
         let objects = judged.len();
         let mut waived = 0;
         let mut violations = Vec::new();
-        for Judged { document, namespace, verdict, error } in judged {
-            if let Some(message) = error {
-                errors.push(InputError { file: document.source.name.clone(), line: document.first_line, column: 0, message });
-            }
-            waived += verdict.violations.len() - verdict.counted().count();
-            if verdict.counted().next().is_none() {
-                continue;
-            }
-            let map = SourceMap::of(document);
-            let object = object_ref(document, &namespace);
-            violations.extend(verdict.counted().map(|violation| located(violation, document, &map, &object)));
+        for one in judged {
+            waived += one.waived;
+            violations.extend(one.violations);
+            errors.extend(one.error);
         }
         Self::new(objects, waived, violations, errors, rules(set))
     }

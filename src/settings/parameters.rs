@@ -501,7 +501,18 @@ impl Settings {
 }
 
 fn fill(template: &str, namespace: &str, service_account: &str, cluster: &str) -> String {
-    template.replace("{namespace}", namespace).replace("{serviceAccount}", service_account).replace("{cluster}", cluster)
+    let places = [("namespace}", namespace), ("serviceAccount}", service_account), ("cluster}", cluster)];
+    let mut filled = String::with_capacity(template.len() + 32);
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        filled.push_str(before);
+        let place = places.into_iter().find_map(|(name, value)| Some((value, after.strip_prefix(name)?)));
+        let (value, behind) = place.unwrap_or(("{", after));
+        filled.push_str(value);
+        rest = behind;
+    }
+    filled.push_str(rest);
+    filled
 }
 
 #[cfg(test)]
