@@ -183,13 +183,13 @@ pub(super) enum Shape {
     EphemeralContainers,
     /// `serviceaccounts/token`.
     Tokens,
-    /// Who may do what and who is who: RBAC, SPIRE, ServiceAccounts, Namespaces, Doorward's own kinds.
+    /// Who may do what and who is who: RBAC, SPIRE, ServiceAccounts, changes of Namespaces, Doorward's own kinds.
     Grants,
     /// Secrets of type `kubernetes.io/service-account-token`.
     LegacyTokens,
     /// Every other Secret.
     Secrets,
-    /// The kinds of operators: configuration, secret stores, certificates, mesh, pipelines.
+    /// The kinds of operators: new Namespaces, configuration, secret stores, certificates, mesh, pipelines.
     Operators,
 }
 
@@ -224,7 +224,7 @@ struct Family {
 /// Versions: for Kubernetes' own kinds the API server converts every other one (`matchPolicy: Equivalent`); for a custom resource
 /// every version that the rules can read, since a cluster may serve an old one alone; `*` where each served version reads alike.
 const FAMILIES: &[Family] = &[
-    Family { group: "", versions: &["v1"], shapes: &[Shape::Grants], resources: &["namespaces", "serviceaccounts"] },
+    Family { group: "", versions: &["v1"], shapes: &[Shape::Grants], resources: &["serviceaccounts"] },
     Family {
         group: "rbac.authorization.k8s.io",
         versions: &["v1"],
@@ -326,6 +326,10 @@ fn known() -> Vec<KnownKind> {
         kind("", &["v1"], "pods", "ephemeralcontainers", &[Shape::EphemeralContainers], &[Operation::Update]),
         kind("", &["v1"], "serviceaccounts", "token", &[Shape::Tokens], &[Operation::Create]),
         kind("", &["v1"], "secrets", "", &[Shape::LegacyTokens, Shape::Secrets], &BOTH),
+        // A namespace can be made while Doorward is away, or no outage could be mended in a new one: what it lacks is asked again for
+        // each of its pods. Changing one (leaving the mesh, a protected label) is guarded.
+        kind("", &["v1"], "namespaces", "", &[Shape::Operators], &[Operation::Create]),
+        kind("", &["v1"], "namespaces", "", &[Shape::Grants], &[Operation::Update]),
     ];
     for carrier in POD_TEMPLATE_KINDS {
         let shapes: &[Shape] = if carrier.is_pod() { &[Shape::Pods] } else { &[Shape::Workloads] };
@@ -382,8 +386,10 @@ mod tests {
         let mut seen = BTreeMap::new();
         for (shape, rules) in Coverage::everything().rules() {
             for rule in rules {
-                for resource in rule.resources {
-                    if let Some(other) = seen.insert((rule.group.clone(), resource.clone()), shape) {
+                for (resource, operation) in
+                    rule.resources.iter().flat_map(|resource| rule.operations.iter().map(move |on| (resource, *on)))
+                {
+                    if let Some(other) = seen.insert((rule.group.clone(), resource.clone(), operation), shape) {
                         // The two entries for Secrets part them by type.
                         assert_eq!((resource.as_str(), other, shape), ("secrets", Shape::LegacyTokens, Shape::Secrets));
                     }

@@ -2,6 +2,7 @@
 //!
 //! - `exit`: the exit codes, which are an interface
 //! - `sources`: the flags for policies, settings, waivers and related objects, and reading what they name
+//! - `reload`: the files that a running server looks at again
 //! - `demonstration`: what `serve` knows when it is given nothing
 //! - `serve`, `audit`, `test`, `inject`, `policy`, `webhooks`, `certs`, `completions`: the subcommands
 
@@ -12,6 +13,7 @@ mod demonstration;
 mod exit;
 mod inject;
 mod policy;
+mod reload;
 mod serve;
 mod sources;
 mod test;

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::exit::Exit;
+use super::reload::Files;
 use super::sources::{ContextArgs, PolicyArgs, complain_all};
 use super::{complain, demonstration};
 use crate::cluster::{self, Caches, Lookups, Surroundings, certificates};
 use crate::manifest::InputError;
-use crate::policy::PolicySet;
 use crate::serve::{
     CertificateSource, DecisionLog, Door, DrainTimes, Knowledge, KnownObjects, Metrics, Options, Pair, ServeError, Server,
     ServingCertificate, run as serve, runtime,
@@ -59,6 +59,10 @@ pub(super) struct Args {
     /// Seconds to go on serving after SIGTERM, until no API server sends here any more
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     drain_delay: u64,
+    /// File that lists the Secrets which hold legacy tokens, one `namespace/name` a line: then they are refused by name, else by path and
+    /// shape only (Doorward may not list Secrets itself)
+    #[arg(long, value_name = "FILE")]
+    token_secrets: Option<PathBuf>,
     /// Seconds between two looks at the policy, settings and waiver files
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     reload_every: u64,
@@ -110,7 +114,8 @@ async fn start(args: Args) -> Result<(), Failure> {
     let in_cluster = args.kubeconfig.is_some() || std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
     let demonstration = !in_cluster && args.policies.settings.is_none();
     let fallback = demonstration.then(Settings::demonstration);
-    let policies = args.policies.load(fallback.clone()).map_err(Failure::Files)?;
+    let files = Files { policies: args.policies.clone(), fallback, token_secrets: args.token_secrets.clone() };
+    let (policies, token_secrets) = files.load().map_err(Failure::Files)?;
     let metrics = Arc::new(Metrics::new().map_err(|error| Failure::Cluster(error.to_string()))?);
     let log = DecisionLog::to_stdout(metrics.log_queue_depth.clone())
         .map_err(|error| Failure::Server(ServeError::System { what: "a thread for the decision log", error }))?;
@@ -132,7 +137,10 @@ async fn start(args: Args) -> Result<(), Failure> {
     let certificate = certificate(&args, client.as_ref(), &mut tasks).await?;
     let door = Arc::new(Door::new(policies, knowledge, Arc::clone(&metrics), log.clone()));
     let every = Duration::from_secs(args.reload_every.max(1));
-    watch_files(args.policies.clone(), fallback, every, Arc::clone(&door), Arc::clone(&metrics), &mut tasks);
+    if let Some(names) = token_secrets {
+        door.tell_token_secrets(names);
+    }
+    tasks.spawn(files.watch(every, Arc::clone(&door), Arc::clone(&metrics)));
     let options = Options {
         listen: args.listen,
         admin_listen: args.admin_listen,
@@ -216,44 +224,4 @@ async fn issue(
     let pair = Pair::from_pem(leaf.chain_pem.as_bytes(), &origin, leaf.key_pem.as_bytes(), &origin).map_err(|error| error.to_string())?;
     slot.install(pair);
     Ok(leaf.renew_at().duration_since(now).unwrap_or(Duration::from_secs(60)))
-}
-
-/// Loads the files again when they changed. A bad one keeps the last good set in force, loudly. A mounted ConfigMap changes by a symlink
-/// swap that file watches often miss, and reading a few small files costs nothing.
-fn watch_files(
-    sources: PolicyArgs,
-    fallback: Option<Settings>,
-    every: Duration,
-    door: Arc<Door>,
-    metrics: Arc<Metrics>,
-    tasks: &mut tokio::task::JoinSet<()>,
-) {
-    if sources.policies.is_empty() && sources.settings.is_none() && sources.waivers.is_empty() {
-        return;
-    }
-    tasks.spawn(async move {
-        let mut failed = String::new();
-        loop {
-            tokio::time::sleep(every).await;
-            let (sources, fallback) = (sources.clone(), fallback.clone());
-            let Ok(loaded) = tokio::task::spawn_blocking(move || sources.load(fallback)).await else { continue };
-            match loaded {
-                Ok(set) if set.revision() != door.policies().revision() => replace(&door, set),
-                Ok(_) => failed.clear(),
-                Err(errors) => {
-                    let reason = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-                    if reason != failed {
-                        metrics.policy_reload_failures.inc();
-                        tracing::error!(reason, "the policies could not be loaded again; the set before stays in force");
-                        failed = reason;
-                    }
-                }
-            }
-        }
-    });
-}
-
-fn replace(door: &Door, set: PolicySet) {
-    tracing::info!(revision = set.revision(), before = door.policies().revision(), "new policies are in force");
-    door.swap(set);
 }

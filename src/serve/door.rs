@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use axum::body::Bytes;
 use http::StatusCode;
 
 use super::decision_log::DecisionLog;
 use super::gate::{Caller, Gate, Hook, Readiness, Reply};
-use super::knowledge::Knowledge;
+use super::knowledge::{Knowledge, TokenSecrets};
 use super::metrics::Metrics;
 use crate::admission::{self, Circumstances, Decision, Review};
 use crate::policy::{Certainty, Limits, PolicySet, Source, Subject};
@@ -24,6 +24,7 @@ const UNVERIFIED: &str = "unverified";
 #[derive(Debug)]
 pub struct Door {
     policies: ArcSwap<PolicySet>,
+    token_secrets: ArcSwapOption<TokenSecrets>,
     knowledge: Knowledge,
     metrics: Arc<Metrics>,
     log: DecisionLog,
@@ -33,7 +34,7 @@ impl Door {
     /// A door with these policies in force.
     #[must_use]
     pub fn new(policies: PolicySet, knowledge: Knowledge, metrics: Arc<Metrics>, log: DecisionLog) -> Self {
-        let door = Self { policies: ArcSwap::from_pointee(policies), knowledge, metrics, log };
+        let door = Self { policies: ArcSwap::from_pointee(policies), token_secrets: ArcSwapOption::empty(), knowledge, metrics, log };
         door.show_policies();
         door
     }
@@ -42,6 +43,11 @@ impl Door {
     pub fn swap(&self, policies: PolicySet) {
         self.policies.store(Arc::new(policies));
         self.show_policies();
+    }
+
+    /// Tells the names of legacy token Secrets from now on.
+    pub fn tell_token_secrets(&self, names: TokenSecrets) {
+        self.token_secrets.store(Some(Arc::new(names)));
     }
 
     /// The set in force.
@@ -78,7 +84,8 @@ impl Door {
         let learned = self.knowledge.learn(&subject).await;
         let set = self.policies.load_full();
         let now = jiff::Timestamp::now();
-        let facts = learned.facts(now.as_second());
+        let token_secrets = self.token_secrets.load();
+        let facts = learned.facts(subject.namespace, token_secrets.as_deref(), now.as_second());
         let past_deadline = || started.elapsed() > DEADLINE;
         let decision = admission::decide(&set, &subject, &facts, Limits { past_deadline: &past_deadline, only: None });
         self.count(hook, &subject, &decision, caller);

@@ -1,11 +1,11 @@
 //! Where the facts of a review come from: the cluster's caches with one live read on a miss, or files when there is no cluster.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::cluster::Surroundings;
-use crate::manifest::Document;
-use crate::object::{Fact, GroupVersionKind, Node, Object, PodTemplate};
+use crate::manifest::{Document, InputError};
+use crate::object::{Fact, GroupVersionKind, Node, Object, PodTemplate, quoted};
 use crate::policy::{Facts, Subject};
 
 /// A source of facts.
@@ -49,6 +49,39 @@ impl KnownObjects {
             }
         }
         known
+    }
+}
+
+/// The names of the Secrets that hold legacy tokens, by namespace. Doorward may not list Secrets itself: that right would read their
+/// data too (`hardening.md` A38), so somebody who may writes the list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TokenSecrets(HashMap<String, BTreeSet<String>>);
+
+impl TokenSecrets {
+    /// Reads a list of `namespace/name`, one a line. Empty lines and what follows a `#` are left out.
+    ///
+    /// # Errors
+    /// The first line that is no `namespace/name`.
+    pub fn read(file: &str, text: &str) -> Result<Self, InputError> {
+        let mut names: HashMap<String, BTreeSet<String>> = HashMap::new();
+        for (index, line) in text.lines().enumerate() {
+            let entry = line.split('#').next().unwrap_or_default().trim();
+            match entry.split_once('/') {
+                None if entry.is_empty() => {}
+                Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
+                    names.entry(namespace.to_owned()).or_default().insert(name.to_owned());
+                }
+                _ => {
+                    let message = format!("`{}` is no `namespace/name` of a Secret", quoted(entry));
+                    return Err(InputError { file: file.into(), line: index + 1, column: 1, message });
+                }
+            }
+        }
+        Ok(Self(names))
+    }
+
+    fn of(&self, namespace: &str) -> BTreeSet<String> {
+        self.0.get(namespace).cloned().unwrap_or_default()
     }
 }
 
@@ -101,12 +134,15 @@ impl Knowledge {
 
 impl Learned {
     /// The facts, borrowed for one evaluation.
-    pub(super) fn facts(&self, now: i64) -> Facts<'_> {
+    pub(super) fn facts(&self, namespace: &str, token_secrets: Option<&TokenSecrets>, now: i64) -> Facts<'_> {
         Facts {
             namespace: view(&self.namespace),
             service_account: view(&self.service_account),
-            token_secrets: Fact::Unknown("the names of token Secrets are not watched".into()),
-            related: std::collections::BTreeMap::new(),
+            token_secrets: match token_secrets {
+                Some(names) => Fact::Found(names.of(namespace)),
+                None => Fact::Unknown("no list of token Secrets is given by `--token-secrets`".into()),
+            },
+            related: BTreeMap::new(),
             now,
         }
     }
@@ -114,4 +150,18 @@ impl Learned {
 
 fn view(fact: &Fact<Arc<Object>>) -> Fact<Node<'_>> {
     fact.as_ref().map(|object| object.root())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_token_secrets_is_read_line_by_line() {
+        let names = TokenSecrets::read("tokens", "# made by the audit\n\npayments/legacy # old\npayments/older\nshop/x\n").unwrap();
+        assert_eq!(names.of("payments").into_iter().collect::<Vec<_>>(), ["legacy", "older"]);
+        assert!(names.of("other").is_empty());
+        let error = TokenSecrets::read("tokens", "a/b\nno-slash\n").unwrap_err();
+        assert_eq!(error.to_string(), "tokens:2:1: `no-slash` is no `namespace/name` of a Secret");
+    }
 }

@@ -44,7 +44,7 @@ pub use decision_log::{DecisionLog, QUEUE_LENGTH};
 pub use door::Door;
 pub use gate::{Caller, Gate, Hook, Readiness, Reply};
 pub use in_flight::{Claim, InFlight, LEAST_WEIGHT};
-pub use knowledge::{Knowledge, KnownObjects};
+pub use knowledge::{Knowledge, KnownObjects, TokenSecrets};
 pub use metrics::{Metrics, NAMESPACE_CAP, OTHER_NAMESPACES};
 pub use options::{Limits, Options, ServeError, runtime};
 pub use phase::{DrainTimes, Lifecycle, Phase};

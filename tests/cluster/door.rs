@@ -58,7 +58,11 @@ pub(crate) async fn shared_door() -> (&'static ControlPlane, &'static Door) {
         .get_or_init(|| async {
             assert!(!BROKEN.swap(true, Ordering::Relaxed), "the shared door did not come up: see the first test that failed");
             crate::namespaces::make_older(&control_plane.cluster().await).await;
-            let door = Door::open(&Flags::on_loopback(&control_plane.kubeconfig())).await;
+            let names = crate::controlplane::directory("token-secrets").join("names");
+            let list = format!("{}/{}\n", crate::namespaces::OLDER, crate::namespaces::OLD_TOKEN);
+            std::fs::write(&names, list).expect("the test's directory is writable");
+            let more = ["--token-secrets", names.to_str().expect("a temporary path is UTF-8")];
+            let door = Door::open(&Flags { more: &more, ..Flags::on_loopback(&control_plane.kubeconfig()) }).await;
             webhooks::install(control_plane, webhooks::Way::Url(door.address), &[]).await;
             BROKEN.store(false, Ordering::Relaxed);
             door

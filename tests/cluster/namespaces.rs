@@ -56,7 +56,7 @@ impl Namespace {
 pub(crate) const OLDER: &str = "older";
 
 /// The Secret in [`OLDER`] that holds a token without end.
-pub(crate) const OLD_TOKEN: &str = "app-token-x7k2p";
+pub(crate) const OLD_TOKEN: &str = "left-over";
 
 /// Makes [`OLDER`]; the token controller fills the Secret.
 pub(crate) async fn make_older(cluster: &Cluster) {

@@ -116,6 +116,7 @@ async fn the_cluster_goes_on() {
     .await;
 
     a_namespace_goes(&cluster).await;
+    a_namespace_comes(&cluster).await;
 
     // It comes back at the same address, and what waited is let in.
     let door = Door::open(&flags).await;
@@ -147,8 +148,8 @@ async fn what_people_do_waits(namespace: &Namespace) {
     let named = json!({ "name": format!("new-in-{}", namespace.name) });
     let role = json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": named, "rules": [] });
     assert_closed(&cluster.create(&role).await, "grants.guard");
-    let made = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": named });
-    assert_closed(&cluster.create(&made).await, "grants.guard");
+    let moved = json!({ "metadata": { "annotations": { "linkerd.io/inject": "disabled" } } });
+    assert_closed(&cluster.patch(&format!("/api/v1/namespaces/{}", namespace.name), MERGE, &moved).await, "grants.guard");
     assert_closed(&cluster.create(&service_account(&namespace.name, "new")).await, "grants.guard");
     assert_closed(&cluster.create(&legacy_token(&namespace.name, "new", "app")).await, "legacytokens.guard");
     for (workload, _) in workloads(&namespace.name, "new", &spec()) {
@@ -182,6 +183,17 @@ async fn what_nodes_and_controllers_do_goes_on(control_plane: &'static ControlPl
     until("the ServiceAccount `default` to be made again", || async {
         let answer = namespace.cluster.get(&account).await;
         if answer.code == 200 && answer.body["metadata"]["uid"] != before { Ok(()) } else { Err(answer.body.to_string()) }
+    })
+    .await;
+}
+
+/// A namespace can be made while Doorward is away, and the controllers give it its ServiceAccount.
+async fn a_namespace_comes(cluster: &Cluster) {
+    let made = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "made-in-an-outage" } });
+    cluster.create(&made).await.object();
+    until("the ServiceAccount `default` of the new namespace", || async {
+        let answer = cluster.get("/api/v1/namespaces/made-in-an-outage/serviceaccounts/default").await;
+        if answer.code == 200 { Ok(()) } else { Err(answer.body.to_string()) }
     })
     .await;
 }

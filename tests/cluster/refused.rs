@@ -156,6 +156,27 @@ async fn a_pod_that_uses_a_legacy_token() {
     }
 }
 
+/// A token Secret that no path and no shape of its name gives away is refused by its listed name, by whichever door it comes.
+#[tokio::test]
+async fn a_pod_that_uses_a_listed_token_secret() {
+    let namespace = Namespace { cluster: cluster().await, name: OLDER.to_owned() };
+    let volume = json!({ "name": "old", "secret": { "secretName": OLD_TOKEN } });
+    let projected = json!({ "name": "old", "projected": { "sources": [{ "secret": { "name": OLD_TOKEN } }] } });
+    let mut by_env = spec();
+    by_env["containers"][0]["env"] = json!([{ "name": "TOKEN", "valueFrom": { "secretKeyRef": { "name": OLD_TOKEN, "key": "token" } } }]);
+    let mut by_env_from = spec();
+    by_env_from["containers"][0]["envFrom"] = json!([{ "secretRef": { "name": OLD_TOKEN } }]);
+    for (name, spec, field) in [
+        ("by-volume", mounting(spec(), volume, "/old"), "spec.volumes[0].secret"),
+        ("by-projected-source", mounting(spec(), projected, "/old"), "spec.volumes[0].projected.sources[0].secret"),
+        ("by-env", by_env, "spec.containers[0].env[0].valueFrom.secretKeyRef"),
+        ("by-env-from", by_env_from, "spec.containers[0].envFrom[0].secretRef"),
+    ] {
+        let answer = namespace.cluster.create(&namespace.pod(name, spec)).await;
+        denied(answer).by("no-legacy-token-use").at(field).in_all(1);
+    }
+}
+
 #[tokio::test]
 async fn a_pod_outside_the_mesh() {
     let namespace = Namespace::make_meshed(cluster().await, "unmeshed", &[], json!({})).await;

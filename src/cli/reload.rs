@@ -1,0 +1,77 @@
+//! The files that a running server looks at again: policies, settings, waivers, the list of token Secrets. A bad one keeps the last
+//! good set in force, loudly. A mounted ConfigMap changes by a symlink swap that file watches often miss, and reading a few small
+//! files costs nothing.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::sources::{PolicyArgs, read};
+use crate::manifest::InputError;
+use crate::policy::PolicySet;
+use crate::serve::{Door, Metrics, TokenSecrets};
+use crate::settings::Settings;
+
+/// What the files are.
+#[derive(Clone, Debug)]
+pub(super) struct Files {
+    pub(super) policies: PolicyArgs,
+    /// Settings to take without a settings file.
+    pub(super) fallback: Option<Settings>,
+    /// The list of token Secrets.
+    pub(super) token_secrets: Option<PathBuf>,
+}
+
+impl Files {
+    /// Reads everything.
+    pub(super) fn load(&self) -> Result<(PolicySet, Option<TokenSecrets>), Vec<InputError>> {
+        let set = self.policies.load(self.fallback.clone())?;
+        let names = match &self.token_secrets {
+            Some(file) => {
+                let text = read(file).map_err(|error| vec![error])?;
+                Some(TokenSecrets::read(&text.name, &text.text).map_err(|error| vec![error])?)
+            }
+            None => None,
+        };
+        Ok((set, names))
+    }
+
+    fn are_none(&self) -> bool {
+        let PolicyArgs { policies, settings, waivers, .. } = &self.policies;
+        policies.is_empty() && settings.is_none() && waivers.is_empty() && self.token_secrets.is_none()
+    }
+
+    /// Looks at them again every so often, for ever.
+    pub(super) async fn watch(self, every: Duration, door: Arc<Door>, metrics: Arc<Metrics>) {
+        if self.are_none() {
+            return;
+        }
+        let mut failed = String::new();
+        loop {
+            tokio::time::sleep(every).await;
+            let files = self.clone();
+            let Ok(loaded) = tokio::task::spawn_blocking(move || files.load()).await else { continue };
+            match loaded {
+                Ok((set, names)) => {
+                    failed.clear();
+                    if let Some(names) = names {
+                        door.tell_token_secrets(names);
+                    }
+                    let before = door.policies();
+                    if set.revision() != before.revision() {
+                        tracing::info!(revision = set.revision(), before = before.revision(), "new policies are in force");
+                        door.swap(set);
+                    }
+                }
+                Err(errors) => {
+                    let reason = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+                    if reason != failed {
+                        metrics.policy_reload_failures.inc();
+                        tracing::error!(reason, "the policies could not be loaded again; the set before stays in force");
+                        failed = reason;
+                    }
+                }
+            }
+        }
+    }
+}
