@@ -44,12 +44,9 @@ enum FailOn {
 }
 
 pub(super) fn run(args: &Args) -> Exit {
-    let set = match args.policies.load(None) {
+    let set = match args.policies.load_or_complain() {
         Ok(set) => set,
-        Err(errors) => {
-            complain_all(&errors);
-            return Exit::Policy;
-        }
+        Err(exit) => return exit,
     };
     let (context, context_errors) = args.context.load();
     let mut loaded = objects(&args.paths);

@@ -23,12 +23,9 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Exit {
-    let set = match args.policies.load(None) {
+    let set = match args.policies.load_or_complain() {
         Ok(set) => set,
-        Err(errors) => {
-            complain_all(&errors);
-            return Exit::Policy;
-        }
+        Err(exit) => return exit,
     };
     let loaded = objects(&args.filename);
     let (context, context_errors) = args.context.load();

@@ -2,7 +2,7 @@
 
 use super::exit::Exit;
 use super::print;
-use super::sources::{PolicyArgs, complain_all};
+use super::sources::PolicyArgs;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -18,12 +18,9 @@ pub(super) struct ListArgs {
 
 pub(super) fn run(command: &Command) -> Exit {
     let Command::List(args) = command;
-    let set = match args.policies.load(None) {
+    let set = match args.policies.load_or_complain() {
         Ok(set) => set,
-        Err(errors) => {
-            complain_all(&errors);
-            return Exit::Policy;
-        }
+        Err(exit) => return exit,
     };
     let source = |id: &str| set.source(id).map(ToString::to_string).unwrap_or_default();
     let mut rows = vec![["NAME", "KIND", "ENFORCEMENT", "SEVERITY", "SOURCE", "TITLE"].map(str::to_owned)];

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
+use super::exit::Exit;
 use crate::manifest::{self, Document, InputError, Loaded};
 use crate::policy::{PolicySet, Sources, Text, load};
 use crate::settings::Settings;
@@ -55,6 +56,14 @@ impl PolicyArgs {
             return Err(errors);
         }
         load(&Sources { no_builtin: self.no_builtin, policies, settings, fallback, waivers, now: jiff::Timestamp::now().as_second() })
+    }
+
+    /// As [`PolicyArgs::load`]; tells the mistakes and how the command ends by them.
+    pub(super) fn load_or_complain(&self) -> Result<PolicySet, Exit> {
+        self.load(None).map_err(|errors| {
+            complain_all(&errors);
+            Exit::Policy
+        })
     }
 
     /// The policy files below the folders given. A folder of the built-in shape (`<id>/policy.yaml` with `cases/` beside it) gives

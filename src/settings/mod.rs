@@ -1,12 +1,14 @@
 //! What the operator sets: `doorward.yaml`, typed, with every default written down once. Rules see it whole as `params`.
 //!
 //! - `parameters`: the fields
+//! - `defaults`: their defaults
 //! - `enforcement`: presets, and which enforcement holds for a rule in a namespace
 //! - `exemption`: who is free of which rules
 //!
 //! An unset trust domain turns the SPIFFE rules off, an unset `mesh.kind` is `none`, an unset Vault address turns the agent
 //! injection off: example values are never defaults.
 
+mod defaults;
 mod enforcement;
 mod exemption;
 mod parameters;

@@ -57,10 +57,7 @@ fn main() -> Result<(), AnyError> {
     if !args.listen.ip().is_loopback() {
         return Err(format!("--listen {}: the floor serves loopback only", args.listen).into());
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(usize::from(args.threads))
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(usize::from(args.threads)).enable_all().build()?;
     let server = runtime.spawn(serve(args));
     runtime.block_on(server)?
 }
@@ -70,14 +67,10 @@ fn main() -> Result<(), AnyError> {
 async fn serve(args: Args) -> Result<(), AnyError> {
     let issued = Issued::new()?;
     if let Some(path) = &args.cert_out {
-        std::fs::write(path, &issued.ca_pem)
-            .map_err(|error| format!("--cert-out {}: {error}", path.display()))?;
+        std::fs::write(path, &issued.ca_pem).map_err(|error| format!("--cert-out {}: {error}", path.display()))?;
     }
     let acceptor = TlsAcceptor::from(Arc::new(issued.server_config()?));
-    let app = Router::new()
-        .route("/validate", post(review))
-        .route("/mutate", post(review))
-        .layer(DefaultBodyLimit::max(BODY_LIMIT));
+    let app = Router::new().route("/validate", post(review)).route("/mutate", post(review)).layer(DefaultBodyLimit::max(BODY_LIMIT));
 
     let listener = TcpListener::bind(args.listen).await?;
     println!("listening on https://{}", listener.local_addr()?);
@@ -92,9 +85,7 @@ async fn serve(args: Args) -> Result<(), AnyError> {
                 return;
             };
             // A peer that hangs up is no event for a program that only answers.
-            let _ = auto::Builder::new(TokioExecutor::new())
-                .serve_connection(TokioIo::new(tls), TowerToHyperService::new(app))
-                .await;
+            let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(tls), TowerToHyperService::new(app)).await;
         });
     }
 }
@@ -107,11 +98,7 @@ async fn review(body: Bytes) -> Response {
     let Some(uid) = review.pointer("/request/uid").and_then(Value::as_str) else {
         return (StatusCode::BAD_REQUEST, "the review has no request.uid\n").into_response();
     };
-    let answer = Answer {
-        api_version: "admission.k8s.io/v1",
-        kind: "AdmissionReview",
-        response: Allowed { uid, allowed: true },
-    };
+    let answer = Answer { api_version: "admission.k8s.io/v1", kind: "AdmissionReview", response: Allowed { uid, allowed: true } };
     match serde_json::to_vec(&answer) {
         Ok(bytes) => ([(header::CONTENT_TYPE, "application/json")], bytes).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
@@ -145,22 +132,14 @@ impl Issued {
     fn new() -> Result<Self, rcgen::Error> {
         let mut ca = CertificateParams::new(Vec::new())?;
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        ca.distinguished_name
-            .push(DnType::CommonName, "floor bench CA");
+        ca.distinguished_name.push(DnType::CommonName, "floor bench CA");
         let ca = CertifiedIssuer::self_signed(ca, KeyPair::generate()?)?;
 
         let mut leaf = CertificateParams::new(vec!["localhost".to_owned()])?;
-        leaf.subject_alt_names.extend([
-            SanType::IpAddress(Ipv4Addr::LOCALHOST.into()),
-            SanType::IpAddress(Ipv6Addr::LOCALHOST.into()),
-        ]);
+        leaf.subject_alt_names.extend([SanType::IpAddress(Ipv4Addr::LOCALHOST.into()), SanType::IpAddress(Ipv6Addr::LOCALHOST.into())]);
         let leaf_key = KeyPair::generate()?;
         let leaf = leaf.signed_by(&leaf_key, &ca)?;
-        Ok(Self {
-            ca_pem: ca.pem(),
-            leaf,
-            leaf_key,
-        })
+        Ok(Self { ca_pem: ca.pem(), leaf, leaf_key })
     }
 
     /// TLS 1.2 and 1.3 by ring, HTTP/2 preferred by ALPN, as Doorward serves.

@@ -21,14 +21,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// The same Pod in a namespace without injections and in one that asks for them.
 fn reviews() -> [(&'static str, String); 2] {
     let plain = compact(SOURCE);
-    let inject = plain.replace(
-        r#""namespace":"payments""#,
-        r#""namespace":"payments-inject""#,
-    );
-    [
-        ("pod-create.json", plain),
-        ("pod-create-inject.json", inject),
-    ]
+    let inject = plain.replace(r#""namespace":"payments""#, r#""namespace":"payments-inject""#);
+    [("pod-create.json", plain), ("pod-create-inject.json", inject)]
 }
 
 /// Removes whitespace outside of strings.
@@ -67,41 +61,24 @@ mod tests {
     #[test]
     fn compacting_changes_no_value() {
         let body = compact(SOURCE);
-        let (before, after): (Value, Value) = (
-            serde_json::from_str(SOURCE).expect("source"),
-            serde_json::from_str(&body).expect("compact"),
-        );
+        let (before, after): (Value, Value) =
+            (serde_json::from_str(SOURCE).expect("source"), serde_json::from_str(&body).expect("compact"));
         assert_eq!(before, after);
-        assert_eq!(
-            compact(r#"{ "a b\" c\\" : [ 1 ] }"#),
-            r#"{"a b\" c\\":[1]}"#
-        );
+        assert_eq!(compact(r#"{ "a b\" c\\" : [ 1 ] }"#), r#"{"a b\" c\\":[1]}"#);
     }
 
     #[test]
     fn the_reviews_are_the_ones_the_figures_speak_of() {
         for ((name, body), namespace) in reviews().iter().zip(["payments", "payments-inject"]) {
-            assert!(
-                (6_700..=7_300).contains(&body.len()),
-                "{name}: {} bytes",
-                body.len()
-            );
+            assert!((6_700..=7_300).contains(&body.len()), "{name}: {} bytes", body.len());
             let review: Value = serde_json::from_str(body).expect(name);
             let at = |pointer| review.pointer(pointer).expect(pointer);
             assert_eq!(at("/request/namespace"), namespace);
             assert_eq!(at("/request/object/metadata/namespace"), namespace);
             assert_eq!(at("/request/object/spec/serviceAccountName"), "api");
-            assert_eq!(
-                at("/request/object/spec/containers")
-                    .as_array()
-                    .map(Vec::len),
-                Some(3)
-            );
+            assert_eq!(at("/request/object/spec/containers").as_array().map(Vec::len), Some(3));
             assert_eq!(at("/request/operation"), "CREATE");
-            assert_eq!(
-                at("/request/kind"),
-                &json!({"group": "", "version": "v1", "kind": "Pod"})
-            );
+            assert_eq!(at("/request/kind"), &json!({"group": "", "version": "v1", "kind": "Pod"}));
         }
     }
 }

@@ -23,10 +23,7 @@ pub(crate) struct Judge<'a> {
 
 impl<'a> Judge<'a> {
     pub(crate) fn new(expected: &'a Expected) -> Self {
-        Self {
-            expected,
-            accepted: Bytes::new(),
-        }
+        Self { expected, accepted: Bytes::new() }
     }
 
     /// Says why an answer of status 200 does not count.
@@ -40,8 +37,7 @@ impl<'a> Judge<'a> {
     }
 
     fn parse(&self, body: &[u8]) -> Result<(), String> {
-        let answer: Value =
-            serde_json::from_slice(body).map_err(|error| format!("not JSON: {error}"))?;
+        let answer: Value = serde_json::from_slice(body).map_err(|error| format!("not JSON: {error}"))?;
         let response = answer.get("response").ok_or("no `response`")?;
         let uid = response.get("uid").and_then(Value::as_str);
         if uid != Some(&self.expected.uid) {
@@ -51,16 +47,10 @@ impl<'a> Judge<'a> {
                 self.expected.uid
             ));
         }
-        let allowed = response
-            .get("allowed")
-            .and_then(Value::as_bool)
-            .ok_or("response.allowed is not a boolean")?;
+        let allowed = response.get("allowed").and_then(Value::as_bool).ok_or("response.allowed is not a boolean")?;
         if self.expected.allowed.is_some_and(|want| want != allowed) {
             let message = response.pointer("/status/message").and_then(Value::as_str);
-            return Err(format!(
-                "response.allowed is {allowed}: {}",
-                message.unwrap_or("no message")
-            ));
+            return Err(format!("response.allowed is {allowed}: {}", message.unwrap_or("no message")));
         }
         let patch = response.get("patch").and_then(Value::as_str);
         if self.expected.patch && patch.is_none_or(str::is_empty) {
@@ -80,11 +70,7 @@ mod tests {
     }
 
     fn expected() -> Expected {
-        Expected {
-            uid: "u-1".to_owned(),
-            patch: false,
-            allowed: Some(true),
-        }
+        Expected { uid: "u-1".to_owned(), patch: false, allowed: Some(true) }
     }
 
     #[test]
@@ -96,37 +82,22 @@ mod tests {
     #[test]
     fn another_uid_is_an_error_even_if_ours_stands_elsewhere() {
         let body = r#"{"request":{"uid":"u-1"},"response":{"uid":"u-2","allowed":true}}"#;
-        assert_eq!(
-            verdict(&expected(), body),
-            Err(r#"response.uid is "u-2", sent "u-1""#.to_owned())
-        );
+        assert_eq!(verdict(&expected(), body), Err(r#"response.uid is "u-2", sent "u-1""#.to_owned()));
     }
 
     #[test]
     fn a_refusal_shows_its_message() {
         let body = r#"{"response":{"uid":"u-1","allowed":false,"status":{"message":"[rule] no"}}}"#;
-        assert_eq!(
-            verdict(&expected(), body),
-            Err("response.allowed is false: [rule] no".to_owned())
-        );
-        let either = Expected {
-            allowed: None,
-            ..expected()
-        };
+        assert_eq!(verdict(&expected(), body), Err("response.allowed is false: [rule] no".to_owned()));
+        let either = Expected { allowed: None, ..expected() };
         assert_eq!(verdict(&either, body), Ok(()));
     }
 
     #[test]
     fn an_expected_patch_must_be_there() {
-        let expected = Expected {
-            patch: true,
-            ..expected()
-        };
+        let expected = Expected { patch: true, ..expected() };
         let body = r#"{"response":{"uid":"u-1","allowed":true,"patch":""}}"#;
-        assert_eq!(
-            verdict(&expected, body),
-            Err("response.patch is absent or empty".to_owned())
-        );
+        assert_eq!(verdict(&expected, body), Err("response.patch is absent or empty".to_owned()));
         let body = r#"{"response":{"uid":"u-1","allowed":true,"patch":"W10="}}"#;
         assert_eq!(verdict(&expected, body), Ok(()));
     }
@@ -137,9 +108,6 @@ mod tests {
         let mut judge = Judge::new(&expected);
         let good = r#"{"response":{"uid":"u-1","allowed":true}}"#;
         assert_eq!(judge.check(Bytes::from_static(good.as_bytes())), Ok(()));
-        assert_eq!(
-            judge.check(Bytes::from_static(b"{}")),
-            Err("no `response`".to_owned())
-        );
+        assert_eq!(judge.check(Bytes::from_static(b"{}")), Err("no `response`".to_owned()));
     }
 }

@@ -36,11 +36,7 @@ pub(crate) struct Plan {
 
 impl Plan {
     fn take_one(&self) -> bool {
-        self.budget
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-                left.checked_sub(1)
-            })
-            .is_ok()
+        self.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
     }
 }
 
@@ -56,12 +52,7 @@ pub(crate) struct Tally {
 
 impl Tally {
     pub(crate) fn new() -> Result<Self, hdrhistogram::CreationError> {
-        Ok(Self {
-            latency: Histogram::new_with_bounds(1, HIGHEST_MICROS, 3)?,
-            errors: 0,
-            first_error: None,
-            last: None,
-        })
+        Ok(Self { latency: Histogram::new_with_bounds(1, HIGHEST_MICROS, 3)?, errors: 0, first_error: None, last: None })
     }
 
     pub(crate) fn error(&mut self, reason: String) {
@@ -104,18 +95,12 @@ async fn drive(plan: &Plan, tally: &mut Tally) -> Result<(), String> {
         let request = request(plan).map_err(|error| format!("request: {error}"))?;
         let (status, body) = sender.send(request).await?;
         let finished = Instant::now();
-        let verdict = if status == StatusCode::OK {
-            judge.check(body)
-        } else {
-            Err(format!("status {status}"))
-        };
+        let verdict = if status == StatusCode::OK { judge.check(body) } else { Err(format!("status {status}")) };
         match verdict {
             Err(reason) => tally.error(reason),
             Ok(()) if measured => {
                 let micros = finished.duration_since(started).as_micros();
-                tally
-                    .latency
-                    .saturating_record(u64::try_from(micros).unwrap_or(u64::MAX).max(1));
+                tally.latency.saturating_record(u64::try_from(micros).unwrap_or(u64::MAX).max(1));
                 tally.last = Some(finished);
             }
             Ok(()) => {}
@@ -127,18 +112,10 @@ async fn drive(plan: &Plan, tally: &mut Tally) -> Result<(), String> {
 fn request(plan: &Plan) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
     let uri = &plan.target.uri;
     let authority = uri.authority().map_or("", |authority| authority.as_str());
-    let request = Request::post(if plan.http2 {
-        uri.clone()
-    } else {
-        Uri::from(uri.path_and_query().cloned().unwrap_or_else(root))
-    })
-    .header(header::CONTENT_TYPE, "application/json")
-    .header(header::ACCEPT, "application/json, */*");
-    let request = if plan.http2 {
-        request.version(Version::HTTP_2)
-    } else {
-        request.header(header::HOST, authority)
-    };
+    let request = Request::post(if plan.http2 { uri.clone() } else { Uri::from(uri.path_and_query().cloned().unwrap_or_else(root)) })
+        .header(header::CONTENT_TYPE, "application/json")
+        .header(header::ACCEPT, "application/json, */*");
+    let request = if plan.http2 { request.version(Version::HTTP_2) } else { request.header(header::HOST, authority) };
     request.body(Full::new(plan.body.clone()))
 }
 
@@ -155,22 +132,10 @@ enum Sender {
 
 impl Sender {
     async fn connect(plan: &Plan) -> Result<Self, String> {
-        let Target {
-            address,
-            server_name,
-            ..
-        } = &plan.target;
-        let stream = TcpStream::connect(address)
-            .await
-            .map_err(|error| format!("connect {address}: {error}"))?;
-        stream
-            .set_nodelay(true)
-            .map_err(|error| format!("connect {address}: {error}"))?;
-        let tls = plan
-            .tls
-            .connect(server_name.clone(), stream)
-            .await
-            .map_err(|error| format!("TLS handshake: {error}"))?;
+        let Target { address, server_name, .. } = &plan.target;
+        let stream = TcpStream::connect(address).await.map_err(|error| format!("connect {address}: {error}"))?;
+        stream.set_nodelay(true).map_err(|error| format!("connect {address}: {error}"))?;
+        let tls = plan.tls.connect(server_name.clone(), stream).await.map_err(|error| format!("TLS handshake: {error}"))?;
         // A server without ALPN speaks HTTP/1.1, as the API server assumes too.
         if plan.http2 && tls.get_ref().1.alpn_protocol() != Some(b"h2") {
             return Err("TLS handshake: the server does not offer HTTP/2".to_owned());
@@ -178,15 +143,12 @@ impl Sender {
         let stream = TokioIo::new(tls);
         // The driver's own error reaches us through the pending request.
         if plan.http2 {
-            let (sender, driver) = http2::handshake(TokioExecutor::new(), stream)
-                .await
-                .map_err(|error| format!("HTTP/2 handshake: {error}"))?;
+            let (sender, driver) =
+                http2::handshake(TokioExecutor::new(), stream).await.map_err(|error| format!("HTTP/2 handshake: {error}"))?;
             tokio::spawn(driver);
             Ok(Self::Http2(sender))
         } else {
-            let (sender, driver) = http1::handshake(stream)
-                .await
-                .map_err(|error| format!("HTTP/1.1 handshake: {error}"))?;
+            let (sender, driver) = http1::handshake(stream).await.map_err(|error| format!("HTTP/1.1 handshake: {error}"))?;
             tokio::spawn(driver);
             Ok(Self::Http1(sender))
         }

@@ -140,13 +140,9 @@ fn measure(args: &Args) -> Result<Outcome, AnyError> {
     let memory = args.server_pid.and_then(process::resident_kib);
 
     let requests = total.latency.len();
-    let elapsed = total
-        .last
-        .map_or(Duration::ZERO, |last| last.duration_since(measure_from));
+    let elapsed = total.last.map_or(Duration::ZERO, |last| last.duration_since(measure_from));
     let seconds = elapsed.as_secs_f64();
-    let spent = |before: Option<Duration>, after: Option<Duration>| {
-        Some(after?.checked_sub(before?)?.as_secs_f64())
-    };
+    let spent = |before: Option<Duration>, after: Option<Duration>| Some(after?.checked_sub(before?)?.as_secs_f64());
     let server_spent = spent(server_before, server_after);
     let latency = |quantile| total.latency.value_at_quantile(quantile);
     Ok(Outcome {
@@ -174,8 +170,7 @@ fn ratio(part: f64, whole: f64) -> Option<f64> {
 fn plan(args: &Args) -> Result<Plan, AnyError> {
     let file = args.body.display();
     let body = std::fs::read(&args.body).map_err(|error| format!("--body {file}: {error}"))?;
-    let review: Value =
-        serde_json::from_slice(&body).map_err(|error| format!("--body {file}: {error}"))?;
+    let review: Value = serde_json::from_slice(&body).map_err(|error| format!("--body {file}: {error}"))?;
     let uid = review
         .pointer("/request/uid")
         .and_then(Value::as_str)
@@ -185,11 +180,7 @@ fn plan(args: &Args) -> Result<Plan, AnyError> {
         target: args.url.clone(),
         tls: TlsConnector::from(Arc::new(trust::client_config(args.http2)?)),
         http2: args.http2,
-        expected: Expected {
-            uid: uid.to_owned(),
-            patch: args.expect_patch,
-            allowed: args.expect_allowed,
-        },
+        expected: Expected { uid: uid.to_owned(), patch: args.expect_patch, allowed: args.expect_allowed },
         body: Bytes::from(body),
         measure_from,
         until: measure_from + Duration::from_secs(args.seconds),
@@ -204,9 +195,7 @@ fn share(connections: u16, threads: u16, thread: u16) -> u16 {
 
 /// One thread with a runtime of its own: no work moves between cores while it is timed.
 fn worker(plan: &Arc<Plan>, connections: u16) -> Result<Tally, AnyError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut running = Vec::new();
         for _ in 0..connections {

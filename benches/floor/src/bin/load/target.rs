@@ -18,9 +18,7 @@ impl Target {
     ///
     /// `localhost` is taken as 127.0.0.1 and never resolved: a hosts file could say otherwise.
     pub(crate) fn parse(url: &str) -> Result<Self, String> {
-        let uri: Uri = url
-            .parse()
-            .map_err(|error| format!("`{url}` is not a URL: {error}"))?;
+        let uri: Uri = url.parse().map_err(|error| format!("`{url}` is not a URL: {error}"))?;
         if uri.scheme_str() != Some("https") {
             return Err(format!("`{url}` must begin with https://"));
         }
@@ -29,9 +27,7 @@ impl Target {
             "localhost" | "127.0.0.1" => IpAddr::V4(Ipv4Addr::LOCALHOST),
             "[::1]" => IpAddr::V6(std::net::Ipv6Addr::LOCALHOST),
             _ => {
-                return Err(format!(
-                    "`{host}` is not loopback: use 127.0.0.1, [::1] or localhost"
-                ));
+                return Err(format!("`{host}` is not loopback: use 127.0.0.1, [::1] or localhost"));
             }
         };
         let server_name = if host == "localhost" {
@@ -40,11 +36,7 @@ impl Target {
             ServerName::from(ip)
         };
         let address = SocketAddr::new(ip, uri.port_u16().unwrap_or(443));
-        Ok(Self {
-            uri,
-            address,
-            server_name,
-        })
+        Ok(Self { uri, address, server_name })
     }
 }
 

@@ -30,39 +30,13 @@ pub(crate) const TRAITS: &[(&str, u32)] = &[
     ("wide-host-path", 10),
 ];
 
-const TEAMS: &[&str] = &[
-    "billing",
-    "catalog",
-    "checkout",
-    "fraud",
-    "identity",
-    "ledger",
-    "logistics",
-    "payments",
-    "pricing",
-    "search",
-    "shipping",
-    "support",
-];
-const ROLES: &[&str] = &[
-    "api",
-    "worker",
-    "gateway",
-    "indexer",
-    "exporter",
-    "scheduler",
-    "consumer",
-    "web",
-];
+const TEAMS: &[&str] =
+    &["billing", "catalog", "checkout", "fraud", "identity", "ledger", "logistics", "payments", "pricing", "search", "shipping", "support"];
+const ROLES: &[&str] = &["api", "worker", "gateway", "indexer", "exporter", "scheduler", "consumer", "web"];
 const STAGES: &[&str] = &["dev", "staging", "prod"];
 const LEVELS: &[&str] = &["debug", "info", "warn", "error"];
 const MEMORY: &[&str] = &["64Mi", "128Mi", "256Mi", "512Mi", "1Gi"];
-const STRANGE_AUDIENCES: &[&str] = &[
-    "internal-gateway",
-    "https://ci.example.com",
-    "Vault",
-    "spiffe://old.example.com",
-];
+const STRANGE_AUDIENCES: &[&str] = &["internal-gateway", "https://ci.example.com", "Vault", "spiffe://old.example.com"];
 
 /// A Deployment in the making; everything about it follows from its index.
 pub(crate) struct Deployment {
@@ -78,18 +52,8 @@ impl Deployment {
     pub(crate) fn at(index: u32) -> Self {
         let mut draw = Draw::new(index);
         let (team, role, stage) = (draw.one_of(TEAMS), draw.one_of(ROLES), draw.one_of(STAGES));
-        let traits = TRAITS
-            .iter()
-            .filter_map(|(name, share)| draw.per_mille(*share).then_some(*name))
-            .collect();
-        Self {
-            index,
-            team,
-            role,
-            stage,
-            traits,
-            draw,
-        }
+        let traits = TRAITS.iter().filter_map(|(name, share)| draw.per_mille(*share).then_some(*name)).collect();
+        Self { index, team, role, stage, traits, draw }
     }
 
     pub(crate) fn traits(&self) -> impl Iterator<Item = &'static str> {
@@ -119,11 +83,7 @@ impl Deployment {
     fn write_metadata(&mut self, out: &mut String) {
         let (name, team, stage) = (self.name(), self.team, self.stage);
         let replicas = 1 + self.draw.below(5);
-        let mesh = if self.has("mesh-opt-out") {
-            "disabled"
-        } else {
-            "enabled"
-        };
+        let mesh = if self.has("mesh-opt-out") { "disabled" } else { "enabled" };
         line(out, 0, "apiVersion: apps/v1");
         line(out, 0, "kind: Deployment");
         line(out, 0, "metadata:");
@@ -144,11 +104,7 @@ impl Deployment {
         line(out, 3, "annotations:");
         line(out, 4, &format!("linkerd.io/inject: {mesh}"));
         if self.has("mesh-skip-ports") {
-            line(
-                out,
-                4,
-                "config.linkerd.io/skip-outbound-ports: \"5432,6379\"",
-            );
+            line(out, 4, "config.linkerd.io/skip-outbound-ports: \"5432,6379\"");
         }
         line(out, 2, "spec:");
     }
@@ -177,11 +133,7 @@ impl Deployment {
         line(out, 3, "containers:");
         line(out, 3, &format!("- name: {role}"));
         let (major, minor, patch) = version;
-        line(
-            out,
-            4,
-            &format!("image: registry.example.com/{team}/{role}:{major}.{minor}.{patch}"),
-        );
+        line(out, 4, &format!("image: registry.example.com/{team}/{role}:{major}.{minor}.{patch}"));
         line(out, 4, "ports:");
         line(out, 4, &format!("- containerPort: {port}"));
         line(out, 5, "name: http");
@@ -189,11 +141,7 @@ impl Deployment {
         line(out, 4, "- name: LOG_LEVEL");
         line(out, 5, &format!("value: {level}"));
         self.write_env(out);
-        line(
-            out,
-            4,
-            &format!("resources: {{requests: {{cpu: 50m}}, limits: {{memory: {memory}}}}}"),
-        );
+        line(out, 4, &format!("resources: {{requests: {{cpu: 50m}}, limits: {{memory: {memory}}}}}"));
         line(out, 4, "readinessProbe:");
         line(out, 5, "httpGet: {path: /readyz, port: http}");
         line(out, 4, "volumeMounts:");
@@ -202,11 +150,7 @@ impl Deployment {
         }
         if self.has("sidecar") {
             line(out, 3, "- name: log-shipper");
-            line(
-                out,
-                4,
-                "image: registry.example.com/platform/log-shipper:2.7.0",
-            );
+            line(out, 4, "image: registry.example.com/platform/log-shipper:2.7.0");
             line(out, 4, "args:");
             line(out, 4, "- --input=/var/log/app # shared by both containers");
         }
@@ -218,28 +162,13 @@ impl Deployment {
             line(out, 5, &format!("value: {value}"));
         };
         if self.has("vault-plain-http") {
-            value(
-                out,
-                "VAULT_ADDR",
-                "http://vault.vault.svc.cluster.local:8200",
-            );
+            value(out, "VAULT_ADDR", "http://vault.vault.svc.cluster.local:8200");
         } else if self.has_any(&["vault-client", "vault-without-token"]) {
-            value(
-                out,
-                "VAULT_ADDR",
-                "https://vault.vault.svc.cluster.local:8200",
-            );
+            value(out, "VAULT_ADDR", "https://vault.vault.svc.cluster.local:8200");
         }
         if self.has("static-vault-token") {
             line(out, 4, "- name: VAULT_TOKEN");
-            line(
-                out,
-                5,
-                &format!(
-                    "valueFrom: {{secretKeyRef: {{name: {}-vault, key: token}}}}",
-                    self.role
-                ),
-            );
+            line(out, 5, &format!("valueFrom: {{secretKeyRef: {{name: {}-vault, key: token}}}}", self.role));
         }
         if self.has("static-cloud-key") {
             value(out, "AWS_ACCESS_KEY_ID", "example-key-id");
@@ -286,87 +215,29 @@ impl Deployment {
 
     /// Every volume with its source and the path it is mounted at, in the order they are written.
     fn volumes(&self) -> Vec<(&'static str, Source, String)> {
-        let mut volumes = vec![(
-            "config",
-            Source::ConfigMap(format!("{}-config", self.role)),
-            format!("/etc/{}", self.role),
-        )];
+        let mut volumes = vec![("config", Source::ConfigMap(format!("{}-config", self.role)), format!("/etc/{}", self.role))];
         let mut add = |wanted: bool, name, source, mount: &str| {
             if wanted {
                 volumes.push((name, source, mount.to_owned()));
             }
         };
-        let vault_seconds = if self.has("long-vault-token") {
-            7200
-        } else {
-            600
-        };
+        let vault_seconds = if self.has("long-vault-token") { 7200 } else { 600 };
         let strange = Draw::new(self.index).one_of(STRANGE_AUDIENCES);
         let legacy = "/var/run/secrets/kubernetes.io/serviceaccount";
         let token = Source::Token;
-        add(
-            self.has_any(&["vault-client", "long-vault-token"]),
-            "vault-token",
-            token("vault", vault_seconds),
-            "/var/run/secrets/vault",
-        );
-        add(
-            self.has("unknown-audience"),
-            "gateway-token",
-            token(strange, 3600),
-            "/var/run/gateway",
-        );
-        add(
-            self.has("aws-token"),
-            "aws-token",
-            token("sts.amazonaws.com", 3600),
-            "/var/run/aws",
-        );
+        add(self.has_any(&["vault-client", "long-vault-token"]), "vault-token", token("vault", vault_seconds), "/var/run/secrets/vault");
+        add(self.has("unknown-audience"), "gateway-token", token(strange, 3600), "/var/run/gateway");
+        add(self.has("aws-token"), "aws-token", token("sts.amazonaws.com", 3600), "/var/run/aws");
         let azure = "api://AzureADTokenExchange";
-        add(
-            self.has("azure-token"),
-            "azure-token",
-            token(azure, 3600),
-            "/var/run/azure",
-        );
-        add(
-            self.has("legacy-token-volume"),
-            "api-token",
-            Source::Secret(format!("{}-credentials", self.role)),
-            legacy,
-        );
-        add(
-            self.has("legacy-token-name"),
-            "old-token",
-            Source::Secret(format!("{}-token-x7k2p", self.role)),
-            "/etc/old-token",
-        );
+        add(self.has("azure-token"), "azure-token", token(azure, 3600), "/var/run/azure");
+        add(self.has("legacy-token-volume"), "api-token", Source::Secret(format!("{}-credentials", self.role)), legacy);
+        add(self.has("legacy-token-name"), "old-token", Source::Secret(format!("{}-token-x7k2p", self.role)), "/etc/old-token");
         let csi = |read_only| Source::Spiffe { read_only };
-        add(
-            self.has("spiffe-csi"),
-            "spiffe",
-            csi(true),
-            "/spiffe-workload-api",
-        );
-        add(
-            self.has("spiffe-csi-writable"),
-            "spiffe-rw",
-            csi(false),
-            "/run/spiffe",
-        );
+        add(self.has("spiffe-csi"), "spiffe", csi(true), "/spiffe-workload-api");
+        add(self.has("spiffe-csi-writable"), "spiffe-rw", csi(false), "/run/spiffe");
         let host = |path| Source::HostPath(path);
-        add(
-            self.has("spiffe-host-path"),
-            "agent-socket",
-            host("/run/spire/sockets"),
-            "/run/spire",
-        );
-        add(
-            self.has("wide-host-path"),
-            "host-run",
-            host("/var/run"),
-            "/host/run",
-        );
+        add(self.has("spiffe-host-path"), "agent-socket", host("/run/spire/sockets"), "/run/spire");
+        add(self.has("wide-host-path"), "host-run", host("/var/run"), "/host/run");
         volumes
     }
 }

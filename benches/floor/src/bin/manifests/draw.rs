@@ -39,13 +39,8 @@ mod tests {
 
     #[test]
     fn shares_come_out_as_asked() {
-        let hits = (0..10_000)
-            .filter(|index| Draw::new(*index).per_mille(100))
-            .count();
-        assert!(
-            (900..=1100).contains(&hits),
-            "{hits} of 10000 for 100 of 1000"
-        );
+        let hits = (0..10_000).filter(|index| Draw::new(*index).per_mille(100)).count();
+        assert!((900..=1100).contains(&hits), "{hits} of 10000 for 100 of 1000");
     }
 
     #[test]

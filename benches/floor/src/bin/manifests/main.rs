@@ -46,10 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             .map_err(|error| format!("{}: {error}", path.display()))?;
         bytes += text.len();
     }
-    println!(
-        "{} Deployments, {bytes} bytes in {} files",
-        args.count, args.files
-    );
+    println!("{} Deployments, {bytes} bytes in {} files", args.count, args.files);
     for (name, count) in traits {
         println!("{count:7}  {name}");
     }
@@ -81,15 +78,9 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     fn all(count: u32, files: u32) -> (Vec<String>, BTreeMap<&'static str, u32>) {
-        let args = Args {
-            out: "unused".into(),
-            count,
-            files,
-        };
+        let args = Args { out: "unused".into(), count, files };
         let mut traits = BTreeMap::new();
-        let texts = (0..files)
-            .map(|file| documents(&args, file, &mut traits))
-            .collect();
+        let texts = (0..files).map(|file| documents(&args, file, &mut traits)).collect();
         (texts, traits)
     }
 
@@ -98,10 +89,7 @@ mod tests {
         let (texts, traits) = all(10_000, 100);
         let bytes: usize = texts.iter().map(String::len).sum();
         assert!((11_800_000..=12_200_000).contains(&bytes), "{bytes} bytes");
-        let known: BTreeSet<_> = crate::deployment::TRAITS
-            .iter()
-            .map(|(name, _)| *name)
-            .collect();
+        let known: BTreeSet<_> = crate::deployment::TRAITS.iter().map(|(name, _)| *name).collect();
         let drawn: BTreeSet<_> = traits.keys().copied().collect();
         assert_eq!(known, drawn);
     }
@@ -110,10 +98,7 @@ mod tests {
     fn every_deployment_is_written_once_under_its_own_name() {
         for (count, files) in [(7, 3), (100, 7), (2, 5)] {
             let (texts, _) = all(count, files);
-            let names: BTreeSet<_> = texts
-                .iter()
-                .flat_map(|text| text.lines().filter(|line| line.starts_with("  name: ")))
-                .collect();
+            let names: BTreeSet<_> = texts.iter().flat_map(|text| text.lines().filter(|line| line.starts_with("  name: "))).collect();
             assert_eq!(names.len(), count as usize, "{count} in {files} files");
         }
     }
