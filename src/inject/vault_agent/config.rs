@@ -111,11 +111,8 @@ pub(super) fn generate(pod: &Pod<'_>, token_path: &str) -> Result<String, Confli
     // The agent refuses to start with neither a template nor a sink.
     let wants_sink = templates.is_empty() || pod.template.annotation(SINK_ANNOTATION).is_some_and(is_true);
     let sink = || [Sink { config: SinkFile { path: format!("{secrets_path}/{SINK_FILE}") }, r#type: "file" }];
-    let method = Method {
-        config: Kubernetes { role: role(pod), token_path },
-        mount_path: pod.settings().vault_auth_mount(),
-        r#type: "kubernetes",
-    };
+    let method =
+        Method { config: Kubernetes { role: role(pod), token_path }, mount_path: pod.settings().vault_auth_mount(), r#type: "kubernetes" };
     let config = Config {
         auto_auth: [AutoAuth { method: [method], sink: wants_sink.then(sink) }],
         template_config: (!templates.is_empty()).then_some(TemplateConfig { exit_on_retry_failure: true }),
