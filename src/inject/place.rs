@@ -204,7 +204,13 @@ impl Additions {
     }
 }
 
-fn append(operations: &mut Vec<Operation>, parent: Node<'_>, at: &FieldPath, list: &str, items: Vec<Value>) -> Result<(), Conflict> {
+fn append(
+    operations: &mut Vec<Operation>,
+    parent: Node<'_>,
+    at: &FieldPath,
+    list: &'static str,
+    items: Vec<Value>,
+) -> Result<(), Conflict> {
     if items.is_empty() {
         return Ok(());
     }

@@ -1,5 +1,6 @@
 //! Where a value stands in an object, printed as Kubernetes prints it (apimachinery's `field.Path`).
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::tree::{Node, Object};
@@ -8,9 +9,9 @@ use super::tree::{Node, Object};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Segment {
     /// A field that the schema names: `.serviceAccountName`.
-    Field(Box<str>),
+    Field(Cow<'static, str>),
     /// A key that the author chose, in a map such as `annotations`: `[spiffe.io/spiffe-id]`.
-    Key(Box<str>),
+    Key(Cow<'static, str>),
     /// A position in a list: `[0]`.
     Index(usize),
 }
@@ -28,13 +29,13 @@ impl FieldPath {
 
     /// A path of schema fields.
     #[must_use]
-    pub fn of(fields: &[&str]) -> Self {
+    pub fn of(fields: &[&'static str]) -> Self {
         Self(fields.iter().map(|field| Segment::Field((*field).into())).collect())
     }
 
     /// This path with one more schema field.
     #[must_use]
-    pub fn field(mut self, name: &str) -> Self {
+    pub fn field(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.0.push(Segment::Field(name.into()));
         self
     }
@@ -42,7 +43,7 @@ impl FieldPath {
     /// This path with one more key of the author's.
     #[must_use]
     pub fn key(mut self, name: &str) -> Self {
-        self.0.push(Segment::Key(name.into()));
+        self.0.push(Segment::Key(name.to_owned().into()));
         self
     }
 
@@ -166,7 +167,7 @@ impl FieldPath {
                 let Some((name, after)) = inside.split_once(']') else {
                     return Err(format!("`[` at position {offset} of path `{text}` is never closed"));
                 };
-                path.push(name.parse().map_or_else(|_| Segment::Key(name.into()), Segment::Index));
+                path.push(name.parse().map_or_else(|_| Segment::Key(name.to_owned().into()), Segment::Index));
                 rest = after;
             } else {
                 let name = rest.strip_prefix('.').unwrap_or(rest);
@@ -175,7 +176,7 @@ impl FieldPath {
                 if name.is_empty() {
                     return Err(format!("a field name is missing at position {offset} of path `{text}`"));
                 }
-                path.push(Segment::Field(name.into()));
+                path.push(Segment::Field(name.to_owned().into()));
                 rest = after;
             }
         }

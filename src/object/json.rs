@@ -212,7 +212,7 @@ impl Node<'_> {
             for segment in error.path() {
                 match segment {
                     serde_path_to_error::Segment::Seq { index } => path.push(Segment::Index(*index)),
-                    serde_path_to_error::Segment::Map { key } => path.push(Segment::Field(key.as_str().into())),
+                    serde_path_to_error::Segment::Map { key } => path.push(Segment::Field(key.clone().into())),
                     serde_path_to_error::Segment::Enum { .. } | serde_path_to_error::Segment::Unknown => {}
                 }
             }

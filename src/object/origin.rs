@@ -4,6 +4,7 @@
 //! the author's. The map follows the same operations as the patch and remembers, for the lists and maps that they touched, which
 //! items are the author's (and at which position) and which were added, and by what.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::field_path::{FieldPath, Segment};
@@ -32,7 +33,7 @@ pub struct OriginMap {
 #[derive(Clone, Debug, Default)]
 struct Trace {
     added_by: Option<Adder>,
-    fields: BTreeMap<Box<str>, Trace>,
+    fields: BTreeMap<Cow<'static, str>, Trace>,
     /// Set once an item was added to or removed from this list: every item with the author's position.
     items: Option<Vec<(usize, Trace)>>,
 }

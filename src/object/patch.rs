@@ -3,6 +3,8 @@
 //! Only `add`, `remove` and `replace` exist here: injections need no other, and each of them can say what became of the author's
 //! paths (see [`super::origin`]).
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde::ser::SerializeMap;
 use serde_json::Value;
@@ -54,7 +56,9 @@ impl Operation {
     /// The same operation on a larger object that holds this one's at `prefix`.
     #[must_use]
     pub fn under(mut self, prefix: &FieldPath) -> Self {
-        self.path = prefix.clone().join(&self.path);
+        if !prefix.is_root() {
+            self.path = prefix.clone().join(&self.path);
+        }
         self
     }
 }
@@ -146,7 +150,7 @@ enum Change {
     /// Another value.
     Set(Place, Slot),
     /// A list or map of another size, to be written anew at the end of the tape; with a key and its value, if it gets one.
-    Rewrite { place: Place, slots: Vec<Slot>, is_map: bool, entry: Option<(Box<str>, Slot)> },
+    Rewrite { place: Place, slots: Vec<Slot>, is_map: bool, entry: Option<(Cow<'static, str>, Slot)> },
 }
 
 impl Change {
@@ -313,7 +317,7 @@ mod tests {
         fn agrees_with_the_json_patch_crate(choices in proptest::collection::vec((0_u8..3, 0_usize..4, "[a-c]"), 0..6)) {
             let mut operations = Vec::new();
             for (action, index, name) in choices {
-                let path = if index < 2 { FieldPath::of(&["spec", "volumes"]).index(index) } else { FieldPath::of(&["spec"]).field(&name) };
+                let path = if index < 2 { FieldPath::of(&["spec", "volumes"]).index(index) } else { FieldPath::of(&["spec"]).field(name.clone()) };
                 operations.push(match action {
                     0 => Operation::add(path, json!({"name": name})),
                     1 => Operation::remove(path),

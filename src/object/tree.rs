@@ -82,10 +82,19 @@ impl Object {
     }
 
     /// One value of an object as an object of its own: what a patch relative to that value is applied to. Copies the tape, not the
-    /// text.
+    /// text, and leaves room for what a patch adds.
     #[must_use]
     pub fn detached(node: Node<'_>) -> Self {
-        Self { root: node.slot, ..node.object.clone() }
+        let Self { text, extra, slots, .. } = node.object;
+        let mut copy = Self {
+            text: text.clone(),
+            extra: String::with_capacity(extra.len() + 4096),
+            slots: Vec::with_capacity(slots.len() + 1024),
+            root: node.slot,
+        };
+        copy.extra.push_str(extra);
+        copy.slots.extend_from_slice(slots);
+        copy
     }
 
     fn string(&self, slot: Slot) -> &str {
@@ -104,7 +113,9 @@ impl Object {
             Slot::Extra { start, len } => (self.extra.as_bytes(), start as usize, len as usize),
             _ => return false,
         };
-        len == text.len() && source.get(start..start + len) == Some(text.as_bytes())
+        // Most keys of that length differ in their first byte: no call to compare the rest.
+        len == text.len()
+            && source.get(start..start + len).is_some_and(|found| found.first() == text.as_bytes().first() && found == text.as_bytes())
     }
 
     fn run(&self, start: u32, len: u32) -> &[Slot] {

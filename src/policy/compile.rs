@@ -330,7 +330,7 @@ impl Compiler {
         if validation.message.is_none() && validation.message_expression.is_none() {
             self.fail(path.clone(), "must say what is wrong: `message` or `messageExpression`");
         }
-        let mut optional = |source: &Option<String>, field: &str| match source {
+        let mut optional = |source: &Option<String>, field: &'static str| match source {
             Some(source) => self.expression(source, path.clone().field(field), &scope),
             None => None,
         };

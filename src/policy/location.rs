@@ -60,7 +60,7 @@ impl<'a> Found<'_, 'a> {
     #[must_use]
     pub fn path(&self) -> FieldPath {
         self.trail.iter().fold(FieldPath::root(), |path, place| match place {
-            Place::Field(name) => path.field(name),
+            Place::Field(name) => path.field((*name).to_owned()),
             Place::Key(name) => path.key(name),
             Place::Index(index) => path.index(*index),
         })

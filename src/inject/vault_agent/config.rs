@@ -1,7 +1,7 @@
 //! The agent's configuration, written by a JSON serialiser: pasted text could close its own quotes and add a `command`, which the
 //! agent would run (`hardening.md` A10). HCL reads JSON.
 
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::super::outcome::Conflict;
 use super::super::pod::Pod;
@@ -19,6 +19,70 @@ const SINK_FILE: &str = ".vault-token";
 /// What a template may not call: run a program, write or read files, read the environment, build another template at run time.
 const DENIED_FUNCTIONS: [&str; 7] = ["plugin", "writeToFile", "file", "env", "executeTemplate", "sprig_env", "sprig_expandenv"];
 
+/// The agent's configuration, as far as we set it. Fields stand in order of name: a configuration of an earlier version, made of a
+/// sorted map, is the same text.
+#[derive(Serialize)]
+struct Config<'a> {
+    auto_auth: [AutoAuth<'a>; 1],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    template: Vec<Template<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    template_config: Option<TemplateConfig>,
+    vault: Server<'a>,
+}
+
+// Blocks as lists: HCL reads a lone object inside an object as the block's label ("one and only one method block").
+#[derive(Serialize)]
+struct AutoAuth<'a> {
+    method: [Method<'a>; 1],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sink: Option<[Sink; 1]>,
+}
+
+#[derive(Serialize)]
+struct Method<'a> {
+    config: Kubernetes<'a>,
+    mount_path: String,
+    r#type: &'static str,
+}
+
+#[derive(Serialize)]
+struct Kubernetes<'a> {
+    role: String,
+    token_path: &'a str,
+}
+
+#[derive(Serialize)]
+struct Sink {
+    config: SinkFile,
+    r#type: &'static str,
+}
+
+#[derive(Serialize)]
+struct SinkFile {
+    path: String,
+}
+
+#[derive(Serialize)]
+struct Template<'a> {
+    contents: &'a str,
+    destination: String,
+    error_on_missing_key: bool,
+    function_denylist: [&'static str; 7],
+}
+
+#[derive(Serialize)]
+struct TemplateConfig {
+    exit_on_retry_failure: bool,
+}
+
+#[derive(Serialize)]
+struct Server<'a> {
+    address: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ca_cert: Option<&'a str>,
+}
+
 /// The configuration for a pod whose token is at `token_path` in the agent's container.
 pub(super) fn generate(pod: &Pod<'_>, token_path: &str) -> Result<String, Conflict> {
     let vault = &pod.settings().vault;
@@ -33,41 +97,30 @@ pub(super) fn generate(pod: &Pod<'_>, token_path: &str) -> Result<String, Confli
             return Err(refuse(reason, "use at most 63 lower-case letters, digits, `.`, `_` and `-`, a letter or digit first"));
         }
         template::check(contents).map_err(|reason| refuse(reason, "write the path of a secret as text, below an engine's mount"))?;
-        templates.push(json!({
-            "contents": contents,
-            "destination": format!("{secrets_path}/{file}"),
-            "error_on_missing_key": true,
-            "function_denylist": DENIED_FUNCTIONS,
-        }));
+        templates.push(Template {
+            contents,
+            destination: format!("{secrets_path}/{file}"),
+            error_on_missing_key: true,
+            function_denylist: DENIED_FUNCTIONS,
+        });
     }
     if templates.len() > MOST_TEMPLATES {
         let reason = format!("{} templates are asked for, {MOST_TEMPLATES} is the most", templates.len());
         return Err(Conflict::new(FieldPath::of(&["metadata", "annotations"]), reason, "render several secrets into one file"));
     }
-    let mut auto_auth = json!({
-        // Blocks as lists: HCL reads a lone object inside an object as the block's label ("one and only one method block").
-        "method": [{
-            "type": "kubernetes",
-            "mount_path": pod.settings().vault_auth_mount(),
-            "config": {"role": role(pod), "token_path": token_path},
-        }],
-    });
     // The agent refuses to start with neither a template nor a sink.
-    if (templates.is_empty() || pod.template.annotation(SINK_ANNOTATION).is_some_and(is_true))
-        && let Some(fields) = auto_auth.as_object_mut()
-    {
-        fields.insert("sink".into(), json!([{"type": "file", "config": {"path": format!("{secrets_path}/{SINK_FILE}")}}]));
-    }
-    let mut server = json!({"address": vault.address});
-    if let (Some(file), Some(fields)) = (&vault.ca_file, server.as_object_mut()) {
-        fields.insert("ca_cert".into(), json!(file));
-    }
-    let mut config = json!({"vault": server, "auto_auth": [auto_auth]});
-    if let (false, Some(fields)) = (templates.is_empty(), config.as_object_mut()) {
-        fields.insert("template".into(), Value::Array(templates));
-        fields.insert("template_config".into(), json!({"exit_on_retry_failure": true}));
-    }
-    let text = config.to_string();
+    let wants_sink = templates.is_empty() || pod.template.annotation(SINK_ANNOTATION).is_some_and(is_true);
+    let sink = || [Sink { config: SinkFile { path: format!("{secrets_path}/{SINK_FILE}") }, r#type: "file" }];
+    let method =
+        Method { config: Kubernetes { role: role(pod), token_path }, mount_path: pod.settings().vault_auth_mount(), r#type: "kubernetes" };
+    let config = Config {
+        auto_auth: [AutoAuth { method: [method], sink: wants_sink.then(sink) }],
+        template_config: (!templates.is_empty()).then_some(TemplateConfig { exit_on_retry_failure: true }),
+        template: templates,
+        vault: Server { address: vault.address.as_deref(), ca_cert: vault.ca_file.as_deref() },
+    };
+    // Strings, booleans and lists of them always serialise.
+    let text = serde_json::to_string(&config).unwrap_or_default();
     if text.len() > LONGEST {
         let reason = format!("the agent's configuration would be {} bytes long, {LONGEST} is the most", text.len());
         return Err(Conflict::new(FieldPath::of(&["metadata", "annotations"]), reason, "shorten the templates, or use a ConfigMap"));
