@@ -121,9 +121,9 @@ impl<'b> ser::Serializer for &'b mut Builder {
     fn serialize_f64(self, value: f64) -> Result<(), ReadError> {
         // JSON has no other floats, and `serde_json` writes those as null.
         if value.is_finite() {
-            self.float(value)
+            self.float(value);
         } else {
-            self.null()
+            self.null();
         }
         Ok(())
     }
