@@ -27,7 +27,10 @@ done
 # --- the servers: a function that becomes the server and prints `https://127.0.0.1:PORT`, and its name here ---
 
 start_floor() { exec "$bin/floor" --listen 127.0.0.1:0 --threads 1; }
-start_doorward() { exec "$doorward" serve --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0; }
+start_doorward() {
+    exec "$doorward" serve --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 \
+        --settings "$here/reviews/doorward.yaml" --context "$here/reviews/context.yaml" --threads 1
+}
 
 servers=(floor)
 [[ -z $doorward ]] || servers+=(doorward)
