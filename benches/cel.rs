@@ -156,6 +156,22 @@ fn compile_196(bencher: Bencher<'_, '_>) {
     bencher.bench_local(|| black_box(Expression::compile_all(&sources)));
 }
 
+mod ratio;
+
 fn main() {
     divan::main();
+    let (scope, facts) = (scope(), Facts::new());
+    let text = facts.pod.root().to_json();
+    let sources: Vec<_> = EXPRESSIONS.iter().map(|(_, source)| (*source, &scope)).collect();
+    let expressions: Vec<_> = Expression::compile_all(&sources).into_iter().map(Result::unwrap).collect();
+    let evaluate =
+        || expressions.iter().map(|expression| expression.evaluate(&&facts, &Budget::new(1_000_000))).filter(Result::is_ok).count();
+    ratio::table(
+        "fourteen expressions over one pod of 8 kB, in process",
+        vec![
+            ratio::Row::new("serde_json::Value (floor)", || serde_json::from_str::<serde_json::Value>(&text)),
+            ratio::Row::new("evaluate all fourteen", evaluate),
+            ratio::Row::new("compile all fourteen", || Expression::compile_all(&sources)),
+        ],
+    );
 }

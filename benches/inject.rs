@@ -9,8 +9,21 @@ use doorward::object::{Fact, GroupVersionKind, Object, PodTemplate};
 use doorward::settings::Settings;
 use serde_json::{Value, json};
 
+mod ratio;
+
 fn main() {
     divan::main();
+    let (object, settings, steps) = (pod(), Settings::demonstration(), steps());
+    let text = object.root().to_json();
+    let injected = run(&object, &settings, &steps).after.unwrap_or_default();
+    ratio::table(
+        "every injection into one pod, in process",
+        vec![
+            ratio::Row::new("serde_json::Value (floor)", || serde_json::from_str::<serde_json::Value>(&text)),
+            ratio::Row::new("first call", || run(&object, &settings, &steps)),
+            ratio::Row::new("second call", || run(&injected, &settings, &steps)),
+        ],
+    );
 }
 
 /// A pod as `kubectl create deployment` and a few years of operation make it.

@@ -14,8 +14,20 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const PLAIN: &str = include_str!("reviews/pod-create.json");
 const INJECTED: &str = include_str!("reviews/pod-create-inject.json");
 
+mod ratio;
+
 fn main() {
     divan::main();
+    let scene = Scene::new();
+    ratio::table(
+        "one review of 7 kB, in process",
+        vec![
+            ratio::Row::new("serde_json::Value (floor)", || serde_json::from_str::<serde_json::Value>(PLAIN)),
+            ratio::Row::new("read into an object", || Object::from_json(PLAIN)),
+            ratio::Row::new("validate", || scene.answer(PLAIN, Source::Validating)),
+            ratio::Row::new("mutate with every injection", || scene.answer(INJECTED, Source::Mutating)),
+        ],
+    );
 }
 
 struct Scene {
