@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use doorward::admission;
 use doorward::object::{Fact, Node, Object};
 use doorward::policy::{Facts, Limits, PolicySet, Source, Sources, Subject, Violation, evaluate, load, mutate};
-use doorward::settings::Settings;
+use doorward::settings::{Enforcement, Settings};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -176,6 +176,40 @@ proptest! {
         prop_assert_eq!(lines(set, &plain, &facts), lines(set, &other, &facts));
         prop_assert_eq!(lines(set, &plain, &facts), lines(set, &plain, &facts));
     }
+}
+
+/// An UPDATE is let in for what was there before, and never for what could not be decided before either.
+#[test]
+fn the_ratchet_holds_nothing_for_old_that_is_unknown() {
+    let set = policies();
+    let deployment = |account: &str| {
+        let template =
+            json!({"metadata": {}, "spec": {"serviceAccountName": account, "automountServiceAccountToken": false, "containers": []}});
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": {"template": template}})
+    };
+    let review = json!({
+        "apiVersion": "admission.k8s.io/v1",
+        "kind": "AdmissionReview",
+        "request": {
+            "uid": "u",
+            "kind": {"group": "apps", "version": "v1", "kind": "Deployment"},
+            "resource": {"group": "apps", "version": "v1", "resource": "deployments"},
+            "operation": "UPDATE",
+            "namespace": "payments",
+            "name": "web",
+            "object": deployment("default"),
+            "oldObject": deployment("default"),
+        },
+    });
+    let review = admission::decode(review.to_string().into_bytes()).expect("a review");
+    let subject = review.subject(Source::Validating).expect("a subject");
+    let verdict = evaluate(set, &subject, &Facts::unknown("the API server does not answer"), Limits::default());
+    let enforced = |rule: &str| {
+        let found = verdict.violations.iter().find(|violation| &*violation.rule == rule);
+        found.map(|violation| (violation.enforcement, violation.old))
+    };
+    assert_eq!(enforced("no-default-service-account"), Some((Enforcement::Audit, true)));
+    assert_eq!(enforced("no-unmeshed-pod"), Some((Enforcement::Deny, false)));
 }
 
 /// Writes a value with the keys of every map in reverse order.

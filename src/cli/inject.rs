@@ -31,7 +31,7 @@ pub(super) fn run(args: &Args) -> Exit {
     let (context, context_errors) = args.context.load();
     let namespace = &args.context.namespace;
     let index = RelatedIndex::new(loaded.documents.iter().chain(&context).map(|document| document.object.root()), namespace, false);
-    let mut conflicts = false;
+    let (mut conflicts, mut undecided) = (false, false);
     for (position, document) in loaded.documents.iter().enumerate() {
         let mutation = inject(&set, document, &index, namespace);
         let place = format!("{}:{}", document.source.name, document.first_line);
@@ -43,12 +43,13 @@ pub(super) fn run(args: &Args) -> Exit {
         }
         if let Some(reason) = &mutation.undecided {
             complain(format!("{place}: which injections are due is not known: {reason}; give it with --context"));
+            undecided = true;
         }
         print(&shown(args.patch, position, document, &mutation));
     }
     complain_all(&loaded.errors);
     complain_all(&context_errors);
-    match (loaded.errors.is_empty() && context_errors.is_empty(), conflicts) {
+    match (loaded.errors.is_empty() && context_errors.is_empty() && !undecided, conflicts) {
         (false, _) => Exit::Input,
         (true, true) => Exit::Violations,
         (true, false) => Exit::Clean,

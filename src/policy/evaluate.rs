@@ -115,7 +115,9 @@ fn ratchet(verdict: &mut Verdict, set: &PolicySet, subject: &Subject<'_>, facts:
     for violation in &mut verdict.violations {
         let counts =
             set.policy(&violation.rule).is_some_and(|policy| policy.rules.iter().all(|rule| rule.validations.iter().all(|v| v.ratchet)));
-        if counts && known.contains(violation.fingerprint.as_str()) {
+        // What could not be decided now cannot be said to have been there before.
+        let certain = violation.certainty == Certainty::Certain;
+        if counts && certain && known.contains(violation.fingerprint.as_str()) {
             violation.old = true;
             violation.enforcement = violation.enforcement.min(Enforcement::Audit);
         }
@@ -313,7 +315,7 @@ impl<'a> Judge<'_, 'a, '_> {
         self.record(path.clone(), None, enforcement, message, "", Certainty::Failed, "failed");
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one call, right above")]
+    #[expect(clippy::too_many_arguments, reason = "the fields of a violation")]
     fn push(
         &mut self,
         on_pod_template: bool,
