@@ -213,33 +213,27 @@ fn arithmetic<'a>(operator: Operator, left: &Value<'a>, right: &Value<'a>) -> Ou
     }
 }
 
-fn int_arithmetic(operator: Operator, left: i64, right: i64) -> Result<i64, EvaluationError> {
-    let result = match operator {
-        Operator::Add => left.checked_add(right),
-        Operator::Subtract => left.checked_sub(right),
-        Operator::Multiply => left.checked_mul(right),
-        Operator::Divide if right == 0 => return Err(EvaluationError::failed("division by zero")),
-        Operator::Modulo if right == 0 => return Err(EvaluationError::failed("modulus by zero")),
-        Operator::Divide => left.checked_div(right),
-        Operator::Modulo => left.checked_rem(right),
-        _ => return Err(EvaluationError::no_such_overload()),
+/// Arithmetic of one integer type: checked, with cel-go's error texts.
+macro_rules! checked_arithmetic {
+    ($name:ident, $integer:ty, $overflow:literal) => {
+        fn $name(operator: Operator, left: $integer, right: $integer) -> Result<$integer, EvaluationError> {
+            let result = match operator {
+                Operator::Add => left.checked_add(right),
+                Operator::Subtract => left.checked_sub(right),
+                Operator::Multiply => left.checked_mul(right),
+                Operator::Divide if right == 0 => return Err(EvaluationError::failed("division by zero")),
+                Operator::Modulo if right == 0 => return Err(EvaluationError::failed("modulus by zero")),
+                Operator::Divide => left.checked_div(right),
+                Operator::Modulo => left.checked_rem(right),
+                _ => return Err(EvaluationError::no_such_overload()),
+            };
+            result.ok_or_else(|| EvaluationError::failed($overflow))
+        }
     };
-    result.ok_or_else(|| EvaluationError::failed("integer overflow"))
 }
 
-fn uint_arithmetic(operator: Operator, left: u64, right: u64) -> Result<u64, EvaluationError> {
-    let result = match operator {
-        Operator::Add => left.checked_add(right),
-        Operator::Subtract => left.checked_sub(right),
-        Operator::Multiply => left.checked_mul(right),
-        Operator::Divide if right == 0 => return Err(EvaluationError::failed("division by zero")),
-        Operator::Modulo if right == 0 => return Err(EvaluationError::failed("modulus by zero")),
-        Operator::Divide => left.checked_div(right),
-        Operator::Modulo => left.checked_rem(right),
-        _ => return Err(EvaluationError::no_such_overload()),
-    };
-    result.ok_or_else(|| EvaluationError::failed("unsigned integer overflow"))
-}
+checked_arithmetic!(int_arithmetic, i64, "integer overflow");
+checked_arithmetic!(uint_arithmetic, u64, "unsigned integer overflow");
 
 pub(super) fn negate<'a>(operand: &Value<'a>) -> Outcome<'a> {
     match operand {

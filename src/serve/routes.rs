@@ -89,7 +89,9 @@ impl<G: Gate> Shell<G> {
             }
             Err(error) => {
                 let whole = error != BodyError::TooSlow && body::discard(body, &self.limits).await;
-                self.respond(hook.label(), Refusal::Body(error).reply(&self.limits), http, !whole)
+                let reply = Refusal::Body(error).reply(&self.limits);
+                tracing::warn!(peer = %address, hook = hook.label(), outcome = reply.outcome, "a body that is no review");
+                self.respond(hook.label(), reply, http, !whole)
             }
         }
     }
