@@ -35,6 +35,9 @@ struct Record<'a> {
     decision: &'static str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     violations: Vec<Finding<'a>>,
+    /// Rules that were evaluated and found nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    kept: Vec<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     injections: Vec<Injected<'a>>,
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -126,10 +129,44 @@ pub fn record(set: &PolicySet, subject: &Subject<'_>, decision: &Decision, circu
                 old: violation.old,
             })
             .collect(),
+        kept: decision.verdict.evaluated.iter().map(|rule| &**rule).filter(|rule| !decision.verdict.violates(rule)).collect(),
         injections: decision.injections.iter().map(|state| Injected { id: &state.id, result: injection_result(state) }).collect(),
         reason: decision.reason,
         policy_revision: set.revision(),
         duration_microseconds: u64::try_from(circumstances.duration.as_micros()).unwrap_or(u64::MAX),
     };
     serde_json::to_string(&record).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::admission::{decide, decode};
+    use crate::policy::{Facts, Limits, Sources, load};
+
+    #[test]
+    fn a_record_says_who_asked_for_what_and_what_each_rule_found() {
+        let set = load(&Sources::default()).unwrap();
+        let review = r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"u","operation":"CREATE",
+            "kind":{"version":"v1","kind":"Pod"},"resource":{"version":"v1","resource":"pods"},"namespace":"payments",
+            "userInfo":{"username":"eve\u001b[31m","groups":["dev"]},"dryRun":true,"object":{"metadata":{"generateName":"web-"},
+            "spec":{"serviceAccountName":"default","automountServiceAccountToken":false,"containers":[{"name":"a","env":[
+            {"name":"VAULT_TOKEN","value":"hvs.secret"}]}]}}}}"#;
+        let review = decode(review.as_bytes().to_vec()).unwrap();
+        let subject = review.subject(Source::Validating).unwrap();
+        let decision = decide(&set, &subject, &Facts::unknown("not asked for"), Limits::default());
+        let circumstances = Circumstances { timestamp: "2026-01-01T00:00:00Z", verified_caller: true, duration: Duration::from_micros(7) };
+        let line = record(&set, &subject, &decision, circumstances);
+        assert!(!line.contains("hvs.secret"), "no value stands in a record");
+        let record: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(record["requester"], "eve\\u001b[31m");
+        assert_eq!((&record["name"], &record["dryRun"], &record["decision"]), (&"web-*".into(), &true.into(), &"denied".into()));
+        assert_eq!(record["durationMicroseconds"], 7);
+        let found: Vec<_> = record["violations"].as_array().unwrap().iter().map(|finding| finding["rule"].as_str().unwrap()).collect();
+        assert!(found.contains(&"no-default-service-account") && found.contains(&"no-static-vault-token"), "{found:?}");
+        let kept: Vec<_> = record["kept"].as_array().unwrap().iter().map(|rule| rule.as_str().unwrap()).collect();
+        assert!(kept.contains(&"no-host-namespaces") && !kept.iter().any(|rule| found.contains(rule)), "{kept:?}");
+    }
 }

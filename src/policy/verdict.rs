@@ -81,7 +81,8 @@ impl Verdict {
     }
 
     /// Whether a rule found something.
-    pub(super) fn violates(&self, rule: &str) -> bool {
+    #[must_use]
+    pub fn violates(&self, rule: &str) -> bool {
         self.violations.iter().any(|violation| &*violation.rule == rule)
     }
 
