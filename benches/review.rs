@@ -6,7 +6,7 @@
 use doorward::admission;
 use doorward::object::{Fact, Object};
 use doorward::policy::{Facts, Limits, PolicySet, Source, Sources, load};
-use doorward::settings::Settings;
+use doorward::settings::{MeshKind, Settings};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -38,7 +38,10 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let sources = Sources { fallback: Some(Settings::demonstration()), ..Sources::default() };
+        // As over TLS in `benches/run.sh`: every rule but those of a mesh.
+        let mut settings = Settings::demonstration();
+        settings.mesh.kind = MeshKind::None;
+        let sources = Sources { fallback: Some(settings), ..Sources::default() };
         let labels: serde_json::Map<String, serde_json::Value> = ["automount-off", "vault-token", "vault-agent", "spiffe-csi", "spiffe-id"]
             .iter()
             .map(|id| (format!("inject.doorward.dev/{id}"), "true".into()))
@@ -51,9 +54,11 @@ impl Scene {
         }
     }
 
-    fn facts(&self) -> Facts<'_> {
+    /// The pod to be judged stands in a namespace that asks for nothing, the one to be injected in one that asks for everything.
+    fn facts(&self, source: Source) -> Facts<'_> {
+        let namespace = if source == Source::Mutating { &self.namespace } else { &self.account };
         Facts {
-            namespace: Fact::Found(self.namespace.root()),
+            namespace: Fact::Found(namespace.root()),
             service_account: Fact::Found(self.account.root()),
             token_secrets: Fact::Unknown("not watched".into()),
             ..Facts::unknown("not asked for")
@@ -63,7 +68,7 @@ impl Scene {
     fn answer(&self, body: &str, source: Source) -> Vec<u8> {
         let review = admission::decode(body.as_bytes().to_vec()).expect("a review");
         let subject = review.subject(source).expect("a subject");
-        let decision = admission::decide(&self.set, &subject, &self.facts(), Limits::default());
+        let decision = admission::decide(&self.set, &subject, &self.facts(source), Limits::default());
         admission::encode(review.uid(), &decision)
     }
 }
