@@ -139,7 +139,7 @@ fn judge(
     let stage = Stage::new(set, subject, facts, pod, &identity, &staged.injections);
     let mut verdict = Verdict::default();
     let mirror = subject.is_mirror_pod();
-    for policy in set.policies_for(subject) {
+    for policy in set.policies() {
         if limits.only.is_some_and(|only| only != &*policy.id) || !wanted(&policy.id) {
             continue;
         }

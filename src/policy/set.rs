@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::compile::{IdentityPolicy, InjectionPolicy};
-use super::subject::Subject;
 use super::waive::Waiver;
 use crate::object::{Object, ShapeError, hex_digest};
 use crate::settings::Settings;
@@ -167,10 +166,5 @@ impl PolicySet {
     #[must_use]
     pub fn revision(&self) -> &str {
         &self.revision
-    }
-
-    /// The rules that may speak about a subject.
-    pub(super) fn policies_for(&self, _subject: &Subject<'_>) -> impl Iterator<Item = &IdentityPolicy> {
-        self.policies.iter()
     }
 }

@@ -102,7 +102,7 @@ pub(super) fn stage(
         return staged;
     }
     let due = due(set, subject, facts, template, hypothesis);
-    staged.undecided = due.undecided;
+    staged.undecided = due.undecided.or(staged.undecided);
     if due.steps.is_empty() {
         return staged;
     }
@@ -120,8 +120,10 @@ pub(super) fn stage(
 impl Staged {
     fn apply(&mut self, template: PodTemplate<'_>, operation: &Change, by: &str) {
         let pod = self.pod.get_or_insert_with(|| Object::detached(template.node));
-        // An operation that does not fit is dropped here and shows as an injection that is not done.
-        pod.apply(operation, |before| self.origins.follow(before, operation, &by.into())).ok();
+        // The template is then judged as far as it came, and what an injection would have mended is not certain.
+        if let Err(error) = pod.apply(operation, |before| self.origins.follow(before, operation, &by.into())) {
+            self.undecided = Some(format!("`{by}` could not be applied: {error}"));
+        }
     }
 }
 
