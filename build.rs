@@ -1,4 +1,4 @@
-//! Collects `policies/<id>/policy.yaml` into one array, so that adding a policy is adding a folder.
+//! Collects `policies/<id>/policy.yaml`, and the README beside it, into arrays, so that adding a policy is adding a folder.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -16,13 +16,17 @@ fn main() -> io::Result<()> {
         Err(_) => Vec::new(),
     };
     ids.sort();
-    let mut array = String::from("&[\n");
-    for id in ids {
-        let file = root.join("policies").join(&id).join("policy.yaml");
-        println!("cargo::rerun-if-changed={}", file.display());
-        let _ = writeln!(array, "    (\"policies/{id}/policy.yaml\", include_str!({:?})),", file.display().to_string());
-    }
-    array.push(']');
     let out = env::var_os("OUT_DIR").unwrap_or_default();
-    fs::write(Path::new(&out).join("policies.rs"), array)
+    for (array, file) in [("policies.rs", "policy.yaml"), ("readme.rs", "README.md")] {
+        let mut text = String::from("&[\n");
+        for id in &ids {
+            let file = root.join("policies").join(id).join(file);
+            println!("cargo::rerun-if-changed={}", file.display());
+            let name = if array == "policies.rs" { format!("policies/{id}/policy.yaml") } else { id.clone() };
+            let _ = writeln!(text, "    ({name:?}, include_str!({:?})),", file.display().to_string());
+        }
+        text.push(']');
+        fs::write(Path::new(&out).join(array), text)?;
+    }
+    Ok(())
 }

@@ -1,4 +1,4 @@
-//! `doorward audit`: the rules of the cluster over files, with line and column.
+//! `doorward audit`: the rules of the cluster over files, with line and column, or over a live cluster.
 
 use std::io::IsTerminal as _;
 
@@ -6,11 +6,10 @@ use indicatif::ProgressBar;
 use rayon::prelude::*;
 
 use super::exit::Exit;
-use super::sources::{ContextArgs, PolicyArgs, complain_all, objects};
+use super::sources::{ContextArgs, PolicyArgs, complain_all};
+use super::subjects::{SubjectArgs, Subjects};
 use super::{complain, print};
-use crate::manifest::{Document, InputError};
-use crate::object::Object;
-use crate::policy::{PolicySet, RelatedIndex};
+use crate::policy::PolicySet;
 use crate::report::{self, Enforcement, Format, Judged, Report, Sources};
 
 /// From this many objects on, an audit takes long enough for a progress bar.
@@ -18,12 +17,11 @@ const LONG_WORK: usize = 5_000;
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  doorward audit deploy/\n  helm template chart | doorward audit -\n  doorward audit -o sarif --fail-on warn --settings doorward.yaml manifests/"
+    after_help = "Examples:\n  doorward audit deploy/\n  helm template chart | doorward audit -\n  doorward audit -o sarif --fail-on warn --settings doorward.yaml manifests/\n  doorward audit --cluster --kubeconfig admin.kubeconfig --namespace payments"
 )]
 pub(super) struct Args {
-    /// Files, folders, globs, or `-` for standard input
-    #[arg(required = true, value_name = "PATH")]
-    paths: Vec<String>,
+    #[command(flatten)]
+    subjects: SubjectArgs,
     /// Output format: table, json or sarif
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: Format,
@@ -48,14 +46,12 @@ pub(super) fn run(args: &Args) -> Exit {
         Ok(set) => set,
         Err(exit) => return exit,
     };
-    let (context, context_errors) = args.context.load();
-    let mut loaded = objects(&args.paths);
-    if loaded.documents.is_empty() && loaded.errors.is_empty() {
-        let message = "no Kubernetes object was found there".to_owned();
-        loaded.errors.push(InputError { file: args.paths.join(" "), message, ..InputError::default() });
-    }
-    loaded.errors.extend(context_errors);
-    let judged = judge(&set, &loaded.documents, &context, &args.context.namespace);
+    let mut subjects = match args.subjects.read(&set, &args.context) {
+        Ok(subjects) => subjects,
+        Err(exit) => return exit,
+    };
+    let judged = judge(&set, &subjects);
+    let loaded = &mut subjects.loaded;
     let report = Report::of(&set, judged, std::mem::take(&mut loaded.errors));
     let colour = args.output == Format::Table && anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never;
     print(&report::render(args.output, &report, &Sources::of(&loaded.documents).with(std::mem::take(&mut loaded.sources)), colour));
@@ -85,15 +81,16 @@ fn progress(objects: usize) -> ProgressBar {
 }
 
 /// Judges every object in the light of all of them.
-fn judge(set: &PolicySet, documents: &[Document], context: &[Document], namespace: &str) -> Vec<Judged> {
-    let objects = documents.iter().chain(context).map(|document| &document.object).map(Object::root);
-    let index = RelatedIndex::new(objects, namespace, false);
+fn judge(set: &PolicySet, subjects: &Subjects) -> Vec<Judged> {
+    let (index, source) = (subjects.index(), subjects.source());
     let now = jiff::Timestamp::now().as_second();
-    let progress = progress(documents.len());
-    let judged = documents
+    let progress = progress(subjects.loaded.documents.len());
+    let judged = subjects
+        .loaded
+        .documents
         .par_iter()
         .map(|document| {
-            let judged = Judged::new(set, document, &index, namespace, now);
+            let judged = Judged::new(set, source, document, &index, &subjects.namespace, now);
             progress.inc(1);
             judged
         })

@@ -4,8 +4,8 @@ use super::exit::Exit;
 use super::sources::{ContextArgs, PolicyArgs, complain_all, objects};
 use super::{complain, print};
 use crate::manifest::{self, Document};
-use crate::object::{GroupVersionKind, Node, Object, namespace_of};
-use crate::policy::{Mutation, PolicySet, RelatedIndex, Source, Subject, inject_virtually, manifest_request};
+use crate::object::{Node, Object};
+use crate::policy::{Facts, Mutation, RelatedIndex, Source, Subject, inject_virtually};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Namespaces that ask for injections must be among the files or in --context.")]
@@ -29,11 +29,14 @@ pub(super) fn run(args: &Args) -> Exit {
     };
     let loaded = objects(&args.filename);
     let (context, context_errors) = args.context.load();
-    let namespace = &args.context.namespace;
+    let namespace = args.context.namespace();
     let index = RelatedIndex::new(loaded.documents.iter().chain(&context).map(|document| document.object.root()), namespace, false);
     let (mut conflicts, mut undecided) = (false, false);
     for (position, document) in loaded.documents.iter().enumerate() {
-        let mutation = inject(&set, document, &index, namespace);
+        let object = document.object.root();
+        let inject = |subject: &Subject<'_>, facts: &Facts<'_>| inject_virtually(&set, subject, facts);
+        let now = jiff::Timestamp::now().as_second();
+        let mutation = index.created(&set, Source::Manifests, object, namespace, now, inject).unwrap_or_default();
         let place = format!("{}:{}", document.source.name, document.first_line);
         for state in &mutation.injections {
             if let Some(conflict) = &state.conflict {
@@ -53,17 +56,6 @@ pub(super) fn run(args: &Args) -> Exit {
         (false, _) => Exit::Input,
         (true, true) => Exit::Violations,
         (true, false) => Exit::Clean,
-    }
-}
-
-fn inject(set: &PolicySet, document: &Document, index: &RelatedIndex<'_>, default_namespace: &str) -> Mutation {
-    let object = document.object.root();
-    let kind = GroupVersionKind::of(object).unwrap_or_default();
-    let namespace = namespace_of(object, &kind, default_namespace);
-    let request = manifest_request(object, &kind, namespace);
-    match Subject::from_request(Source::Manifests, request.root(), Some(object), None) {
-        Ok(subject) => inject_virtually(set, &subject, &index.facts(set, &subject, jiff::Timestamp::now().as_second())),
-        Err(_) => Mutation::default(),
     }
 }
 

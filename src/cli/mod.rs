@@ -2,20 +2,24 @@
 //!
 //! - `exit`: the exit codes, which are an interface
 //! - `sources`: the flags for policies, settings, waivers and related objects, and reading what they name
+//! - `subjects`: what a verb acts on: files, or a live cluster
 //! - `reload`: the files that a running server looks at again
 //! - `demonstration`: what `serve` knows when it is given nothing
-//! - `serve`, `audit`, `test`, `inject`, `policy`, `webhooks`, `certs`, `completions`: the subcommands
+//! - `serve`, `audit`, `test`, `explain`, `inject`, `inventory`, `policy`, `webhooks`, `certs`, `completions`: the subcommands
 
 mod audit;
 mod certs;
 mod completions;
 mod demonstration;
 mod exit;
+mod explain;
 mod inject;
+mod inventory;
 mod policy;
 mod reload;
 mod serve;
 mod sources;
+mod subjects;
 mod test;
 mod webhooks;
 
@@ -42,8 +46,12 @@ enum Command {
     Audit(audit::Args),
     /// Run the cases that stand beside policies
     Test(test::Args),
+    /// Explain a rule, or who a workload will be, what judges it and what to change
+    Explain(explain::Args),
     /// Print a manifest as it will be after the injections
     Inject(inject::Args),
+    /// List the identity of every workload
+    Inventory(inventory::Args),
     /// Look at the policies in force
     #[command(subcommand)]
     Policy(policy::Command),
@@ -73,7 +81,9 @@ pub fn run() -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Audit(args) => audit::run(&args),
         Command::Test(args) => test::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Inject(args) => inject::run(&args),
+        Command::Inventory(args) => inventory::run(&args),
         Command::Policy(command) => policy::run(&command),
         Command::Webhooks(command) => webhooks::run(&command),
         Command::Certs(command) => certs::run(&command),

@@ -3,6 +3,7 @@
 use super::exit::Exit;
 use super::print;
 use super::sources::PolicyArgs;
+use crate::report::columns;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -33,21 +34,4 @@ pub(super) fn run(command: &Command) -> Exit {
     }
     print(&columns(&rows));
     Exit::Clean
-}
-
-/// Columns as wide as their widest entry; the last one as it is.
-fn columns<const N: usize>(rows: &[[String; N]]) -> String {
-    let mut widths = [0; N];
-    for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.chars().count().max(*width);
-        }
-    }
-    let mut out = String::new();
-    for row in rows {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
-        out.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
-        out.push('\n');
-    }
-    out
 }

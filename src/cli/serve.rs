@@ -156,10 +156,10 @@ async fn start(args: Args) -> Result<(), Failure> {
 
 fn known(args: &Args, demonstration: bool) -> Result<KnownObjects, Failure> {
     if args.context.context.is_empty() && demonstration {
-        return Ok(KnownObjects::of(demonstration::objects(), &args.context.namespace));
+        return Ok(KnownObjects::of(demonstration::objects(), args.context.namespace()));
     }
     let (documents, errors) = args.context.load();
-    if errors.is_empty() { Ok(KnownObjects::of(documents, &args.context.namespace)) } else { Err(Failure::Files(errors)) }
+    if errors.is_empty() { Ok(KnownObjects::of(documents, args.context.namespace())) } else { Err(Failure::Files(errors)) }
 }
 
 /// One line that a person, or a script that started the server, can read the address from.

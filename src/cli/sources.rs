@@ -33,9 +33,9 @@ pub(super) struct ContextArgs {
     /// Folder or file of related objects that are read but not judged (repeatable)
     #[arg(long = "context", value_name = "DIR")]
     pub(super) context: Vec<String>,
-    /// Namespace of objects that name none
-    #[arg(long, value_name = "NS", default_value = "default")]
-    pub(super) namespace: String,
+    /// Namespace of objects that name none [default: default]; of a cluster, the only one that is read
+    #[arg(long, value_name = "NS")]
+    namespace: Option<String>,
 }
 
 impl PolicyArgs {
@@ -104,6 +104,16 @@ pub(super) fn objects(paths: &[String]) -> Loaded {
 }
 
 impl ContextArgs {
+    /// Namespace of objects that name none.
+    pub(super) fn namespace(&self) -> &str {
+        self.namespace.as_deref().unwrap_or("default")
+    }
+
+    /// The namespace that was named, if one was.
+    pub(super) fn only_namespace(&self) -> Option<&str> {
+        self.namespace.as_deref()
+    }
+
     /// The related objects.
     pub(super) fn load(&self) -> (Vec<Document>, Vec<InputError>) {
         let loaded = objects(&self.context);

@@ -9,6 +9,7 @@
 //! - `lookups`: one live `GET` when a cache lacks an object
 //! - `surroundings`: both together, as facts about what stands around a pod
 //! - `installation`: the webhook configurations, applied whole and read back
+//! - `snapshot`: the cluster read once, for the command line
 //! - `kept`: what of an object is kept
 //! - `authority`: a certificate authority of one's own and the leaves it issues; no cluster needed
 //! - `certificates`: that authority in a Secret of the cluster
@@ -21,12 +22,14 @@ pub mod discovery;
 pub mod installation;
 mod kept;
 pub mod lookups;
+pub mod snapshot;
 pub mod surroundings;
 
 pub use authority::{Authority, AuthorityError, Leaf};
 pub use caches::{Cache, Caches};
 pub use connect::{ConnectError, connect};
 pub use lookups::{Limits, Lookups, ObjectKey};
+pub use snapshot::{Wanted, snapshot};
 pub use surroundings::Surroundings;
 
 /// What went wrong at the API server, for people: lower case, the innermost cause, no type names.

@@ -14,6 +14,8 @@
 //! - `evaluate`: the judging itself
 //! - `waive`: exemptions and waivers
 //! - `verdict`: [`Verdict`], the answer
+//! - `mend`: the change that ends a violation, proven by judging again
+//! - `portrait`: who a pod will be, for people who ask
 //! - `case`: the proof beside each policy, and how it is run
 
 mod case;
@@ -22,6 +24,8 @@ mod evaluate;
 mod library;
 mod load;
 mod location;
+mod mend;
+mod portrait;
 mod related;
 mod schema;
 mod select;
@@ -35,9 +39,11 @@ mod waive;
 pub use case::{Case, CaseFailure, CaseFile, run_case};
 pub use compile::{IdentityPolicy, InjectionPolicy, PolicyError};
 pub use evaluate::{Limits, evaluate};
-pub use library::POLICIES;
+pub use library::{POLICIES, README};
 pub use load::{Sources, Text, load};
 pub use location::{Location, LocationError};
+pub use mend::mend;
+pub use portrait::{Portrait, portrait};
 pub use related::RelatedIndex;
 pub use schema::{
     API_VERSION, Carrier, FailurePolicy, IdentityPolicySpec, IdentityWaiverSpec, InjectionPolicySpec, Match, OperationName,

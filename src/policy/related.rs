@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::schema::RelatedResource;
 use super::set::PolicySet;
-use super::subject::{Facts, Subject};
+use super::subject::{Facts, RequestError, Source, Subject, manifest_request};
 use crate::object::{Fact, GroupVersionKind, Node, PodTemplate, namespace_of, resource_of};
 
 /// An index over objects that may be related to others.
@@ -67,6 +67,25 @@ impl<'a> RelatedIndex<'a> {
             related: self.related(set, namespace),
             now,
         }
+    }
+
+    /// What a function makes of an object of these files, as if it were created now.
+    ///
+    /// # Errors
+    /// [`RequestError`] if the object has no kind that a request could name.
+    pub fn created<R>(
+        &self,
+        set: &PolicySet,
+        source: Source,
+        object: Node<'a>,
+        default_namespace: &str,
+        now: i64,
+        ask: impl FnOnce(&Subject<'_>, &Facts<'_>) -> R,
+    ) -> Result<R, RequestError> {
+        let kind = GroupVersionKind::of(object).unwrap_or_default();
+        let request = manifest_request(object, &kind, namespace_of(object, &kind, default_namespace));
+        let subject = Subject::from_request(source, request.root(), Some(object), None)?;
+        Ok(ask(&subject, &self.facts(set, &subject, now)))
     }
 
     fn fact(&self, found: Option<Node<'a>>, reason: impl FnOnce() -> String) -> Fact<Node<'a>> {

@@ -37,6 +37,11 @@ impl std::fmt::Display for PolicySource {
     }
 }
 
+fn nearest<'k>(known: impl Iterator<Item = &'k Arc<str>>, id: &str) -> String {
+    let near = known.map(|known| (strsim::jaro_winkler(known, id), known)).max_by(|a, b| a.0.total_cmp(&b.0));
+    near.filter(|(score, _)| *score > 0.8).map(|(_, known)| format!("; did you mean `{known}`?")).unwrap_or_default()
+}
+
 /// Everything that judges: policies, injections, waivers, settings.
 #[derive(Debug)]
 pub struct PolicySet {
@@ -86,8 +91,7 @@ impl PolicySetBuilder {
     /// `; did you mean ...?` with the rule whose id is nearest, if one is near.
     #[must_use]
     pub fn nearest_rule(&self, id: &str) -> String {
-        let near = self.policies.keys().map(|known| (strsim::jaro_winkler(known, id), known)).max_by(|a, b| a.0.total_cmp(&b.0));
-        near.filter(|(score, _)| *score > 0.8).map(|(_, known)| format!("; did you mean `{known}`?")).unwrap_or_default()
+        nearest(self.policies.keys(), id)
     }
 
     /// The finished set.
@@ -142,6 +146,12 @@ impl PolicySet {
     #[must_use]
     pub fn policy(&self, id: &str) -> Option<&IdentityPolicy> {
         self.policies.binary_search_by(|policy| (*policy.id).cmp(id)).ok().and_then(|index| self.policies.get(index))
+    }
+
+    /// `; did you mean ...?` with the rule or injection whose id is nearest, if one is near.
+    #[must_use]
+    pub fn nearest(&self, id: &str) -> String {
+        nearest(self.sources.keys(), id)
     }
 
     /// Where a policy comes from.

@@ -2,8 +2,7 @@
 
 use super::model::{Enforcement, ObjectRef, Report, RuleInfo, Severity, Status, Violation};
 use crate::manifest::{Document, InputError, SourceMap};
-use crate::object::{GroupVersionKind, namespace_of};
-use crate::policy::{self, Certainty, Limits, PolicySet, RelatedIndex, Subject, Verdict, evaluate, manifest_request};
+use crate::policy::{self, Certainty, Facts, Limits, PolicySet, RelatedIndex, RequestError, Source, Subject, Verdict, evaluate};
 
 /// What judging a document found, with the places. Nothing of it hangs on other documents, so they may be judged side by side.
 #[derive(Debug, Default)]
@@ -16,17 +15,21 @@ pub struct Judged {
 impl Judged {
     /// Judges a document as if it were created.
     #[must_use]
-    pub fn new(set: &PolicySet, document: &Document, index: &RelatedIndex<'_>, default_namespace: &str, now: i64) -> Self {
+    pub fn new<'d>(
+        set: &PolicySet,
+        source: Source,
+        document: &'d Document,
+        index: &RelatedIndex<'d>,
+        default_namespace: &str,
+        now: i64,
+    ) -> Self {
         let object = document.object.root();
-        let kind = GroupVersionKind::of(object).unwrap_or_default();
-        let namespace = namespace_of(object, &kind, default_namespace);
-        let request = manifest_request(object, &kind, namespace);
-        match Subject::from_request(policy::Source::Manifests, request.root(), Some(object), None) {
-            Ok(subject) => Self::of(document, namespace, &evaluate(set, &subject, &index.facts(set, &subject, now), Limits::default())),
-            Err(error) => {
-                let (file, message) = (document.source.name.clone(), error.to_string());
-                Self { error: Some(InputError { file, line: document.first_line, column: 0, message }), ..Self::default() }
-            }
+        let judge = |subject: &Subject<'_>, facts: &Facts<'_>| {
+            Self::of(document, subject.namespace, &evaluate(set, subject, facts, Limits::default()))
+        };
+        match index.created(set, source, object, default_namespace, now, judge) {
+            Ok(judged) => judged,
+            Err(error) => Self { error: Some(unreadable(document, &error)), ..Self::default() },
         }
     }
 
@@ -58,7 +61,12 @@ impl Report {
     }
 }
 
-fn object_ref(document: &Document, namespace: &str) -> ObjectRef {
+/// A document that names no kind.
+pub(super) fn unreadable(document: &Document, error: &RequestError) -> InputError {
+    InputError { file: document.source.name.clone(), line: document.first_line, column: 0, message: error.to_string() }
+}
+
+pub(super) fn object_ref(document: &Document, namespace: &str) -> ObjectRef {
     let root = document.object.root();
     let metadata = |key: &str| root.get("metadata").map(|metadata| metadata.text(key)).unwrap_or_default();
     let name = match (metadata("name"), metadata("generateName")) {
@@ -73,7 +81,7 @@ fn object_ref(document: &Document, namespace: &str) -> ObjectRef {
     }
 }
 
-fn located(violation: &policy::Violation, document: &Document, map: &SourceMap, object: &ObjectRef) -> Violation {
+pub(super) fn located(violation: &policy::Violation, document: &Document, map: &SourceMap, object: &ObjectRef) -> Violation {
     let position = map.locate(&violation.path);
     let message = match &violation.added_by {
         Some(by) if by == "defaults" => violation.message.clone(),

@@ -8,7 +8,8 @@ pub(super) fn render(report: &Report, _: &dyn Excerpts, _: bool) -> String {
 }
 
 /// Indented JSON in which deceptive characters are written as `\u....`: the values are unchanged, and a terminal shows them.
-pub(super) fn pretty(value: &impl serde::Serialize) -> String {
+#[must_use]
+pub fn pretty(value: &impl serde::Serialize) -> String {
     // A report holds strings, numbers and lists only, which can always be written.
     let text = serde_json::to_string_pretty(value).unwrap_or_default();
     let mut out = String::with_capacity(text.len() + 1);

@@ -5,13 +5,19 @@
 //!
 //! - `model`: [`Report`], which is exactly what `-o json` prints; `report.schema.json` is generated from it
 //! - `assemble`: from documents and verdicts to a report
+//! - `explain`: [`Explanation`]: one object, told whole
+//! - `about`: [`About`]: one rule, told whole
+//! - `columns`: plain tables
 //! - `excerpt`: [`Excerpts`]: the source lines that the table shows
 //! - `table`: for people
 //! - `json`: for programs
 //! - `sarif`: for code scanning (SARIF 2.1.0)
 
+mod about;
 mod assemble;
+mod columns;
 mod excerpt;
+mod explain;
 mod json;
 mod model;
 mod sarif;
@@ -20,8 +26,12 @@ mod table;
 use std::fmt;
 use std::str::FromStr;
 
+pub use about::About;
 pub use assemble::Judged;
+pub use columns::columns;
 pub use excerpt::{Excerpts, NoExcerpts, Sources};
+pub use explain::{Explanation, Finding, inventory};
+pub use json::pretty as to_json;
 pub use model::{Enforcement, ObjectRef, Report, RuleInfo, Severity, Status, Summary, Violation};
 
 /// JSON Schema (draft 2020-12) of what [`Format::Json`] prints.

@@ -39,6 +39,7 @@ mod webhooks;
 
 mod drain;
 mod injected;
+mod live;
 mod outage;
 mod refused;
 mod reinvoked;

@@ -1,0 +1,81 @@
+//! `doorward explain`: a rule, or a workload: who it will be, what it may obtain, which rules judge it, and what to change.
+
+use super::exit::Exit;
+use super::inventory::Output;
+use super::sources::{ContextArgs, PolicyArgs};
+use super::subjects::{LiveArgs, Subjects};
+use super::{complain, print};
+use crate::policy::PolicySet;
+use crate::report::{About, Explanation, to_json};
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  doorward explain token-ttl-limit\n  doorward explain deploy/api.yaml\n  doorward explain payments/api-7d4f --kubeconfig admin.kubeconfig"
+)]
+pub(super) struct Args {
+    /// Id of a rule; a file, folder, glob or `-`; or NAMESPACE/POD of a cluster
+    #[arg(value_name = "RULE|FILE|NS/POD")]
+    subject: String,
+    /// Output format
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    output: Output,
+    #[command(flatten)]
+    live: LiveArgs,
+    #[command(flatten)]
+    policies: PolicyArgs,
+    #[command(flatten)]
+    context: ContextArgs,
+}
+
+/// What `-o json` prints of objects.
+#[derive(serde::Serialize)]
+struct Objects<'e> {
+    objects: &'e [Explanation],
+}
+
+pub(super) fn run(args: &Args) -> Exit {
+    let set = match args.policies.load_or_complain() {
+        Ok(set) => set,
+        Err(exit) => return exit,
+    };
+    if let Some(rule) = About::of(&set, &args.subject) {
+        print(&match args.output {
+            Output::Table => rule.to_text(),
+            Output::Json => to_json(&rule),
+        });
+        return Exit::Clean;
+    }
+    let mut subjects = match subjects(args, &set) {
+        Ok(subjects) => subjects,
+        Err(exit) => return exit,
+    };
+    let (index, now, mut errors) = (subjects.index(), jiff::Timestamp::now().as_second(), Vec::new());
+    let mut explanations = Vec::new();
+    for document in &subjects.loaded.documents {
+        match Explanation::new(&set, subjects.source(), document, &index, &subjects.namespace, now) {
+            Ok(explanation) => explanations.push(explanation),
+            Err(error) => errors.push(error),
+        }
+    }
+    print(&match args.output {
+        Output::Table => explanations.iter().map(Explanation::to_text).collect::<Vec<_>>().join("\n"),
+        Output::Json => to_json(&Objects { objects: &explanations }),
+    });
+    subjects.loaded.errors.extend(errors);
+    if subjects.complain() { Exit::Input } else { Exit::Clean }
+}
+
+fn subjects(args: &Args, set: &PolicySet) -> Result<Subjects, Exit> {
+    let named = &args.subject;
+    let is_path = named == "-" || named.contains(['*', '?', '[']) || std::path::Path::new(named).exists();
+    match named.split_once('/') {
+        _ if is_path => Ok(Subjects::of_files(std::slice::from_ref(named), &args.context)),
+        Some((namespace, pod)) if !namespace.is_empty() && !pod.contains('/') => {
+            Subjects::of_cluster(set, &args.live, Some(namespace), Some(pod))
+        }
+        _ => {
+            complain(format!("`{}` is neither a rule, a file, nor NAMESPACE/POD{}", crate::object::quoted(named), set.nearest(named)));
+            Err(Exit::Input)
+        }
+    }
+}

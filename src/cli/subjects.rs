@@ -1,0 +1,125 @@
+//! What a verb acts on: files, folders, globs, standard input, or a live cluster.
+
+use std::path::PathBuf;
+
+use super::complain;
+use super::exit::Exit;
+use super::sources::{ContextArgs, complain_all, objects};
+use crate::admission::Coverage;
+use crate::cluster::{self, Wanted};
+use crate::manifest::{self, Document, InputError, Loaded};
+use crate::object::GroupVersionKind;
+use crate::policy::{PolicySet, RelatedIndex, Source};
+
+/// Where the objects come from.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(super) struct SubjectArgs {
+    /// Files, folders, globs, or `-` for standard input
+    #[arg(value_name = "PATH", required_unless_present = "cluster")]
+    paths: Vec<String>,
+    #[command(flatten)]
+    live: LiveArgs,
+}
+
+/// Which cluster.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(super) struct LiveArgs {
+    /// Act on the objects of the cluster instead of files; `--namespace` narrows it
+    #[arg(long, conflicts_with = "context")]
+    pub(super) cluster: bool,
+    /// Kubeconfig of the cluster; in a pod its own ServiceAccount is used
+    #[arg(long, value_name = "FILE")]
+    pub(super) kubeconfig: Option<PathBuf>,
+}
+
+/// What was read.
+#[derive(Debug, Default)]
+pub(super) struct Subjects {
+    /// The objects to act on, with what could not be read.
+    pub(super) loaded: Loaded,
+    /// What is known beside them.
+    context: Vec<Document>,
+    live: bool,
+    /// Namespace of objects that name none.
+    pub(super) namespace: String,
+}
+
+impl SubjectArgs {
+    /// Reads the files, or the cluster.
+    pub(super) fn read(&self, set: &PolicySet, context: &ContextArgs) -> Result<Subjects, Exit> {
+        if self.live.cluster {
+            return Subjects::of_cluster(set, &self.live, context.only_namespace(), None);
+        }
+        Ok(Subjects::of_files(&self.paths, context))
+    }
+}
+
+impl Subjects {
+    /// The objects of files, and those of `--context` beside them.
+    pub(super) fn of_files(paths: &[String], args: &ContextArgs) -> Self {
+        let (context, context_errors) = args.load();
+        let mut loaded = objects(paths);
+        if loaded.documents.is_empty() && loaded.errors.is_empty() {
+            let message = "no Kubernetes object was found there".to_owned();
+            loaded.errors.push(InputError { file: paths.join(" "), message, ..InputError::default() });
+        }
+        loaded.errors.extend(context_errors);
+        Self { loaded, context, live: false, namespace: args.namespace().to_owned() }
+    }
+
+    /// The objects of a cluster that the policies speak about, or one Pod of it.
+    pub(super) fn of_cluster(set: &PolicySet, live: &LiveArgs, namespace: Option<&str>, pod: Option<&str>) -> Result<Self, Exit> {
+        let around = [("", "namespaces"), ("", "serviceaccounts"), ("", "pods")];
+        let named = |(group, resource): (&str, &str)| (group.to_owned(), resource.to_owned());
+        let mut resources: std::collections::BTreeSet<_> = around.into_iter().map(named).collect();
+        let related = set.policies().iter().flat_map(crate::policy::IdentityPolicy::related);
+        resources.extend(related.map(|related| (related.group.clone(), related.resource.clone())));
+        if pod.is_none() {
+            let covered = Coverage::of(set).covered;
+            let whole = covered.into_iter().filter(|covered| covered.subresource.is_empty() && covered.resource != "*");
+            resources.extend(whole.map(|covered| (covered.group, covered.resource)));
+        }
+        // A Secret's data is never read, so no rule on it could be judged; and its type alone says nothing.
+        resources.remove(&named(("", "secrets")));
+        let wanted = Wanted { resources, namespace: namespace.map(str::to_owned), pod: pod.map(str::to_owned) };
+        let read =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string()).and_then(|runtime| {
+                runtime.block_on(cluster::snapshot(live.kubeconfig.as_deref(), &wanted)).map_err(|error| error.to_string())
+            });
+        let objects = read.map_err(|error| {
+            complain(error);
+            Exit::Cluster
+        })?;
+        let mut subjects = Self { live: true, namespace: "default".into(), ..Self::default() };
+        for object in objects {
+            subjects.loaded.extend(manifest::load("", &object.root().to_json()));
+        }
+        if let Some(pod) = pod {
+            let is_it = |document: &Document| GroupVersionKind::of(document.object.root()).is_some_and(|kind| kind.kind == "Pod");
+            let (found, context) = std::mem::take(&mut subjects.loaded.documents).into_iter().partition(is_it);
+            (subjects.loaded.documents, subjects.context) = (found, context);
+            if subjects.loaded.documents.is_empty() {
+                complain(format!("there is no Pod `{}/{pod}` in the cluster", namespace.unwrap_or_default()));
+                return Err(Exit::Input);
+            }
+        }
+        Ok(subjects)
+    }
+
+    /// All that is known, looked up for each of the objects.
+    pub(super) fn index(&self) -> RelatedIndex<'_> {
+        let objects = self.loaded.documents.iter().chain(&self.context).map(|document| document.object.root());
+        RelatedIndex::new(objects, &self.namespace, self.live)
+    }
+
+    /// A Pod of a cluster is as it will be; what is in files is yet to be admitted.
+    pub(super) fn source(&self) -> Source {
+        if self.live { Source::Validating } else { Source::Manifests }
+    }
+
+    /// Tells what could not be read. Returns whether there was any.
+    pub(super) fn complain(&self) -> bool {
+        complain_all(&self.loaded.errors);
+        !self.loaded.errors.is_empty()
+    }
+}
