@@ -153,6 +153,7 @@ fn judge(
             judge.fail(policy.enforcement, &FieldPath::root(), "the evaluation came to an unexpected end; please report it");
         }
     }
+    verdict.identity = identity.into_inner();
     verdict
 }
 

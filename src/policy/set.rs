@@ -154,6 +154,12 @@ impl PolicySet {
         nearest(self.sources.keys(), id)
     }
 
+    /// Whether a rule of this id is in force.
+    #[must_use]
+    pub fn has_rule(&self, id: &str) -> bool {
+        self.policy(id).is_some()
+    }
+
     /// Where a policy comes from.
     #[must_use]
     pub fn source(&self, id: &str) -> Option<&PolicySource> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::schema::Severity;
 use crate::identity::InjectionState;
-use crate::object::FieldPath;
+use crate::object::{FieldPath, Object};
 use crate::settings::Enforcement;
 
 /// What judging a subject found. Violations stand in order of severity, rule and path.
@@ -20,6 +20,8 @@ pub struct Verdict {
     pub spiffe_id: Option<String>,
     /// The effective ServiceAccount of the pod template.
     pub service_account: Option<String>,
+    /// The identity model, if some rule asked for it.
+    pub identity: Option<Object>,
 }
 
 /// One thing that one rule found.

@@ -1,5 +1,6 @@
 //! From verdicts to a report: each violation with the file, line and column where its author wrote it.
 
+use super::checklist::{Marks, checklist};
 use super::model::{Enforcement, ObjectRef, Report, RuleInfo, Severity, Status, Violation};
 use crate::manifest::{Document, InputError, SourceMap};
 use crate::policy::{self, Certainty, Facts, Limits, PolicySet, RelatedIndex, RequestError, Source, Subject, Verdict, evaluate};
@@ -8,6 +9,7 @@ use crate::policy::{self, Certainty, Facts, Limits, PolicySet, RelatedIndex, Req
 #[derive(Debug, Default)]
 pub struct Judged {
     waived: usize,
+    marks: Marks,
     violations: Vec<Violation>,
     error: Option<InputError>,
 }
@@ -25,7 +27,8 @@ impl Judged {
     ) -> Self {
         let object = document.object.root();
         let judge = |subject: &Subject<'_>, facts: &Facts<'_>| {
-            Self::of(document, subject.namespace, &evaluate(set, subject, facts, Limits::default()))
+            let verdict = evaluate(set, subject, facts, Limits::default());
+            Self { marks: Marks::of(set, subject, &verdict), ..Self::of(document, subject.namespace, &verdict) }
         };
         match index.created(set, source, object, default_namespace, now, judge) {
             Ok(judged) => judged,
@@ -41,7 +44,7 @@ impl Judged {
         let map = SourceMap::of(document);
         let object = object_ref(document, namespace);
         let violations = verdict.counted().map(|violation| located(violation, document, &map, &object)).collect();
-        Self { waived, violations, error: None }
+        Self { waived, violations, ..Self::default() }
     }
 }
 
@@ -51,13 +54,14 @@ impl Report {
     pub fn of(set: &PolicySet, judged: Vec<Judged>, mut errors: Vec<InputError>) -> Self {
         let objects = judged.len();
         let mut waived = 0;
+        let checklist = checklist(set, judged.iter().map(|one| &one.marks));
         let mut violations = Vec::new();
         for one in judged {
             waived += one.waived;
             violations.extend(one.violations);
             errors.extend(one.error);
         }
-        Self::new(objects, waived, violations, errors, rules(set))
+        Self { checklist, ..Self::new(objects, waived, violations, errors, rules(set)) }
     }
 }
 

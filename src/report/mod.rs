@@ -6,6 +6,7 @@
 //! - `model`: [`Report`], which is exactly what `-o json` prints; `report.schema.json` is generated from it
 //! - `assemble`: from documents and verdicts to a report
 //! - `explain`: [`Explanation`]: one object, told whole
+//! - `checklist`: the verification checklist at its end
 //! - `about`: [`About`]: one rule, told whole
 //! - `columns`: plain tables
 //! - `excerpt`: [`Excerpts`]: the source lines that the table shows
@@ -15,6 +16,7 @@
 
 mod about;
 mod assemble;
+mod checklist;
 mod columns;
 mod excerpt;
 mod explain;
@@ -28,6 +30,7 @@ use std::str::FromStr;
 
 pub use about::About;
 pub use assemble::Judged;
+pub use checklist::{Check, CheckStatus};
 pub use columns::columns;
 pub use excerpt::{Excerpts, NoExcerpts, Sources};
 pub use explain::{Explanation, Finding, inventory};

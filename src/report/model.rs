@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::checklist::Check;
 use crate::manifest::InputError;
 
 /// The result of an audit.
@@ -16,6 +17,8 @@ pub struct Report {
     pub errors: Vec<InputError>,
     /// Counts.
     pub summary: Summary,
+    /// The verification checklist: what the findings mean for the questions that an auditor asks.
+    pub checklist: Vec<Check>,
     /// What the rules say of themselves; SARIF wants it, JSON has no room for it.
     #[serde(skip)]
     pub rules: Vec<RuleInfo>,
@@ -179,7 +182,7 @@ impl Report {
         let (deny, warn, audit) = (decided(Enforcement::Deny), decided(Enforcement::Warn), decided(Enforcement::Audit));
         let unknown = violations.iter().filter(|violation| violation.status == Status::Unknown).count();
         let summary = Summary { objects, violations: deny + warn + audit, deny, warn, audit, waived, unknown };
-        Self { violations, errors, summary, rules }
+        Self { violations, errors, summary, checklist: Vec::new(), rules }
     }
 
     /// Whether a violation outside the baseline is at or above an enforcement: what `--fail-on` asks. What could not be decided does

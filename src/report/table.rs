@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
+use super::checklist;
 use super::excerpt::Lines;
 use super::{Enforcement, Excerpts, Report, Status, Violation};
 use crate::manifest::InputError;
@@ -35,6 +36,9 @@ pub(super) fn render(report: &Report, excerpts: &dyn Excerpts, colour: bool) -> 
     }
     out.push_str(&summary(report));
     out.push('\n');
+    if !report.checklist.is_empty() {
+        let _ = write!(out, "\nChecklist\n{}", checklist::to_text(&report.checklist));
+    }
     out
 }
 
