@@ -39,6 +39,8 @@ enum FailOn {
     Deny,
     Warn,
     Audit,
+    /// As `deny`, and if any rule could not be decided
+    Unknown,
 }
 
 pub(super) fn run(args: &Args) -> Exit {
@@ -65,11 +67,12 @@ pub(super) fn run(args: &Args) -> Exit {
         return Exit::Input;
     }
     let fail_on = match args.fail_on {
-        FailOn::Deny => Enforcement::Deny,
+        FailOn::Deny | FailOn::Unknown => Enforcement::Deny,
         FailOn::Warn => Enforcement::Warn,
         FailOn::Audit => Enforcement::Audit,
     };
-    if report.fails(fail_on) { Exit::Violations } else { Exit::Clean }
+    let undecided = matches!(args.fail_on, FailOn::Unknown) && report.summary.unknown > 0;
+    if report.fails(fail_on) || undecided { Exit::Violations } else { Exit::Clean }
 }
 
 /// A bar on standard error, if that is a terminal and the work is long enough to wait for.

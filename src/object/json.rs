@@ -216,7 +216,7 @@ impl Node<'_> {
                     serde_path_to_error::Segment::Enum { .. } | serde_path_to_error::Segment::Unknown => {}
                 }
             }
-            ShapeError { path, message: ReadError::from(error.into_inner()).message }
+            ShapeError { path, message: suggesting(ReadError::from(error.into_inner()).message) }
         })
     }
 
@@ -226,6 +226,25 @@ impl Node<'_> {
         let mut text = String::new();
         self.write_json(&mut text, true);
         hex_digest(text.as_bytes())
+    }
+}
+
+/// The name nearest to a wrong one, if one is near: for `did you mean`.
+#[must_use]
+pub fn nearest_name<'k>(known: impl IntoIterator<Item = &'k str>, wrong: &str) -> Option<&'k str> {
+    let near = known.into_iter().map(|known| (strsim::jaro_winkler(known, wrong), known)).max_by(|a, b| a.0.total_cmp(&b.0));
+    near.filter(|(score, _)| *score > 0.8).map(|(_, known)| known)
+}
+
+/// serde's words for a name that does not exist list those that do; the nearest of them is most likely meant.
+fn suggesting(message: String) -> String {
+    let mut names = message.split('`').skip(1).step_by(2);
+    match names.next().filter(|_| message.starts_with("unknown field `") || message.starts_with("unknown variant `")) {
+        Some(wrong) => match nearest_name(names, wrong) {
+            Some(near) => format!("{message}; did you mean `{near}`?"),
+            None => message,
+        },
+        None => message,
     }
 }
 

@@ -30,7 +30,7 @@ mod tree;
 pub use fact::Fact;
 pub use field_path::{FieldPath, Segment};
 pub use foreign::{escaped, is_deceptive, quoted};
-pub use json::{ReadError, ShapeError, hex_digest};
+pub use json::{ReadError, ShapeError, hex_digest, nearest_name};
 pub use origin::{Adder, Authored, OriginMap};
 pub use patch::{Action, Operation, PatchError};
 pub use pod_template::{CONTAINER_LISTS, POD_TEMPLATE_KINDS, PodTemplate, PodTemplateKind};

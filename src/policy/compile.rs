@@ -11,7 +11,7 @@ use super::schema::{
 use crate::cel::{Expression, Scope};
 use crate::inject::Step;
 use crate::object::{FieldPath, Node};
-use crate::settings::Enforcement;
+use crate::settings::{Enforcement, RolloutStep};
 
 /// The variables that every expression may read, in the order of their slots.
 pub(super) const BASE: [&str; 9] =
@@ -55,6 +55,8 @@ pub struct IdentityPolicy {
     pub severity: Severity,
     /// Ceiling of the enforcement.
     pub enforcement: Enforcement,
+    /// The step of the roll-out that it belongs to.
+    pub step: RolloutStep,
     /// What an evaluation error does.
     pub failure_policy: FailurePolicy,
     pub(super) rules: Vec<CompiledRule>,
@@ -154,6 +156,7 @@ impl IdentityPolicy {
             invariants: spec.invariants.into(),
             severity: spec.severity,
             enforcement: spec.enforcement,
+            step: spec.rollout_step,
             failure_policy: spec.failure_policy,
             rules,
         })

@@ -17,7 +17,7 @@ use super::verdict::{Certainty, Verdict, Violation};
 use super::waive::lifted_by;
 use crate::cel::{Budget, EvaluationError, Expression};
 use crate::object::{FieldPath, Node, Object, PodTemplate, escaped, hex_digest};
-use crate::settings::{Enforcement, OnMissingRelated, Preset};
+use crate::settings::{Enforcement, OnMissingRelated};
 
 /// Cost limit of one expression, as on the API server.
 const EXPRESSION_LIMIT: u64 = 1_000_000;
@@ -271,10 +271,7 @@ impl<'a> Judge<'_, 'a, '_> {
     fn enforcement(&self, ceiling: Enforcement) -> Enforcement {
         let settings = &self.stage.set.settings;
         let subject = self.stage.subject;
-        let mut wanted = match settings.preset {
-            Preset::All => ceiling,
-            Preset::Observe => ceiling.min(Enforcement::Audit),
-        };
+        let mut wanted = settings.preset.enforcement(self.policy.step, ceiling);
         if settings.enforcement.is_empty() {
             return wanted;
         }
@@ -382,7 +379,7 @@ impl<'a> Judge<'_, 'a, '_> {
 
 /// What a violation that is not certain does: in the cluster what the rule says, in CI what the settings say.
 fn on_unknown(set: &PolicySet, subject: &Subject<'_>, enforcement: Enforcement) -> Enforcement {
-    match (subject.source, set.settings.on_missing_related) {
+    match (subject.source, set.settings.on_missing_related()) {
         (Source::Manifests, OnMissingRelated::Warn) => enforcement.min(Enforcement::Warn),
         _ => enforcement,
     }

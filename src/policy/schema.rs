@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::inject::Step;
 use crate::object::LabelSelector;
-use crate::settings::Enforcement;
+use crate::settings::{Enforcement, RolloutStep};
 
 /// The API group and version of Doorward's own kinds.
 pub const API_VERSION: &str = "doorward.dev/v1alpha1";
@@ -51,6 +51,9 @@ pub struct IdentityPolicySpec {
     pub severity: Severity,
     /// The ceiling of its enforcement.
     pub enforcement: Enforcement,
+    /// The step of the roll-out that it belongs to.
+    #[serde(default)]
+    pub rollout_step: RolloutStep,
     /// What an evaluation error does.
     #[serde(default)]
     pub failure_policy: FailurePolicy,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::compile::{IdentityPolicy, InjectionPolicy};
 use super::waive::Waiver;
-use crate::object::{Object, ShapeError, hex_digest};
+use crate::object::{Object, ShapeError, hex_digest, nearest_name};
 use crate::settings::Settings;
 
 /// Where a policy comes from; a later source replaces a policy of the same name whole.
@@ -38,8 +38,7 @@ impl std::fmt::Display for PolicySource {
 }
 
 fn nearest<'k>(known: impl Iterator<Item = &'k Arc<str>>, id: &str) -> String {
-    let near = known.map(|known| (strsim::jaro_winkler(known, id), known)).max_by(|a, b| a.0.total_cmp(&b.0));
-    near.filter(|(score, _)| *score > 0.8).map(|(_, known)| format!("; did you mean `{known}`?")).unwrap_or_default()
+    nearest_name(known.map(|known| &**known), id).map(|known| format!("; did you mean `{known}`?")).unwrap_or_default()
 }
 
 /// Everything that judges: policies, injections, waivers, settings.

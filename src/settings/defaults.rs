@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::enforcement::Preset;
 use super::exemption::Exemption;
 use super::parameters::{
-    Agent, Audience, Cloud, Cluster, ConfigMode, Delegation, Federation, KubeApi, Mesh, MeshKind, OnMissingRelated, PodCertificate,
-    Resources, Settings, Spiffe, SpiffeRegistration, Ttl, Vault, Waiver,
+    Agent, Audience, Cloud, Cluster, ConfigMode, Delegation, Federation, KubeApi, Mesh, MeshKind, PodCertificate, Resources, Settings,
+    Spiffe, SpiffeRegistration, Ttl, Vault, Waiver,
 };
 
 fn strings(items: &[&str]) -> Vec<String> {
@@ -62,7 +62,7 @@ impl Default for Settings {
             ]),
             bootstrap_namespaces: Vec::new(),
             protected_labels: Vec::new(),
-            on_missing_related: OnMissingRelated::default(),
+            on_missing_related: None,
             update_ratchet: true,
             waiver: Waiver::default(),
             exemptions: Exemption::shipped(),

@@ -7,6 +7,7 @@ use crate::object::{LabelSelector, Node};
 
 /// What a violation does. Ordered from lax to strict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Enforcement {
     /// The rule is not evaluated.
     Off,
@@ -31,8 +32,27 @@ impl Enforcement {
     }
 }
 
+/// The steps in which a platform rolls identity out; a rule belongs to one of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub enum RolloutStep {
+    /// ServiceAccounts, tokens, the mesh and Vault.
+    #[default]
+    MeshAndVault,
+    /// Pipelines, and the end of static credentials.
+    Pipelines,
+    /// SPIFFE IDs for every workload.
+    Spiffe,
+    /// Agents that act for others.
+    Agents,
+    /// Foreign trust domains.
+    Federation,
+}
+
 /// A named starting point for the enforcement of every rule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum Preset {
     /// Every rule at its catalogue default: the program's own default.
@@ -40,10 +60,43 @@ pub enum Preset {
     All,
     /// Everything audited, nothing patched: what a first install sets.
     Observe,
+    /// The rules of step 1 at their default, those of later steps audited.
+    MeshAndVault,
+    /// Steps 1 and 2. From here on what a rule cannot know in CI is enforced as the rule is (`onMissingRelated`).
+    Pipelines,
+    /// Steps 1 to 3.
+    Spiffe,
+    /// Steps 1 to 4.
+    Agents,
+    /// Steps 1 to 5.
+    Federation,
+}
+
+impl Preset {
+    /// The last step whose rules are enforced; `None` for the presets that are no step.
+    #[must_use]
+    pub fn step(self) -> Option<RolloutStep> {
+        match self {
+            Self::All | Self::Observe => None,
+            Self::MeshAndVault => Some(RolloutStep::MeshAndVault),
+            Self::Pipelines => Some(RolloutStep::Pipelines),
+            Self::Spiffe => Some(RolloutStep::Spiffe),
+            Self::Agents => Some(RolloutStep::Agents),
+            Self::Federation => Some(RolloutStep::Federation),
+        }
+    }
+
+    /// What a rule of a step does under this preset, given what its policy asks for.
+    #[must_use]
+    pub fn enforcement(self, of: RolloutStep, ceiling: Enforcement) -> Enforcement {
+        let audited = self == Self::Observe || self.step().is_some_and(|step| of > step);
+        if audited { ceiling.min(Enforcement::Audit) } else { ceiling }
+    }
 }
 
 /// Sets the enforcement of some rules in some namespaces. The last one that applies wins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EnforcementOverride {
     /// Rule ids; `*` names all of them.
@@ -68,6 +121,16 @@ impl EnforcementOverride {
 mod tests {
     use super::*;
     use crate::object::Object;
+
+    #[test]
+    fn a_step_audits_the_rules_of_later_ones() {
+        let deny = |preset: Preset, step| preset.enforcement(step, Enforcement::Deny);
+        assert_eq!(deny(Preset::All, RolloutStep::Federation), Enforcement::Deny);
+        assert_eq!(deny(Preset::Observe, RolloutStep::MeshAndVault), Enforcement::Audit);
+        assert_eq!(deny(Preset::Spiffe, RolloutStep::Spiffe), Enforcement::Deny);
+        assert_eq!(deny(Preset::Spiffe, RolloutStep::Agents), Enforcement::Audit);
+        assert_eq!(Preset::Spiffe.enforcement(RolloutStep::Agents, Enforcement::Off), Enforcement::Off);
+    }
 
     #[test]
     fn an_override_speaks_of_named_rules_in_selected_namespaces() {

@@ -13,9 +13,54 @@ mod enforcement;
 mod exemption;
 mod parameters;
 
-pub use enforcement::{Enforcement, EnforcementOverride, Preset};
+pub use enforcement::{Enforcement, EnforcementOverride, Preset, RolloutStep};
 pub use exemption::{Exemption, ExemptionGroup};
 pub use parameters::{
     Agent, Audience, Cloud, Cluster, ConfigMode, Delegation, Federation, KubeApi, Mesh, MeshKind, OnMissingRelated, PodCertificate,
     Resources, Settings, Spiffe, SpiffeRegistration, Ttl, Vault, Waiver,
 };
+
+/// JSON Schema (draft 2020-12) of `doorward.yaml`.
+pub const SCHEMA: &str = include_str!("settings.schema.json");
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::{SCHEMA, Settings};
+
+    #[test]
+    fn the_committed_schema_is_the_types_own() {
+        let generator = schemars::generate::SchemaSettings::draft2020_12().into_generator();
+        let mut schema = generator.into_root_schema_for::<Settings>();
+        schema.insert("title".into(), "Doorward settings (doorward.yaml)".into());
+        let generated = serde_json::to_string_pretty(&schema).unwrap() + "\n";
+        if std::env::var_os("UPDATE_SCHEMA").is_some() {
+            std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/src/settings/settings.schema.json"), &generated).unwrap();
+        }
+        assert_eq!(SCHEMA, generated, "the committed schema is old: run this test with UPDATE_SCHEMA=1, then once more");
+    }
+
+    /// Every field says what it is, and what holds when it is left out.
+    #[test]
+    fn every_field_is_documented_with_its_default() {
+        let schema: Value = serde_json::from_str(SCHEMA).unwrap();
+        let sections = schema["$defs"].as_object().unwrap().iter().map(|(name, section)| (name.as_str(), section));
+        let mut fields = 0;
+        for (section, described) in sections.chain([("Settings", &schema)]) {
+            let Some(properties) = described["properties"].as_object() else { continue };
+            let required: Vec<_> = described["required"].as_array().into_iter().flatten().collect();
+            for (name, field) in properties {
+                fields += 1;
+                assert!(field["description"].is_string(), "{section}.{name} is not described");
+                let optional =
+                    field["type"].as_array().is_some_and(|types| types.iter().any(|one| one == "null")) || field["anyOf"].is_array();
+                // An empty list or map that is left out is not written either.
+                let collection = field["type"] == "array" || field["type"] == "object";
+                let has_default = field.get("default").is_some() || optional || collection || required.iter().any(|one| *one == name);
+                assert!(has_default, "{section}.{name} has no default");
+            }
+        }
+        assert!(fields > 60, "{fields}");
+    }
+}

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::enforcement::{EnforcementOverride, Preset};
+use super::enforcement::{EnforcementOverride, Preset, RolloutStep};
 use super::exemption::Exemption;
 use crate::object::{Object, ShapeError};
 
 /// Everything the operator sets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Settings {
     /// The starting point of every rule's enforcement.
@@ -54,8 +55,9 @@ pub struct Settings {
     pub bootstrap_namespaces: Vec<String>,
     /// Namespace labels and annotations that only listed groups may change.
     pub protected_labels: Vec<String>,
-    /// What a missing related object means in CI.
-    pub on_missing_related: OnMissingRelated,
+    /// What a missing related object means in CI. Unset: `warn`, and `deny` from the preset `pipelines` on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_missing_related: Option<OnMissingRelated>,
     /// Whether an UPDATE is refused for new violations only.
     pub update_ratchet: bool,
     /// Bounds on waivers.
@@ -66,6 +68,7 @@ pub struct Settings {
 
 /// SPIFFE.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Spiffe {
     /// The trust domain of this cluster's SVIDs, without `spiffe://`. Unset: the SPIFFE rules are off.
@@ -89,6 +92,7 @@ pub struct Spiffe {
 
 /// Where registration entries come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum SpiffeRegistration {
     /// `ClusterSPIFFEID` objects of this cluster.
@@ -100,6 +104,7 @@ pub enum SpiffeRegistration {
 
 /// Names of the cluster.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Cluster {
     /// The suffix of this cluster's Vault auth mount.
@@ -110,6 +115,7 @@ pub struct Cluster {
 
 /// Vault or OpenBao.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Vault {
     /// The server's URL. Unset: no agent is injected.
@@ -142,6 +148,7 @@ pub struct Vault {
 
 /// The injected agent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Agent {
     /// Its image.
@@ -160,6 +167,7 @@ pub struct Agent {
 
 /// Requests and limits, as Kubernetes quantities.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Resources {
     /// What is reserved.
@@ -170,6 +178,7 @@ pub struct Resources {
 
 /// Where the agent's configuration comes from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum ConfigMode {
     /// Generated into a reserved annotation, projected by the downward API.
@@ -181,6 +190,7 @@ pub enum ConfigMode {
 
 /// The Kubernetes API as an audience.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct KubeApi {
     /// What `kube-api-token` asks for; empty: whatever the API server accepts.
@@ -193,6 +203,7 @@ pub struct KubeApi {
 
 /// What is allowed for an audience.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Audience {
     /// Longest lifetime of a projected token.
@@ -201,6 +212,7 @@ pub struct Audience {
 
 /// `podCertificate` projected volumes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct PodCertificate {
     /// Signers that may be asked, each with its longest lifetime. Empty: every `podCertificate` source is a violation.
@@ -209,6 +221,7 @@ pub struct PodCertificate {
 
 /// Longest lifetimes in hours.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Ttl {
     /// SVIDs.
@@ -223,6 +236,7 @@ pub struct Ttl {
 
 /// The mesh.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Mesh {
     /// Which mesh, if any.
@@ -241,6 +255,7 @@ pub struct Mesh {
 
 /// Which mesh.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum MeshKind {
     /// No mesh: its rules are off.
@@ -256,6 +271,7 @@ pub enum MeshKind {
 
 /// Foreign trust domains.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Federation {
     /// Those that are federated with.
@@ -264,6 +280,7 @@ pub struct Federation {
 
 /// Delegation to agent pods.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Delegation {
     /// Issuers of delegations.
@@ -272,6 +289,7 @@ pub struct Delegation {
 
 /// Cloud accounts.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Cloud {
     /// Accounts and projects whose roles may be bound. Empty: none; `["*"]`: any.
@@ -279,11 +297,11 @@ pub struct Cloud {
 }
 
 /// What a missing related object means in CI. In the cluster a rule that cannot know denies.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum OnMissingRelated {
     /// Reported as a warning with status `unknown`.
-    #[default]
     Warn,
     /// Enforced as the rule is.
     Deny,
@@ -291,6 +309,7 @@ pub enum OnMissingRelated {
 
 /// Bounds on waivers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Waiver {
     /// How far ahead a waiver may expire, in days.
@@ -317,6 +336,14 @@ impl Settings {
         settings.mesh.kind = MeshKind::Linkerd;
         settings.mesh.proxy_images = vec!["cr.l5d.io/linkerd/proxy:".to_owned()];
         settings
+    }
+
+    /// What a missing related object means in CI: as set, else by the preset. A gap in the files is a hole in the gate once rules of a
+    /// second step are enforced (`hardening.md` A37).
+    #[must_use]
+    pub fn on_missing_related(&self) -> OnMissingRelated {
+        let strict = self.preset.step().is_some_and(|step| step >= RolloutStep::Pipelines);
+        self.on_missing_related.unwrap_or(if strict { OnMissingRelated::Deny } else { OnMissingRelated::Warn })
     }
 
     /// The SPIFFE ID that a workload is expected to get; `None` without a trust domain.
@@ -378,9 +405,22 @@ mod tests {
         let error = Settings::read(&Object::from_json(r#"{"vault":{"agent":{"imgae":"x"}}}"#).unwrap()).unwrap_err();
         assert_eq!(error.path.to_string(), "vault.agent.imgae");
         assert!(error.message.starts_with("unknown field `imgae`, expected one of `image`"), "{error}");
+        assert!(error.message.ends_with("; did you mean `image`?"), "{error}");
+        let error = Settings::read(&Object::from_json(r#"{"preset":"pipeline"}"#).unwrap()).unwrap_err();
+        assert_eq!(error.path.to_string(), "preset");
+        assert!(error.message.ends_with("; did you mean `pipelines`?"), "{error}");
         let error = Settings::read(&Object::from_json(r#"{"audiences":{"vault":{"maxSeconds":"600"}}}"#).unwrap()).unwrap_err();
         assert_eq!(error.path.to_string(), "audiences.vault.maxSeconds");
         assert!(error.message.starts_with("invalid type: string \"600\", expected i64"), "{error}");
+    }
+
+    #[test]
+    fn a_later_step_makes_gaps_count() {
+        let settings = |text: &str| Settings::read(&Object::from_json(text).unwrap()).unwrap().on_missing_related();
+        assert_eq!(settings("{}"), OnMissingRelated::Warn);
+        assert_eq!(settings(r#"{"preset":"meshAndVault"}"#), OnMissingRelated::Warn);
+        assert_eq!(settings(r#"{"preset":"pipelines"}"#), OnMissingRelated::Deny);
+        assert_eq!(settings(r#"{"preset":"federation","onMissingRelated":"warn"}"#), OnMissingRelated::Warn);
     }
 
     #[test]
