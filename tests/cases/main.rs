@@ -5,6 +5,8 @@
 
 #![expect(clippy::panic, clippy::expect_used, clippy::indexing_slicing, reason = "a test that cannot go on says so")]
 
+mod variants;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,6 +20,8 @@ struct Folder {
     id: String,
     policy: Value,
     cases: Vec<CaseFile>,
+    /// What the cases say of other kinds and of init containers.
+    variants: Vec<CaseFile>,
 }
 
 fn library() -> PathBuf {
@@ -47,16 +51,16 @@ fn policy(path: &Path) -> Value {
 }
 
 fn folders() -> Vec<Folder> {
-    let folders = entries(&library()).into_iter().filter(|path| path.is_dir()).map(|path| Folder {
-        id: name(&path),
-        policy: policy(&path.join("policy.yaml")),
-        cases: entries(&path.join("cases"))
-            .iter()
-            .map(|case| {
-                let place = format!("{}/{}", name(&path), name(case));
-                CaseFile::read(&place, &read(case)).unwrap_or_else(|errors| panic!("{place}: {errors:?}"))
-            })
-            .collect(),
+    let folders = entries(&library()).into_iter().filter(|path| path.is_dir()).map(|path| {
+        let (id, policy) = (name(&path), policy(&path.join("policy.yaml")));
+        let mut folder = Folder { id, policy, cases: Vec::new(), variants: Vec::new() };
+        for case in entries(&path.join("cases")) {
+            let place = format!("{}/{}", folder.id, name(&case));
+            let text = read(&case);
+            folder.cases.push(CaseFile::read(&place, &text).unwrap_or_else(|errors| panic!("{place}: {errors:?}")));
+            folder.variants.extend(variants::of(&folder.id, &folder.policy, &place, &text));
+        }
+        folder
     });
     folders.collect()
 }
@@ -117,7 +121,7 @@ fn every_case_holds() {
     let mut failed = Vec::new();
     let mut ran = 0;
     for folder in folders() {
-        for case in &folder.cases {
+        for case in folder.cases.iter().chain(&folder.variants) {
             ran += 1;
             if let Err(reason) = sets.run(&folder.id, case) {
                 failed.push(format!("{}: {reason}", case.name));
@@ -169,7 +173,7 @@ fn every_message_and_remedy_can_be_made() {
             }
         }
         for (what, from) in [("message", ["message", "messageExpression"]), ("remedy", ["remedy", "remedyExpression"])] {
-            let changed = Folder { id: folder.id.clone(), policy: showing(&folder.policy, from), cases: Vec::new() };
+            let changed = Folder { id: folder.id.clone(), policy: showing(&folder.policy, from), cases: Vec::new(), variants: Vec::new() };
             let mut sets = Sets { policies: injections.iter().cloned().chain([text(&changed)]).collect(), made: BTreeMap::new() };
             for case in &folder.cases {
                 if let Err(said) = sets.run(&folder.id, case)
@@ -220,7 +224,7 @@ fn text(folder: &Folder) -> Text {
 fn notices(folder: &Folder, injections: &[Text], rule: usize, validation: usize, expression: &str) -> bool {
     let mut policy = folder.policy.clone();
     policy["spec"]["rules"][rule]["validations"][validation]["expression"] = expression.into();
-    let changed = Folder { id: folder.id.clone(), policy, cases: Vec::new() };
+    let changed = Folder { id: folder.id.clone(), policy, cases: Vec::new(), variants: Vec::new() };
     let mut sets = Sets { policies: injections.iter().cloned().chain([text(&changed)]).collect(), made: BTreeMap::new() };
     folder.cases.iter().any(|case| sets.run(&folder.id, case).is_err())
 }

@@ -1,0 +1,164 @@
+//! One case, many objects: a rule that speaks of pod templates says the same of each kind that carries one, and of init containers as of
+//! app containers. The cases are written once and multiplied here; what a rule tells apart on purpose is listed with the reason.
+
+use doorward::manifest;
+use doorward::object::{GroupVersionKind, POD_TEMPLATE_KINDS, PodTemplateKind};
+use doorward::policy::CaseFile;
+use serde_json::{Map, Value, json};
+
+/// Rules that judge some kinds of workloads in another way than others.
+const KINDS_DIFFER: &[(&str, &str)] = &[];
+
+/// Rules that judge init containers in another way than app containers.
+const LISTS_DIFFER: &[(&str, &str)] =
+    &[("injection-conflict", "what is due for the app containers is in nobody's way in an init container")];
+
+/// The variants of a case, each named `<case> as <variant>`.
+pub(crate) fn of(rule: &str, policy: &Value, name: &str, text: &str) -> Vec<CaseFile> {
+    let documents: Vec<Value> = manifest::read(name, text).documents.iter().map(|document| json_of(&document.object)).collect();
+    let [case, .., object] = documents.as_slice() else { return Vec::new() };
+    let Some(kind) = template_kind(object) else { return Vec::new() };
+    // A subresource, a requester and a Pod of the cluster belong to the one request they were written for.
+    let own = case.get("expectPatched").is_some() || case.get("subresource").is_some() || case.get("userInfo").is_some();
+    if own || (kind.is_pod() && (case["from"] == "Cluster" || case["operation"] == "UPDATE")) || !by_template(policy) {
+        return Vec::new();
+    }
+    let mut variants = Vec::new();
+    if !lists(KINDS_DIFFER, rule) && has_no_metadata_of_its_own(object, kind) {
+        for target in POD_TEMPLATE_KINDS.iter().filter(|target| target.kind != kind.kind) {
+            if target.is_pod() && (case["from"] == "Cluster" || case["operation"] == "UPDATE" || workloads_only(policy)) {
+                continue;
+            }
+            variants.extend(moved(&documents, kind, target).map(|documents| read(name, target.kind, &documents)));
+        }
+    }
+    if !lists(LISTS_DIFFER, rule) {
+        variants.extend(as_init_containers(&documents, kind).map(|documents| read(name, "init containers", &documents)));
+    }
+    variants
+}
+
+fn lists(list: &[(&str, &str)], rule: &str) -> bool {
+    list.iter().any(|(listed, _)| *listed == rule)
+}
+
+fn json_of(object: &doorward::object::Object) -> Value {
+    serde_json::from_str(&object.root().to_json()).expect("an object is JSON")
+}
+
+fn read(name: &str, variant: &str, documents: &[Value]) -> CaseFile {
+    let text: Vec<String> = documents.iter().map(Value::to_string).collect();
+    let name = format!("{name} as {variant}");
+    CaseFile::read(&name, &text.join("\n---\n")).unwrap_or_else(|errors| panic!("{name}: {errors:?}"))
+}
+
+fn template_kind(object: &Value) -> Option<&'static PodTemplateKind> {
+    let (group, version) = object["apiVersion"].as_str()?.rsplit_once('/').unwrap_or(("", object["apiVersion"].as_str()?));
+    PodTemplateKind::of(&GroupVersionKind::new(group, version, object["kind"].as_str()?))
+}
+
+/// Whether all that a policy says of workloads it says by their template.
+fn by_template(policy: &Value) -> bool {
+    let rules = policy["spec"]["rules"].as_array().into_iter().flatten();
+    rules.into_iter().any(|rule| ["Any", "Workload"].iter().any(|carrier| rule["match"]["podTemplate"] == *carrier))
+}
+
+fn workloads_only(policy: &Value) -> bool {
+    let rules = policy["spec"]["rules"].as_array().into_iter().flatten();
+    !rules.into_iter().any(|rule| rule["match"]["podTemplate"] == "Any")
+}
+
+/// A workload's own labels and annotations are not its pods'.
+fn has_no_metadata_of_its_own(object: &Value, kind: &PodTemplateKind) -> bool {
+    kind.is_pod() || ["labels", "annotations", "ownerReferences"].iter().all(|field| object["metadata"].get(field).is_none())
+}
+
+/// The documents with the same pods, made by another kind.
+fn moved(documents: &[Value], from: &PodTemplateKind, to: &PodTemplateKind) -> Option<Vec<Value>> {
+    let mut documents = documents.to_vec();
+    let last = documents.len() - 1;
+    documents[last] = carried(&documents[last], from, to);
+    let case = documents[0].as_object_mut()?;
+    if let Some(old) = case.get("oldObject") {
+        let old = carried(old, from, to);
+        case.insert("oldObject".into(), old);
+    }
+    let (before, after) = (prefix(from), prefix(to));
+    for expected in case.get_mut("expect")?.as_array_mut()? {
+        let path = expected["path"].as_str()?;
+        // What is said of the workload itself is not said of its pods.
+        let moved = format!("{after}{}", path.strip_prefix(&before)?);
+        expected["path"] = moved.trim_end_matches('.').into();
+    }
+    Some(documents)
+}
+
+/// `spec.template.`, or nothing.
+fn prefix(kind: &PodTemplateKind) -> String {
+    kind.path.iter().map(|field| format!("{field}.")).collect()
+}
+
+fn carried(object: &Value, from: &PodTemplateKind, to: &PodTemplateKind) -> Value {
+    let template = from.path.iter().fold(object, |node, field| &node[field]);
+    let (own, inner): (Map<_, _>, Map<_, _>) = template["metadata"]
+        .as_object()
+        .cloned()
+        .unwrap_or_default()
+        .into_iter()
+        .partition(|(key, _)| !["labels", "annotations", "ownerReferences"].contains(&key.as_str()));
+    let named = if from.is_pod() { Value::Object(own) } else { object["metadata"].clone() };
+    let group = if to.group.is_empty() { String::new() } else { format!("{}/", to.group) };
+    let mut made = json!({ "apiVersion": format!("{group}{}", to.version), "kind": to.kind, "metadata": named });
+    let mut carried = Map::new();
+    if to.is_pod() {
+        if let Some(metadata) = made["metadata"].as_object_mut() {
+            metadata.extend(inner);
+        }
+    } else if !inner.is_empty() {
+        carried.insert("metadata".into(), Value::Object(inner));
+    }
+    if let Some(spec) = template.get("spec") {
+        carried.insert("spec".into(), spec.clone());
+    }
+    let place = to.path.iter().fold(&mut made, |node, field| &mut node[field]);
+    if place.is_null() {
+        *place = Value::Object(carried);
+    } else if let Some(place) = place.as_object_mut() {
+        place.extend(carried);
+    }
+    made
+}
+
+/// The documents with the app containers run first instead, and a bystander in their place.
+fn as_init_containers(documents: &[Value], kind: &PodTemplateKind) -> Option<Vec<Value>> {
+    let mut documents = documents.to_vec();
+    let last = documents.len() - 1;
+    let place = format!("{}spec.containers[", prefix(kind));
+    let case = documents[0].as_object_mut()?;
+    if case.contains_key("oldObject") || documents_name_init_containers(&documents, kind) {
+        return None;
+    }
+    let case = documents[0].as_object_mut()?;
+    let mut said = 0;
+    for expected in case.get_mut("expect")?.as_array_mut()? {
+        if let Some(rest) = expected["path"].as_str()?.strip_prefix(&place) {
+            expected["path"] = format!("{}spec.initContainers[{rest}", prefix(kind)).into();
+            said += 1;
+        }
+    }
+    // A case that says nothing of containers would say the same twice.
+    if said == 0 {
+        return None;
+    }
+    let template = kind.path.iter().fold(&mut documents[last], |node, field| &mut node[field]);
+    let containers = template["spec"]["containers"].take();
+    template["spec"]["initContainers"] = containers;
+    template["spec"]["containers"] = json!([{ "name": "bystander", "image": "registry.example.com/bystander:1" }]);
+    Some(documents)
+}
+
+fn documents_name_init_containers(documents: &[Value], kind: &PodTemplateKind) -> bool {
+    let object = documents.last().unwrap_or(&Value::Null);
+    let template = kind.path.iter().fold(object, |node, field| &node[field]);
+    ["initContainers", "ephemeralContainers"].iter().any(|list| template["spec"].get(list).is_some())
+}
