@@ -76,8 +76,14 @@ pub struct Installation {
 /// `metadata.ownerReferences` nor a namespace: whoever applies them owns them whole.
 #[must_use]
 pub fn configurations(installation: &Installation, coverage: &Coverage) -> (Value, Value) {
-    let mutating: Vec<Value> = coverage.injects.then(|| mutating_entry(installation)).into_iter().collect();
-    let validating: Vec<Value> = coverage.rules().into_iter().map(|(shape, rules)| validating_entry(installation, shape, &rules)).collect();
+    let rules = coverage.rules();
+    let pods = coverage.injects.then(|| mutating_entry(installation));
+    let waivers = rules.get(&Shape::Waivers).map(|rules| {
+        let guard = Class::Guard(installation.on_failure);
+        entry(installation, "waivers.record.doorward.dev", guard, MUTATE_PATH, rules, &[WAIVER_CHANGED])
+    });
+    let mutating: Vec<Value> = pods.into_iter().chain(waivers).collect();
+    let validating: Vec<Value> = rules.into_iter().map(|(shape, rules)| validating_entry(installation, shape, &rules)).collect();
     (configuration("MutatingWebhookConfiguration", &mutating), configuration("ValidatingWebhookConfiguration", &validating))
 }
 
@@ -113,6 +119,7 @@ fn validating_entry(installation: &Installation, shape: Shape, rules: &[Rule]) -
         Shape::EphemeralContainers => ("ephemeralcontainers.guard.doorward.dev", guard, &[]),
         Shape::Tokens => ("tokens.guard.doorward.dev", guard, &[NOT_KUBELET]),
         Shape::Grants => ("grants.guard.doorward.dev", guard, &[NOT_THE_DEFAULT_ACCOUNT, OBJECT_CHANGED]),
+        Shape::Waivers => ("waivers.guard.doorward.dev", guard, &[WAIVER_CHANGED]),
         Shape::LegacyTokens => ("legacytokens.guard.doorward.dev", guard, &[LEGACY_TOKEN, OBJECT_CHANGED]),
         Shape::Secrets => ("secrets.watch.doorward.dev", Class::Watch, &[NOT_LEGACY_TOKEN, OBJECT_CHANGED]),
         Shape::Operators => ("operators.watch.doorward.dev", Class::Watch, &[OBJECT_CHANGED]),
@@ -257,6 +264,13 @@ const OBJECT_CHANGED: Condition = Condition {
                  (has(oldObject.metadata.labels) ? oldObject.metadata.labels : {}) || \
                  (has(object.metadata.annotations) ? object.metadata.annotations : {}) != \
                  (has(oldObject.metadata.annotations) ? oldObject.metadata.annotations : {})",
+};
+
+/// What a waiver says and who approved it; nothing else of it matters to anybody.
+const WAIVER_CHANGED: Condition = Condition {
+    name: "waiver-changed",
+    expression: "request.operation != 'UPDATE' || object.spec != oldObject.spec || \
+                 (has(object.status) ? object.status : {}) != (has(oldObject.status) ? oldObject.status : {})",
 };
 
 const LEGACY_TOKEN: Condition =

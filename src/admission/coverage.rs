@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::object::{POD_TEMPLATE_KINDS, PodTemplateKind};
-use crate::policy::{Carrier, OperationName, PolicySet, ResourceRule};
+use crate::policy::{Carrier, OperationName, PolicySet, ResourceRule, waivers_resource};
 
 /// An admission operation that a webhook rule can name.
 ///
@@ -79,10 +79,14 @@ impl Coverage {
         Self { covered, injects: true }
     }
 
-    /// What the policies of a set match, and Doorward's own kinds if any policy is loaded.
+    /// What the policies of a set match, and IdentityWaivers if any policy is loaded.
     #[must_use]
     pub fn of(set: &PolicySet) -> Self {
         let mut covered = BTreeSet::new();
+        if !set.policies().is_empty() {
+            let waivers = waivers_resource();
+            covered.insert(Covered::new(&waivers.group, &waivers.resource));
+        }
         for matches in set.policies().iter().flat_map(crate::policy::IdentityPolicy::matches) {
             if let Some(carrier) = matches.pod_template {
                 covered.extend(pod_templates(carrier));
@@ -183,8 +187,10 @@ pub(super) enum Shape {
     EphemeralContainers,
     /// `serviceaccounts/token`.
     Tokens,
-    /// Who may do what and who is who: RBAC, SPIRE, ServiceAccounts, changes of Namespaces, Doorward's own kinds.
+    /// Who may do what and who is who: RBAC, SPIRE, ServiceAccounts, changes of Namespaces, Doorward's policies.
     Grants,
+    /// IdentityWaivers, whose status is ours to write.
+    Waivers,
     /// Secrets of type `kubernetes.io/service-account-token`.
     LegacyTokens,
     /// Every other Secret.
@@ -241,8 +247,9 @@ const FAMILIES: &[Family] = &[
         group: "doorward.dev",
         versions: &["v1alpha1"],
         shapes: &[Shape::Grants],
-        resources: &["identitypolicies", "identitywaivers", "injectionpolicies"],
+        resources: &["identitypolicies", "injectionpolicies"],
     },
+    Family { group: "doorward.dev", versions: &["v1alpha1"], shapes: &[Shape::Waivers], resources: &["identitywaivers"] },
     Family { group: "", versions: &["v1"], shapes: &[Shape::Operators], resources: &["configmaps", "persistentvolumes"] },
     Family { group: "certificates.k8s.io", versions: &["v1"], shapes: &[Shape::Operators], resources: &["certificatesigningrequests"] },
     Family {

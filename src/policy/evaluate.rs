@@ -15,6 +15,7 @@ use super::staging::{Hypothesis, Staged, stage};
 use super::subject::{Facts, Operation, Source, Subject};
 use super::verdict::{Certainty, Verdict, Violation};
 use super::waive::lifted_by;
+use super::waiver_object;
 use crate::cel::{Budget, EvaluationError, Expression};
 use crate::object::{FieldPath, Node, Object, PodTemplate, escaped, hex_digest};
 use crate::settings::{Enforcement, OnMissingRelated};
@@ -50,6 +51,9 @@ pub fn evaluate(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>, limit
         return Verdict::default();
     }
     let Some(template) = subject.template() else {
+        if waiver_object::is_waiver(&subject.kind) {
+            return waiver_object::judge(set, subject, facts);
+        }
         let mut verdict = judge(set, &|_| true, subject, facts, limits, None, &Staged::default());
         ratchet(&mut verdict, set, subject, facts, limits);
         verdict.sort();
@@ -362,7 +366,7 @@ impl<'a> Judge<'_, 'a, '_> {
         let rule = self.policy.id.clone();
         self.verdict.violations.push(Violation {
             fingerprint: hex_digest(format!("{rule}\n{key}").as_bytes()),
-            waived_by: lifted_by(&rule, subject, service_account, &set.settings, &set.waivers, facts.now),
+            waived_by: lifted_by(&rule, subject, service_account, &set.settings, &set.waivers, facts),
             rule,
             invariants: self.policy.invariants.clone(),
             severity: self.policy.severity,

@@ -13,6 +13,7 @@
 //! - `stage`: what an expression sees
 //! - `evaluate`: the judging itself
 //! - `waive`: exemptions and waivers
+//! - `waiver_object`: a waiver on its way into the cluster: asked for by one, approved by another
 //! - `verdict`: [`Verdict`], the answer
 //! - `mend`: the change that ends a violation, proven by judging again
 //! - `portrait`: who a pod will be, for people who ask
@@ -35,6 +36,7 @@ mod staging;
 mod subject;
 mod verdict;
 mod waive;
+mod waiver_object;
 
 pub use case::{Case, CaseFailure, CaseFile, run_case};
 pub use compile::{IdentityPolicy, InjectionPolicy, PolicyError};
@@ -46,11 +48,12 @@ pub use mend::mend;
 pub use portrait::{Portrait, portrait};
 pub use related::RelatedIndex;
 pub use schema::{
-    API_VERSION, Carrier, FailurePolicy, IdentityPolicySpec, IdentityWaiverSpec, InjectionPolicySpec, Match, OperationName,
-    RelatedResource, ResourceRule, Severity, When,
+    API_VERSION, Carrier, FailurePolicy, IdentityPolicySpec, IdentityWaiverSpec, IdentityWaiverStatus, InjectionPolicySpec, Match,
+    OperationName, RelatedResource, ResourceRule, Severity, When,
 };
 pub use set::{PolicySet, PolicySetBuilder, PolicySource};
 pub use staging::{Mutation, inject_virtually, mutate};
 pub use subject::{Facts, Operation, RequestError, Source, Subject, manifest_request};
 pub use verdict::{Certainty, Verdict, Violation};
 pub use waive::Waiver;
+pub use waiver_object::waivers_resource;

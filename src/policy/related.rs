@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::schema::RelatedResource;
 use super::set::PolicySet;
 use super::subject::{Facts, RequestError, Source, Subject, manifest_request};
-use crate::object::{Fact, GroupVersionKind, Node, PodTemplate, namespace_of, resource_of};
+use crate::object::{Fact, GroupVersionKind, Node, namespace_of, resource_of};
 
 /// An index over objects that may be related to others.
 #[derive(Debug, Default)]
@@ -50,8 +50,7 @@ impl<'a> RelatedIndex<'a> {
     /// What this index knows for a subject.
     #[must_use]
     pub fn facts(&self, set: &PolicySet, subject: &Subject<'_>, now: i64) -> Facts<'a> {
-        let service_account = subject.template().map(PodTemplate::service_account_name);
-        let namespace = subject.namespace;
+        let (namespace, service_account) = subject.surroundings();
         Facts {
             namespace: match namespace {
                 "" => Fact::Absent,
@@ -97,7 +96,8 @@ impl<'a> RelatedIndex<'a> {
     }
 
     fn related(&self, set: &PolicySet, namespace: &str) -> BTreeMap<RelatedResource, Fact<Vec<Node<'a>>>> {
-        let wanted = set.policies().iter().flat_map(super::compile::IdentityPolicy::related);
+        let waivers = super::waiver_object::waivers_resource();
+        let wanted = set.policies().iter().flat_map(super::compile::IdentityPolicy::related).chain([&waivers]);
         wanted
             .map(|resource| {
                 let places: &[&str] = if namespace.is_empty() { &[""] } else { &["", namespace] };

@@ -330,6 +330,41 @@ pub struct IdentityWaiverSpec {
     pub expires_at: String,
 }
 
+/// What our own webhooks write on a waiver in the cluster; whatever its author writes there is replaced.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct IdentityWaiverStatus {
+    /// Who made it, or asked for it to be renewed.
+    #[serde(default)]
+    pub requested_by: String,
+    /// Who approved it; without an approval it lifts nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved_by: Option<String>,
+    /// When, as RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved_at: Option<String>,
+    /// How often it was renewed.
+    #[serde(default)]
+    pub renewals: i64,
+    /// The very objects that it was approved for: a namespace made anew under the same name inherits nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "boundUIDs")]
+    pub bound_uids: Option<BoundUids>,
+}
+
+/// Unique ids, as Kubernetes gave them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BoundUids {
+    /// Of the waiver itself.
+    pub waiver: String,
+    /// Of the Namespace.
+    pub namespace: String,
+    /// Of the ServiceAccount, where the waiver names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_account: Option<String>,
+}
+
 /// Who is waived: a ServiceAccount's pods, or one object.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

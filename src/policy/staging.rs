@@ -7,6 +7,7 @@ use super::select::Selected;
 use super::set::PolicySet;
 use super::stage::{Activation, Stage};
 use super::subject::{Facts, Operation, Source, Subject};
+use super::waiver_object;
 use crate::cel::Budget;
 use crate::identity::{Class, Conflict, InjectionState, Surroundings};
 use crate::inject::{self, Step};
@@ -51,9 +52,12 @@ struct Due {
     undecided: Option<String>,
 }
 
-/// What the mutating webhook does to a pod. Only Pods are changed, and only on CREATE.
+/// What the mutating webhook does. Of what others write only Pods are changed, and only on CREATE.
 #[must_use]
 pub fn mutate(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>) -> Mutation {
+    if waiver_object::is_waiver(&subject.kind) {
+        return Mutation { operations: waiver_object::fill(subject, facts), ..Mutation::default() };
+    }
     let whole_pod = subject.is_pod() && subject.subresource.is_empty() && subject.operation == Operation::Create;
     let (Some(template), true) = (subject.template(), whole_pod) else { return Mutation::default() };
     if subject.is_mirror_pod() {

@@ -184,6 +184,15 @@ impl<'a> Subject<'a> {
         PodTemplate::of(&self.kind, self.object?)
     }
 
+    /// The Namespace and the ServiceAccount that must be known to judge it: its own and its pods', or those that a waiver speaks of.
+    #[must_use]
+    pub fn surroundings(&self) -> (&'a str, Option<&'a str>) {
+        let object = self.object.filter(|_| super::waiver_object::is_waiver(&self.kind));
+        object
+            .and_then(super::waiver_object::waived)
+            .unwrap_or_else(|| (self.namespace, self.template().map(PodTemplate::service_account_name)))
+    }
+
     /// Where that template stands in the object.
     #[must_use]
     pub fn template_path(&self) -> FieldPath {

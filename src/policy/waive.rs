@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::schema::{Document, IdentityWaiverSpec};
-use super::subject::Subject;
+use super::subject::{Facts, Subject};
+use super::waiver_object;
 use crate::settings::Settings;
 
 /// A waiver that was read and checked.
@@ -23,7 +24,11 @@ impl Waiver {
     /// # Errors
     /// A message that names the field and the remedy.
     pub fn check(document: Document<IdentityWaiverSpec>, max_days: i64, now: i64) -> Result<Self, (&'static str, String)> {
-        let spec = document.spec;
+        Self::checked(&document.metadata.name, document.spec, max_days, now)
+    }
+
+    /// Checks what a waiver says.
+    pub(super) fn checked(name: &str, spec: IdentityWaiverSpec, max_days: i64, now: i64) -> Result<Self, (&'static str, String)> {
         for (field, value) in [("spec.owner", &spec.owner), ("spec.reason", &spec.reason), ("spec.ticket", &spec.ticket)] {
             if value.trim().is_empty() {
                 return Err((field, "must not be empty: a waiver names who answers for it, why, and where it was agreed".into()));
@@ -40,10 +45,10 @@ impl Waiver {
             .parse::<jiff::Timestamp>()
             .map_err(|_| ("spec.expiresAt", "must be a time as in RFC 3339, such as `2026-12-31T00:00:00Z`".to_owned()))?
             .as_second();
-        if expires_at > now + max_days * 86_400 {
+        if expires_at > now.saturating_add(max_days.saturating_mul(86_400)) {
             return Err(("spec.expiresAt", format!("lies more than {max_days} days ahead; set it nearer (setting `waiver.maxDays`)")));
         }
-        Ok(Self { name: document.metadata.name.into(), spec, expires_at })
+        Ok(Self { name: name.into(), spec, expires_at })
     }
 
     /// Whether this waiver lifts a rule for a subject now.
@@ -58,7 +63,7 @@ impl Waiver {
     }
 }
 
-/// What lifts a rule for a subject: the first exemption, else the first waiver that covers it.
+/// What lifts a rule for a subject: the first exemption, else the first waiver that covers it, of the files before the cluster's.
 #[must_use]
 pub(super) fn lifted_by(
     rule: &str,
@@ -66,11 +71,12 @@ pub(super) fn lifted_by(
     service_account: Option<&str>,
     settings: &Settings,
     waivers: &[Waiver],
-    now: i64,
+    facts: &Facts<'_>,
 ) -> Option<String> {
     let exemption = settings.exemptions.iter().find(|entry| entry.covers(rule, subject.namespace, service_account, subject.name));
     if let Some(exemption) = exemption {
         return Some(format!("exemption of namespace {}", exemption.namespace));
     }
-    waivers.iter().find(|waiver| waiver.covers(rule, subject, service_account, now)).map(|waiver| format!("waiver {}", waiver.name))
+    let given = waivers.iter().find(|waiver| waiver.covers(rule, subject, service_account, facts.now));
+    given.map(|waiver| format!("waiver {}", waiver.name)).or_else(|| waiver_object::lifted_by(rule, subject, service_account, facts))
 }

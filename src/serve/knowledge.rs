@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::cluster::Surroundings;
 use crate::manifest::{Document, InputError};
-use crate::object::{Fact, GroupVersionKind, Node, Object, PodTemplate, quoted};
+use crate::object::{Fact, GroupVersionKind, Node, Object, quoted};
 use crate::policy::{Facts, Subject};
 
 /// A source of facts.
@@ -95,11 +95,11 @@ pub(super) struct Learned {
 impl Knowledge {
     /// Learns what judging a subject may need.
     pub(super) async fn learn(&self, subject: &Subject<'_>) -> Learned {
-        let account = subject.template().map(PodTemplate::service_account_name);
+        let (namespace, account) = subject.surroundings();
         Learned {
-            namespace: if subject.namespace.is_empty() { Fact::Absent } else { self.namespace(subject.namespace).await },
+            namespace: if namespace.is_empty() { Fact::Absent } else { self.namespace(namespace).await },
             service_account: match account {
-                Some(name) if !subject.namespace.is_empty() => self.service_account(subject.namespace, name).await,
+                Some(name) if !namespace.is_empty() => self.service_account(namespace, name).await,
                 _ => Fact::Absent,
             },
         }

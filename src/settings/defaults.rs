@@ -159,6 +159,6 @@ impl Default for Mesh {
 
 impl Default for Waiver {
     fn default() -> Self {
-        Self { max_days: 90 }
+        Self { max_days: 90, max_renewals: 2, max_per_namespace: 10, approvers: Vec::new() }
     }
 }

@@ -314,6 +314,12 @@ pub enum OnMissingRelated {
 pub struct Waiver {
     /// How far ahead a waiver may expire, in days.
     pub max_days: i64,
+    /// How often a waiver may be renewed.
+    pub max_renewals: i64,
+    /// How many waivers one namespace may have at a time.
+    pub max_per_namespace: i64,
+    /// Groups whose members may approve waivers in the cluster. Empty: nobody can, so none has effect there.
+    pub approvers: Vec<String>,
 }
 
 impl Settings {

@@ -54,13 +54,15 @@ fn every_entry_keeps_the_laws_of_the_house() {
 }
 
 #[test]
-fn the_mutating_hook_takes_new_pods_and_nothing_else() {
+fn the_mutating_hook_takes_new_pods_and_our_own_waivers() {
     let (mutating, _) = configurations(&installation(), &Coverage::everything());
-    let [entry] = entries(&mutating)[..] else { panic!("one entry: {mutating}") };
+    let [entry, waivers] = entries(&mutating)[..] else { panic!("two entries: {mutating}") };
     let rules = json!([{ "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["CREATE"], "scope": "*" }]);
     assert_eq!(entry["rules"], rules);
     assert_eq!(entry["reinvocationPolicy"], "IfNeeded");
     assert_eq!(entry["clientConfig"]["service"]["path"], "/mutate");
+    assert_eq!(waivers["rules"][0]["resources"], json!(["identitywaivers"]));
+    assert_eq!(waivers["clientConfig"]["service"]["path"], "/mutate");
 }
 
 #[test]
