@@ -52,9 +52,10 @@ pub(super) fn run(args: &Args) -> Exit {
         Ok(subjects) => subjects,
         Err(exit) => return exit,
     };
-    let judged = judge(&set, &subjects);
+    let now = jiff::Timestamp::now().as_second();
+    let judged = judge(&set, &subjects, now);
     let loaded = &mut subjects.loaded;
-    let report = Report::of(&set, judged, std::mem::take(&mut loaded.errors));
+    let report = Report::of(&set, judged, std::mem::take(&mut loaded.errors), now);
     let colour = args.output == Format::Table && anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never;
     print(&report::render(args.output, &report, &Sources::of(&loaded.documents).with(std::mem::take(&mut loaded.sources)), colour));
     if loaded.skipped > 0 && std::io::stderr().is_terminal() {
@@ -84,9 +85,8 @@ fn progress(objects: usize) -> ProgressBar {
 }
 
 /// Judges every object in the light of all of them.
-fn judge(set: &PolicySet, subjects: &Subjects) -> Vec<Judged> {
+fn judge(set: &PolicySet, subjects: &Subjects, now: i64) -> Vec<Judged> {
     let (index, source) = (subjects.index(), subjects.source());
-    let now = jiff::Timestamp::now().as_second();
     let progress = progress(subjects.loaded.documents.len());
     let judged = subjects
         .loaded

@@ -167,7 +167,7 @@ impl Loader {
             }
             match read::<IdentityWaiverSpec>(node) {
                 Ok(waiver) => match Waiver::check(waiver, max_days, now) {
-                    Ok(waiver) => self.builder.waiver(waiver),
+                    Ok(waiver) => self.builder.waiver(Waiver { place: (file.name.clone(), document.first_line), ..waiver }),
                     Err((field, message)) => {
                         let path = FieldPath::parse(field).unwrap_or_default();
                         self.mistakes(&document, vec![PolicyError { path, message }]);

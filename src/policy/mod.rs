@@ -56,4 +56,4 @@ pub use staging::{Mutation, inject_virtually, mutate};
 pub use subject::{Facts, Operation, RequestError, Source, Subject, manifest_request};
 pub use verdict::{Certainty, Verdict, Violation};
 pub use waive::Waiver;
-pub use waiver_object::waivers_resource;
+pub use waiver_object::{RULE as WAIVER_RULE, waivers_resource};

@@ -16,6 +16,8 @@ pub struct Waiver {
     pub spec: IdentityWaiverSpec,
     /// When it ends, in seconds since 1970.
     pub expires_at: i64,
+    /// The file and the line where it stands; empty for one of the cluster.
+    pub place: (String, usize),
 }
 
 impl Waiver {
@@ -48,7 +50,7 @@ impl Waiver {
         if expires_at > now.saturating_add(max_days.saturating_mul(86_400)) {
             return Err(("spec.expiresAt", format!("lies more than {max_days} days ahead; set it nearer (setting `waiver.maxDays`)")));
         }
-        Ok(Self { name: name.into(), spec, expires_at })
+        Ok(Self { name: name.into(), spec, expires_at, place: (String::new(), 0) })
     }
 
     /// Whether this waiver lifts a rule for a subject now.

@@ -15,7 +15,7 @@ use crate::object::{Fact, FieldPath, GroupVersionKind, Node, Operation as Change
 use crate::settings::Enforcement;
 
 /// The id under which mistakes in waivers are reported.
-pub(super) const RULE: &str = "identity-waiver";
+pub const RULE: &str = "identity-waiver";
 
 /// Whether an object is a waiver.
 pub(super) fn is_waiver(kind: &GroupVersionKind) -> bool {

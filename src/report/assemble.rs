@@ -1,14 +1,18 @@
 //! From verdicts to a report: each violation with the file, line and column where its author wrote it.
 
+use std::collections::BTreeSet;
+
 use super::checklist::{Marks, checklist};
 use super::model::{Enforcement, ObjectRef, Report, RuleInfo, Severity, Status, Violation};
 use crate::manifest::{Document, InputError, SourceMap};
-use crate::policy::{self, Certainty, Facts, Limits, PolicySet, RelatedIndex, RequestError, Source, Subject, Verdict, evaluate};
+use crate::policy::{self, Certainty, Facts, Limits, PolicySet, RelatedIndex, RequestError, Source, Subject, Verdict, Waiver, evaluate};
 
 /// What judging a document found, with the places. Nothing of it hangs on other documents, so they may be judged side by side.
 #[derive(Debug, Default)]
 pub struct Judged {
     waived: usize,
+    /// What lifted violations: `waiver NAME` or an exemption.
+    lifted_by: Vec<String>,
     marks: Marks,
     violations: Vec<Violation>,
     error: Option<InputError>,
@@ -37,25 +41,27 @@ impl Judged {
     }
 
     fn of(document: &Document, namespace: &str, verdict: &Verdict) -> Self {
-        let waived = verdict.violations.len() - verdict.counted().count();
+        let lifted_by: Vec<String> = verdict.violations.iter().filter_map(|violation| violation.waived_by.clone()).collect();
+        let waived = lifted_by.len();
         if verdict.counted().next().is_none() {
-            return Self { waived, ..Self::default() };
+            return Self { waived, lifted_by, ..Self::default() };
         }
         let map = SourceMap::of(document);
         let object = object_ref(document, namespace);
         let violations = verdict.counted().map(|violation| located(violation, document, &map, &object)).collect();
-        Self { waived, violations, ..Self::default() }
+        Self { waived, lifted_by, violations, ..Self::default() }
     }
 }
 
 impl Report {
-    /// The report of an audit.
+    /// The report of an audit at a time, in seconds since 1970.
     #[must_use]
-    pub fn of(set: &PolicySet, judged: Vec<Judged>, mut errors: Vec<InputError>) -> Self {
+    pub fn of(set: &PolicySet, judged: Vec<Judged>, mut errors: Vec<InputError>, now: i64) -> Self {
         let objects = judged.len();
         let mut waived = 0;
         let checklist = checklist(set, judged.iter().map(|one| &one.marks));
-        let mut violations = Vec::new();
+        let used: BTreeSet<&str> = judged.iter().flat_map(|one| &one.lifted_by).map(String::as_str).collect();
+        let mut violations: Vec<Violation> = set.waivers().iter().filter_map(|waiver| stale(waiver, &used, now)).collect();
         for one in judged {
             waived += one.waived;
             violations.extend(one.violations);
@@ -63,6 +69,41 @@ impl Report {
         }
         Self { checklist, ..Self::new(objects, waived, violations, errors, rules(set)) }
     }
+}
+
+/// What an audit says of a waiver that lifts nothing: it is over, or what it was for is gone.
+fn stale(waiver: &Waiver, used: &BTreeSet<&str>, now: i64) -> Option<Violation> {
+    let (enforcement, path, message, remedy) = if waiver.expires_at <= now {
+        let message = format!("expired at {} and lifts nothing", waiver.spec.expires_at);
+        (Enforcement::Warn, "spec.expiresAt", message, "mend what it was for, or ask for another one")
+    } else if used.contains(format!("waiver {}", waiver.name).as_str()) {
+        return None;
+    } else {
+        let message = "lifted nothing in this audit".to_owned();
+        (Enforcement::Audit, "spec", message, "remove it once what it was for is mended")
+    };
+    let (file, line) = waiver.place.clone();
+    let object = ObjectRef {
+        api_version: policy::API_VERSION.into(),
+        kind: "IdentityWaiver".into(),
+        name: waiver.name.to_string(),
+        ..ObjectRef::default()
+    };
+    Some(Violation {
+        rule: policy::WAIVER_RULE.into(),
+        invariants: vec!["INV-9".into(), "INV-11".into()],
+        severity: Severity::Medium,
+        enforcement,
+        object,
+        path: path.into(),
+        message,
+        remedy: remedy.into(),
+        file,
+        line,
+        column: 1,
+        fingerprint: crate::object::hex_digest(format!("{}\n{}\n{path}", policy::WAIVER_RULE, waiver.name).as_bytes()),
+        status: Status::New,
+    })
 }
 
 /// A document that names no kind.

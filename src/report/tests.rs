@@ -230,3 +230,35 @@ fn a_long_or_short_line_has_its_place_still() {
         assert!(shown.len() < 1000, "{line}:{column}: {shown}");
     }
 }
+
+#[test]
+fn a_waiver_that_lifts_nothing_is_a_finding() {
+    use crate::policy::{RelatedIndex, Source, Sources, Text, load};
+    let waiver = |name: &str, namespace: &str, expires: &str| Text {
+        name: format!("{name}.yaml"),
+        text: format!(
+            "apiVersion: doorward.dev/v1alpha1\nkind: IdentityWaiver\nmetadata: {{name: {name}}}\nspec:\n  rules: [no-default-service-account]\n  \
+             subject: {{namespace: {namespace}, serviceAccount: default}}\n  owner: o\n  reason: r\n  ticket: t\n  expiresAt: \"{expires}\"\n"
+        ),
+    };
+    let waivers = vec![
+        waiver("used", "prod", "1970-02-01T00:00:00Z"),
+        waiver("unused", "gone", "1970-02-01T00:00:00Z"),
+        waiver("over", "prod", "1970-01-01T00:00:00Z"),
+    ];
+    let set = load(&Sources { waivers, ..Sources::default() }).unwrap();
+    let documents = manifest::load("deploy/api.yaml", POD).documents;
+    let index = RelatedIndex::new(documents.iter().map(|document| document.object.root()), "default", true);
+    let judged = Judged::new(&set, Source::Manifests, &documents[0], &index, "default", 0);
+    let report = Report::of(&set, vec![judged], Vec::new(), 0);
+    let of = |name: &str| {
+        let found = report.violations.iter().find(|violation| violation.object.name == name)?;
+        Some((found.rule.as_str(), found.enforcement, found.file.as_str(), found.line, found.message.as_str()))
+    };
+    assert_eq!(of("used"), None);
+    assert_eq!(of("unused"), Some(("identity-waiver", Enforcement::Audit, "unused.yaml", 1, "lifted nothing in this audit")));
+    assert_eq!(
+        of("over"),
+        Some(("identity-waiver", Enforcement::Warn, "over.yaml", 1, "expired at 1970-01-01T00:00:00Z and lifts nothing"))
+    );
+}
