@@ -314,6 +314,7 @@ pub enum When {
 
 /// An exception treated as a credential.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct IdentityWaiverSpec {
     /// Rule ids, exact.
@@ -332,6 +333,7 @@ pub struct IdentityWaiverSpec {
 
 /// What our own webhooks write on a waiver in the cluster; whatever its author writes there is replaced.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct IdentityWaiverStatus {
     /// Who made it, or asked for it to be renewed.
@@ -354,6 +356,7 @@ pub struct IdentityWaiverStatus {
 
 /// Unique ids, as Kubernetes gave them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BoundUids {
     /// Of the waiver itself.
@@ -367,6 +370,7 @@ pub struct BoundUids {
 
 /// Who is waived: a ServiceAccount's pods, or one object.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WaiverSubject {
     /// Namespace, exact.
@@ -381,10 +385,75 @@ pub struct WaiverSubject {
 
 /// One object.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WaivedObject {
     /// Its kind.
     pub kind: String,
     /// Its name.
     pub name: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{IdentityWaiverSpec, IdentityWaiverStatus};
+    use crate::manifest::to_yaml;
+    use crate::object::Object;
+
+    /// A schema as the API server takes it: structural, without references (`apiextensions.k8s.io/v1`).
+    fn structural<T: schemars::JsonSchema>() -> Value {
+        let mut settings = schemars::generate::SchemaSettings::openapi3();
+        settings.inline_subschemas = true;
+        let mut schema = serde_json::to_value(settings.into_generator().into_root_schema_for::<T>()).unwrap();
+        prune(&mut schema);
+        schema
+    }
+
+    fn prune(schema: &mut Value) {
+        if let Some(map) = schema.as_object_mut() {
+            map.retain(|key, _| !matches!(key.as_str(), "$schema" | "title" | "components" | "format" | "additionalProperties"));
+            map.values_mut().for_each(prune);
+        }
+        schema.as_array_mut().into_iter().flatten().for_each(prune);
+    }
+
+    #[test]
+    fn the_definition_of_waivers_is_the_types_own() {
+        let column = |name: &str, path: &str| json!({ "name": name, "type": "string", "jsonPath": path });
+        let definition = json!({
+            "apiVersion": "apiextensions.k8s.io/v1",
+            "kind": "CustomResourceDefinition",
+            "metadata": { "name": "identitywaivers.doorward.dev" },
+            "spec": {
+                "group": "doorward.dev",
+                "scope": "Cluster",
+                "names": { "kind": "IdentityWaiver", "listKind": "IdentityWaiverList", "plural": "identitywaivers", "singular": "identitywaiver" },
+                "versions": [{
+                    "name": "v1alpha1", "served": true, "storage": true,
+                    "additionalPrinterColumns": [
+                        column("Namespace", ".spec.subject.namespace"), column("Approved by", ".status.approvedBy"),
+                        column("Expires", ".spec.expiresAt"),
+                    ],
+                    "schema": { "openAPIV3Schema": {
+                        "description": "An exception from rules for one subject, treated as a credential: requested by one person, approved by another, and it ends.",
+                        "type": "object",
+                        "required": ["spec"],
+                        "properties": {
+                            "apiVersion": { "type": "string" }, "kind": { "type": "string" }, "metadata": { "type": "object" },
+                            "spec": structural::<IdentityWaiverSpec>(), "status": structural::<IdentityWaiverStatus>(),
+                        },
+                    } },
+                }],
+            },
+        });
+        let generated = to_yaml(Object::from_serialize(&definition).unwrap().root());
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/kustomize/base/identitywaivers.yaml");
+        if std::env::var_os("UPDATE_SCHEMA").is_some() {
+            std::fs::write(path, &generated).unwrap();
+        }
+        let committed = std::fs::read_to_string(path).unwrap_or_default();
+        assert_eq!(committed, generated, "the committed definition is old: run this test with UPDATE_SCHEMA=1, then once more");
+    }
 }
