@@ -10,6 +10,7 @@
 //! - `check`: (to come) the type checker of the API server, over the intermediate form
 //! - `evaluate`: the evaluator; `comprehend` its loops, `operate` its operators
 //! - `value`, `collections`: [`Value`], [`List`], [`Map`]
+//! - `literal`: a value as the CEL text that gives it
 //! - `cost`: [`Budget`], the cost limit and the deadline
 //! - `functions`: the one table of functions and their rooms
 //! - `error`: [`CompileError`], [`EvaluationError`]
@@ -21,6 +22,7 @@ mod error;
 mod evaluate;
 mod functions;
 mod ir;
+mod literal;
 mod lower;
 mod macros;
 mod operate;

@@ -4,9 +4,10 @@
 //! - `sources`: the flags for policies, settings, waivers and related objects, and reading what they name
 //! - `reload`: the files that a running server looks at again
 //! - `demonstration`: what `serve` knows when it is given nothing
-//! - `serve`, `audit`, `test`, `inject`, `policy`, `webhooks`, `certs`, `completions`: the subcommands
+//! - `serve`, `audit`, `test`, `inject`, `policy`, `cel`, `webhooks`, `certs`, `completions`: the subcommands
 
 mod audit;
+mod cel;
 mod certs;
 mod completions;
 mod demonstration;
@@ -47,6 +48,8 @@ enum Command {
     /// Look at the policies in force
     #[command(subcommand)]
     Policy(policy::Command),
+    /// Evaluate CEL expressions as a policy would: value, type, cost
+    Cel(cel::Args),
     /// Print or apply the webhook configurations
     #[command(subcommand)]
     Webhooks(webhooks::Command),
@@ -75,6 +78,7 @@ pub fn run() -> ExitCode {
         Command::Test(args) => test::run(&args),
         Command::Inject(args) => inject::run(&args),
         Command::Policy(command) => policy::run(&command),
+        Command::Cel(args) => cel::run(&args),
         Command::Webhooks(command) => webhooks::run(&command),
         Command::Certs(command) => certs::run(&command),
         Command::Completions(args) => completions::run(&args),
