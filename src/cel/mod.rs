@@ -13,6 +13,7 @@
 //! - `literal`: a value as the CEL text that gives it
 //! - `cost`: [`Budget`], the cost limit and the deadline
 //! - `functions`: the one table of functions and their rooms
+//! - `reference`: [`Reference`], functions and macros for people
 //! - `error`: [`CompileError`], [`EvaluationError`]
 
 mod collections;
@@ -26,6 +27,7 @@ mod literal;
 mod lower;
 mod macros;
 mod operate;
+mod reference;
 mod scope;
 #[cfg(test)]
 mod tests;
@@ -35,5 +37,6 @@ pub use collections::{List, Map};
 pub use cost::Budget;
 pub use error::{CompileError, EvaluationError};
 pub use evaluate::{Expression, Variables};
+pub use reference::Reference;
 pub use scope::Scope;
 pub use value::{Text, Timestamp, Value};
