@@ -3,6 +3,9 @@
 mod conformance;
 mod limits;
 
+pub(super) use conformance::FIXTURE as CORPUS;
+pub(super) use limits::{sensible, token_soup};
+
 use crate::cel::{Budget, EvaluationError, Expression, Scope, Value, Variables};
 use crate::object::Object;
 
