@@ -97,10 +97,22 @@ fn lower(env: &Env, source: &str, scope: &Scope) -> Result<Lowered, CompileError
         return Err(CompileError::new(source, 0..source.len(), message));
     }
     let (expression, info) = match quick::parse(source) {
-        Some(read) => read,
+        Some(read) => {
+            #[cfg(fuzzing)]
+            assert_read_alike(env, source, scope, &read);
+            read
+        }
         None => parse(env, source)?,
     };
     lower_tree(source, scope, &expression, &info)
+}
+
+/// What the quick parser reads, the crate's reads as the same tree with the same places: the fuzz targets ask for every text.
+#[cfg(fuzzing)]
+fn assert_read_alike(env: &Env, source: &str, scope: &Scope, (expression, info): &(IdedExpr, SourceInfo)) {
+    let shown = |lowered: Result<Lowered, CompileError>| lowered.map(|lowered| format!("{:?}", lowered.root));
+    let (other, places) = parse(env, source).unwrap_or_else(|error| panic!("only the quick parser reads this: {error}"));
+    assert_eq!(shown(lower_tree(source, scope, expression, info)), shown(lower_tree(source, scope, &other, &places)));
 }
 
 /// The tree of a text by the crate's parser, whose errors are cel-go's.
