@@ -5,7 +5,8 @@ use std::ops::Range;
 use regex::bytes::Regex;
 
 use super::collections::{ConstantList, ConstantMap, List, Map, key_order};
-use super::functions::{Function, Kind};
+use super::functions::Function;
+use super::types::{self, Type};
 use super::value::{Text, Timestamp, Value};
 
 /// A part of an expression with the bytes of source it stands for.
@@ -212,38 +213,38 @@ impl Constant {
 }
 
 impl Ir {
-    /// What is known of the type without a checker.
-    pub(super) fn kind(&self) -> Kind {
+    /// What is known of the type without a checker; nothing of what is inside a list, a map or an optional.
+    pub(super) fn known_type(&self) -> Type {
         match &self.op {
             Op::Constant(constant) => match constant {
-                Constant::Bool(_) => Kind::Bool,
-                Constant::Int(_) => Kind::Int,
-                Constant::UInt(_) => Kind::UInt,
-                Constant::Double(_) => Kind::Double,
-                Constant::String(_) => Kind::String,
-                Constant::Bytes(_) => Kind::Bytes,
-                Constant::List(_) => Kind::List,
-                Constant::Map(_) => Kind::Map,
-                Constant::Timestamp(_) => Kind::Timestamp,
-                Constant::Duration(_) => Kind::Duration,
-                Constant::Type(_) => Kind::Type,
-                Constant::Null => Kind::Any,
+                Constant::Bool(_) => Type::Bool,
+                Constant::Int(_) => Type::Int,
+                Constant::UInt(_) => Type::UInt,
+                Constant::Double(_) => Type::Double,
+                Constant::String(_) => Type::String,
+                Constant::Bytes(_) => Type::Bytes,
+                Constant::List(_) => types::LIST,
+                Constant::Map(_) => types::MAP,
+                Constant::Timestamp(_) => Type::Timestamp,
+                Constant::Duration(_) => Type::Duration,
+                Constant::Type(name) => Type::Type(Type::named(name).unwrap_or(Type::Dyn).into()),
+                Constant::Null => Type::Dyn,
             },
-            Op::Has { .. } | Op::Not(_) | Op::And(_) | Op::Or(_) | Op::In { .. } | Op::Member { .. } => Kind::Bool,
-            Op::Binary { operator: Operator::Add, operands, .. } => match operands.each_ref().map(Ir::kind) {
-                [Kind::Any, kind] | [kind, Kind::Any] => kind,
-                [left, right] if left == right => left,
-                _ => Kind::Any,
+            Op::Has { .. } | Op::Not(_) | Op::And(_) | Op::Or(_) | Op::In { .. } | Op::Member { .. } => Type::Bool,
+            Op::Binary { operator: Operator::Add, operands, .. } => match operands.each_ref().map(Ir::known_type) {
+                [open, known] | [known, open] if open.is_open() => known,
+                [left, right] if left.may_be(&right) => left,
+                _ => Type::Dyn,
             },
-            Op::List(_) => Kind::List,
-            Op::Map(_) => Kind::Map,
-            Op::Call(call) => call.candidates.first().map_or(Kind::Any, |function| function.result),
+            Op::List(_) => types::LIST,
+            Op::Map(_) => types::MAP,
+            Op::Call(call) => call.candidates.first().map_or(Type::Dyn, |function| function.result.clone()),
             Op::Comprehension(comprehension) => match comprehension.form {
-                Form::All | Form::Exists | Form::ExistsOne => Kind::Bool,
-                Form::List | Form::Filter | Form::SortBy => Kind::List,
-                Form::Map | Form::Entry => Kind::Map,
+                Form::All | Form::Exists | Form::ExistsOne => Type::Bool,
+                Form::List | Form::Filter | Form::SortBy => types::LIST,
+                Form::Map | Form::Entry => types::MAP,
             },
-            _ => Kind::Any,
+            _ => Type::Dyn,
         }
     }
 

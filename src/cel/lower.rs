@@ -11,10 +11,11 @@ use cel_interpreter::common::ast::{EntryExpr, Expr, LiteralValue, SourceInfo, op
 use cel_interpreter::{Env, IdedExpr};
 
 use super::error::CompileError;
-use super::functions::{self, Kind};
+use super::functions;
 use super::ir::{Call, Constant, Ir, Op, Operator};
 use super::macros;
 use super::scope::Scope;
+use super::types::Type;
 
 mod quick;
 mod spans;
@@ -363,7 +364,7 @@ impl Lowering<'_> {
         }
         let candidates = functions::candidates(&qualified, receiver.is_some(), &lowered);
         if candidates.is_empty() {
-            let mut types: Vec<&str> = lowered.iter().map(|argument| argument.kind().name()).collect();
+            let mut types: Vec<String> = lowered.iter().map(|argument| argument.known_type().to_string()).collect();
             let receiver = if receiver.is_some() { format!("{}.", types.remove(0)) } else { String::new() };
             let message = format!("found no matching overload for '{qualified}' applied to '{receiver}({})'", types.join(", "));
             return Err(self.error_at(expression, message));
@@ -422,7 +423,7 @@ impl Lowering<'_> {
         };
         let [left, right] = operands;
         let operands = Box::new([self.part(left)?, self.part(right)?]);
-        let sized = operands.iter().any(|operand| matches!(operand.kind(), Kind::String | Kind::Bytes));
+        let sized = operands.iter().any(|operand| matches!(operand.known_type(), Type::String | Type::Bytes));
         Ok(Some(Op::Binary { operator, operands, sized }))
     }
 
@@ -434,7 +435,7 @@ impl Lowering<'_> {
                     Op::Member { needle: Box::new(left), members }
                 }
                 _ => {
-                    let sized = right.kind() == Kind::List;
+                    let sized = matches!(right.known_type(), Type::List(_));
                     Op::In { operands: Box::new([left, right]), sized }
                 }
             });

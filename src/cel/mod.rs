@@ -7,6 +7,7 @@
 //! - `lower`: text to intermediate form; the only room that knows the `cel` crate
 //! - `macros`: has, all, exists, map, ... lowered to loops
 //! - `ir`: the intermediate form
+//! - `types`: [`Type`], what is known of a value before it is there
 //! - `check`: (to come) the type checker of the API server, over the intermediate form
 //! - `evaluate`: the evaluator; `comprehend` its loops, `operate` its operators
 //! - `value`, `collections`: [`Value`], [`List`], [`Map`]
@@ -31,6 +32,7 @@ mod reference;
 mod scope;
 #[cfg(test)]
 mod tests;
+pub mod types;
 mod value;
 
 pub use collections::{List, Map};
@@ -39,4 +41,5 @@ pub use error::{CompileError, EvaluationError};
 pub use evaluate::{Expression, Variables};
 pub use reference::Reference;
 pub use scope::Scope;
+pub use types::Type;
 pub use value::{Text, Timestamp, Value};

@@ -1,14 +1,15 @@
 //! `'...'.format([...])`: cel-go's strings version 2, which Kubernetes has since 1.29.
 
-use super::{Context, Cost, Function, Kind, METHOD, no_such_overload, row};
+use super::{Context, Cost, Function, METHOD, no_such_overload, row};
 use crate::cel::error::EvaluationError;
 use crate::cel::evaluate::Outcome;
+use crate::cel::types::{LIST, Type};
 use crate::cel::value::Value;
 
-use Kind::{List, String as Str};
+use Type::String as Str;
 
 pub(super) const FUNCTIONS: &[Function] =
-    &[row("format", METHOD, &[Str, List], Str, Cost::Size(0, 1.0), "1.29", "the clauses %s %d %f %e %b %x %X %o filled in", format_text)];
+    &[row("format", METHOD, &[Str, LIST], Str, Cost::Size(0, 1.0), "1.29", "the clauses %s %d %f %e %b %x %X %o filled in", format_text)];
 
 /// The most digits after the point.
 const MAX_PRECISION: usize = 1000;

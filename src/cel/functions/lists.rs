@@ -2,35 +2,47 @@
 
 use std::cmp::Ordering;
 
-use super::{Context, Cost, Function, GLOBAL, Kind, METHOD, no_such_overload, row};
+use super::{Context, Cost, Function, GLOBAL, METHOD, no_such_overload, row};
 use crate::cel::collections::List;
 use crate::cel::cost::{self, Budget};
 use crate::cel::error::EvaluationError;
 use crate::cel::evaluate::Outcome;
 use crate::cel::operate;
+use crate::cel::types::{
+    A, COMPARABLE, LIST, LIST_OF_A, LIST_OF_COMPARABLE, LIST_OF_INT, LIST_OF_LIST_OF_A, LIST_OF_SUMMABLE, SUMMABLE, Type,
+};
 use crate::cel::value::Value;
 
 use Cost::Own;
-use Kind::{Any, Bool, Int, List as Items};
+use Type::{Bool, Dyn, Int};
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    row("isSorted", METHOD, &[Items], Bool, Own, "1.0", "whether no item is less than the one before", is_sorted),
-    row("sum", METHOD, &[Items], Any, Own, "1.0", "the sum of the items; 0 of none", sum),
-    row("min", METHOD, &[Items], Any, Own, "1.0", "the least item", least),
-    row("max", METHOD, &[Items], Any, Own, "1.0", "the greatest item", greatest),
-    row("indexOf", METHOD, &[Items, Any], Int, Own, "1.0", "where an item first stands, or -1", index_of),
-    row("lastIndexOf", METHOD, &[Items, Any], Int, Own, "1.0", "where an item last stands, or -1", last_index_of),
-    row("includes", METHOD, &[Items, Any], Bool, Own, "1.37", "whether a list holds a value", includes),
-    row("slice", METHOD, &[Items, Int, Int], Items, Own, "1.34", "the items from a position to before another one", slice),
-    row("flatten", METHOD, &[Items], Items, Own, "1.34", "lists inside the list replaced by their items", flatten),
-    row("flatten", METHOD, &[Items, Int], Items, Own, "1.34", "the same, so many levels deep", flatten),
-    row("distinct", METHOD, &[Items], Items, Own, "1.34", "each value once", distinct),
-    row("reverse", METHOD, &[Items], Items, Own, "1.34", "the items from the last to the first", reverse),
-    row("sort", METHOD, &[Items], Items, Own, "1.34", "the items in ascending order", sort),
-    row("lists.range", GLOBAL, &[Int], Items, Own, "1.34", "the integers from 0 to before a number", range),
-    row("sets.contains", GLOBAL, &[Items, Items], Bool, Own, "1.29", "whether every item of the second is in the first", sets_contains),
-    row("sets.equivalent", GLOBAL, &[Items, Items], Bool, Own, "1.29", "whether each holds the other's items", sets_equivalent),
-    row("sets.intersects", GLOBAL, &[Items, Items], Bool, Own, "1.29", "whether they have an item in common", sets_intersects),
+    row("isSorted", METHOD, &[LIST_OF_COMPARABLE], Bool, Own, "1.0", "whether no item is less than the one before", is_sorted),
+    row("sum", METHOD, &[LIST_OF_SUMMABLE], SUMMABLE, Own, "1.0", "the sum of the items; 0 of none", sum),
+    row("min", METHOD, &[LIST_OF_COMPARABLE], COMPARABLE, Own, "1.0", "the least item", least),
+    row("max", METHOD, &[LIST_OF_COMPARABLE], COMPARABLE, Own, "1.0", "the greatest item", greatest),
+    row("indexOf", METHOD, &[LIST_OF_A, A], Int, Own, "1.0", "where an item first stands, or -1", index_of),
+    row("lastIndexOf", METHOD, &[LIST_OF_A, A], Int, Own, "1.0", "where an item last stands, or -1", last_index_of),
+    row("includes", METHOD, &[Dyn, Dyn], Bool, Own, "1.37", "whether a list holds a value", includes),
+    row("slice", METHOD, &[LIST_OF_A, Int, Int], LIST_OF_A, Own, "1.34", "the items from a position to before another one", slice),
+    row("flatten", METHOD, &[LIST_OF_LIST_OF_A], LIST_OF_A, Own, "1.34", "lists inside the list replaced by their items", flatten),
+    row("flatten", METHOD, &[LIST, Int], LIST, Own, "1.34", "the same, so many levels deep", flatten),
+    row("distinct", METHOD, &[LIST_OF_A], LIST_OF_A, Own, "1.34", "each value once", distinct),
+    row("reverse", METHOD, &[LIST_OF_A], LIST_OF_A, Own, "1.34", "the items from the last to the first", reverse),
+    row("sort", METHOD, &[LIST_OF_COMPARABLE], LIST_OF_COMPARABLE, Own, "1.34", "the items in ascending order", sort),
+    row("lists.range", GLOBAL, &[Int], LIST_OF_INT, Own, "1.34", "the integers from 0 to before a number", range),
+    row(
+        "sets.contains",
+        GLOBAL,
+        &[LIST_OF_A, LIST_OF_A],
+        Bool,
+        Own,
+        "1.29",
+        "whether every item of the second is in the first",
+        sets_contains,
+    ),
+    row("sets.equivalent", GLOBAL, &[LIST_OF_A, LIST_OF_A], Bool, Own, "1.29", "whether each holds the other's items", sets_equivalent),
+    row("sets.intersects", GLOBAL, &[LIST_OF_A, LIST_OF_A], Bool, Own, "1.29", "whether they have an item in common", sets_intersects),
 ];
 
 /// What a call that makes a list costs besides its items: the call and the list.

@@ -17,68 +17,11 @@ use super::cost::{self, Budget};
 use super::error::EvaluationError;
 use super::evaluate::Outcome;
 use super::ir::{Call, Constant, Ir, Op};
+use super::types::Type;
 use super::value::Value;
 
 /// The most arguments that a function has, its receiver included.
 pub(super) const MAX_ARGUMENTS: usize = 4;
-
-/// A type of an argument or a result, as far as overloads are told apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Any,
-    Bool,
-    Int,
-    UInt,
-    Double,
-    String,
-    Bytes,
-    List,
-    Map,
-    Timestamp,
-    Duration,
-    Type,
-    Optional,
-}
-
-impl Kind {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Any => "dyn",
-            Self::Bool => "bool",
-            Self::Int => "int",
-            Self::UInt => "uint",
-            Self::Double => "double",
-            Self::String => "string",
-            Self::Bytes => "bytes",
-            Self::List => "list(dyn)",
-            Self::Map => "map(dyn, dyn)",
-            Self::Timestamp => "timestamp",
-            Self::Duration => "duration",
-            Self::Type => "type",
-            Self::Optional => "optional_type(dyn)",
-        }
-    }
-
-    #[inline]
-    fn accepts(self, value: &Value<'_>) -> bool {
-        matches!(
-            (self, value),
-            (Self::Any, _)
-                | (Self::Bool, Value::Bool(_))
-                | (Self::Int, Value::Int(_))
-                | (Self::UInt, Value::UInt(_))
-                | (Self::Double, Value::Double(_))
-                | (Self::String, Value::String(_))
-                | (Self::Bytes, Value::Bytes(_))
-                | (Self::List, Value::List(_))
-                | (Self::Map, Value::Map(_))
-                | (Self::Timestamp, Value::Timestamp(_))
-                | (Self::Duration, Value::Duration(_))
-                | (Self::Type, Value::Type(_))
-                | (Self::Optional, Value::Optional(_))
-        )
-    }
-}
 
 /// What a call costs, charged before the function runs.
 #[derive(Clone, Copy, Debug)]
@@ -107,8 +50,8 @@ pub(super) struct Function {
     pub(super) name: &'static str,
     /// Whether it is called as `x.f()`; the receiver is the first argument.
     pub(super) receiver: bool,
-    pub(super) arguments: &'static [Kind],
-    pub(super) result: Kind,
+    pub(super) arguments: &'static [Type],
+    pub(super) result: Type,
     pub(super) cost: Cost,
     /// The first release of Kubernetes that has it.
     pub(super) since: &'static str,
@@ -128,8 +71,8 @@ impl std::fmt::Debug for Function {
 const fn row(
     name: &'static str,
     receiver: bool,
-    arguments: &'static [Kind],
-    result: Kind,
+    arguments: &'static [Type],
+    result: Type,
     cost: Cost,
     since: &'static str,
     doc: &'static str,
@@ -210,10 +153,7 @@ pub(super) fn type_name(name: &str) -> Option<&'static str> {
 pub(super) fn candidates(name: &str, receiver: bool, arguments: &[Ir]) -> Box<[&'static Function]> {
     let fits = |function: &Function| {
         function.arguments.len() == arguments.len()
-            && function.arguments.iter().zip(arguments).all(|(kind, argument)| {
-                let known = argument.kind();
-                *kind == Kind::Any || known == Kind::Any || *kind == known
-            })
+            && function.arguments.iter().zip(arguments).all(|(taken, argument)| taken.may_be(&argument.known_type()))
     };
     table().filter(|function| function.receiver == receiver && function.name == name && fits(function)).collect()
 }
@@ -256,7 +196,7 @@ pub(super) fn prepare(mut call: Call) -> Result<Op, (usize, String)> {
 
 /// Runs the first candidate whose types fit.
 pub(super) fn run<'a>(candidates: &[&'static Function], context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
-    let fits = |function: &&&Function| function.arguments.iter().zip(arguments).all(|(kind, value)| kind.accepts(value));
+    let fits = |function: &&&Function| function.arguments.iter().zip(arguments).all(|(taken, value)| taken.accepts(value));
     let Some(function) = candidates.iter().find(fits) else {
         context.budget.charge(1)?;
         // cel-go's standard library says no more than this; its extensions name the function and the types.

@@ -1,23 +1,42 @@
 //! Optional values (Kubernetes 1.28): their functions; the syntax `.?`, `[?]` and the macros are the evaluator's.
 
-use super::{Context, Cost, Function, GLOBAL, Kind, METHOD, no_such_overload, row};
+use super::{Context, Cost, Function, GLOBAL, METHOD, no_such_overload, row};
 use crate::cel::error::EvaluationError;
 use crate::cel::evaluate::Outcome;
+use crate::cel::types::{A, LIST_OF_A, LIST_OF_OPTIONAL_OF_A, OPTIONAL_OF_A, Type};
 use crate::cel::value::Value;
 
 use Cost::Call;
-use Kind::{Any, Bool, List, Optional};
+use Type::Bool;
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    row("optional.of", GLOBAL, &[Any], Optional, Call, "1.28", "an optional that holds a value", of),
-    row("optional.none", GLOBAL, &[], Optional, Call, "1.28", "the empty optional", none),
-    row("optional.ofNonZeroValue", GLOBAL, &[Any], Optional, Call, "1.28", "an optional, empty for a zero value", of_non_zero),
-    row("optional.unwrap", GLOBAL, &[List], List, Call, "1.28", "the values of the optionals of a list that hold one", unwrap),
-    row("unwrapOpt", METHOD, &[List], List, Call, "1.28", "the values of the optionals of a list that hold one", unwrap),
-    row("hasValue", METHOD, &[Optional], Bool, Call, "1.28", "whether an optional holds a value", has_value),
-    row("value", METHOD, &[Optional], Any, Call, "1.28", "the value of an optional; an error if it is empty", value),
-    row("first", METHOD, &[List], Optional, Call, "1.28", "the first item as an optional", first),
-    row("last", METHOD, &[List], Optional, Call, "1.28", "the last item as an optional", last),
+    row("optional.of", GLOBAL, &[A], OPTIONAL_OF_A, Call, "1.28", "an optional that holds a value", of),
+    row("optional.none", GLOBAL, &[], OPTIONAL_OF_A, Call, "1.28", "the empty optional", none),
+    row("optional.ofNonZeroValue", GLOBAL, &[A], OPTIONAL_OF_A, Call, "1.28", "an optional, empty for a zero value", of_non_zero),
+    row(
+        "optional.unwrap",
+        GLOBAL,
+        &[LIST_OF_OPTIONAL_OF_A],
+        LIST_OF_A,
+        Call,
+        "1.28",
+        "the values of the optionals of a list that hold one",
+        unwrap,
+    ),
+    row(
+        "unwrapOpt",
+        METHOD,
+        &[LIST_OF_OPTIONAL_OF_A],
+        LIST_OF_A,
+        Call,
+        "1.28",
+        "the values of the optionals of a list that hold one",
+        unwrap,
+    ),
+    row("hasValue", METHOD, &[OPTIONAL_OF_A], Bool, Call, "1.28", "whether an optional holds a value", has_value),
+    row("value", METHOD, &[OPTIONAL_OF_A], A, Call, "1.28", "the value of an optional; an error if it is empty", value),
+    row("first", METHOD, &[LIST_OF_A], OPTIONAL_OF_A, Call, "1.28", "the first item as an optional", first),
+    row("last", METHOD, &[LIST_OF_A], OPTIONAL_OF_A, Call, "1.28", "the last item as an optional", last),
 ];
 
 fn of<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {

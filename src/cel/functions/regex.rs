@@ -3,19 +3,20 @@
 use regex::bytes::{Regex, RegexBuilder};
 use regex_syntax::ast::{self, Ast, ClassPerlKind, ClassSet, ClassSetItem, RepetitionKind, RepetitionRange};
 
-use super::{Context, Cost, Function, Kind, METHOD, no_such_overload, row};
+use super::{Context, Cost, Function, METHOD, no_such_overload, row};
 use crate::cel::error::EvaluationError;
 use crate::cel::evaluate::Outcome;
+use crate::cel::types::{LIST_OF_STRING, Type};
 use crate::cel::value::Value;
 
-use Kind::{Bool, Int, List, String as Str};
+use Type::{Bool, Int, String as Str};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     row("matches", METHOD, &[Str, Str], Bool, Cost::Regex, "1.0", "whether a regular expression matches anywhere", matches),
     row("matches", super::GLOBAL, &[Str, Str], Bool, Cost::Regex, "1.0", "whether a regular expression matches anywhere", matches),
     row("find", METHOD, &[Str, Str], Str, Cost::Regex, "1.0", "the first match, or an empty string", find),
-    row("findAll", METHOD, &[Str, Str], List, Cost::Regex, "1.0", "all matches", find_all),
-    row("findAll", METHOD, &[Str, Str, Int], List, Cost::Regex, "1.0", "the first matches", find_all),
+    row("findAll", METHOD, &[Str, Str], LIST_OF_STRING, Cost::Regex, "1.0", "all matches", find_all),
+    row("findAll", METHOD, &[Str, Str, Int], LIST_OF_STRING, Cost::Regex, "1.0", "the first matches", find_all),
 ];
 
 /// Go refuses a repetition of more.

@@ -1,37 +1,40 @@
 //! The standard library: sizes, conversions, types, searches in strings.
 
-use super::{Context, Cost, Function, GLOBAL, Kind, METHOD, no_such_overload, row, time};
+use super::{Context, Cost, Function, GLOBAL, METHOD, no_such_overload, row, time};
 use crate::cel::error::EvaluationError;
 use crate::cel::evaluate::Outcome;
+use crate::cel::types::{
+    A, LIST_OF_A, MAP_OF_A_TO_B, TO_BOOL, TO_DOUBLE, TO_DURATION, TO_INT, TO_STRING, TO_TIMESTAMP, TO_UINT, TYPE_OF_A, Type,
+};
 use crate::cel::value::{Text, Value};
 
 use Cost::{Call, Search, Size};
-use Kind::{Any, Bool, Bytes, Double, Duration, Int, List, Map, String as Str, Timestamp, Type, UInt};
+use Type::{Bool, Bytes, Double, Duration, Dyn, Int, String as Str, Timestamp, UInt};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     row("size", GLOBAL, &[Str], Int, Call, "1.0", "number of characters", size),
     row("size", GLOBAL, &[Bytes], Int, Call, "1.0", "number of bytes", size),
-    row("size", GLOBAL, &[List], Int, Call, "1.0", "number of items", size),
-    row("size", GLOBAL, &[Map], Int, Call, "1.0", "number of entries", size),
+    row("size", GLOBAL, &[LIST_OF_A], Int, Call, "1.0", "number of items", size),
+    row("size", GLOBAL, &[MAP_OF_A_TO_B], Int, Call, "1.0", "number of entries", size),
     row("size", METHOD, &[Str], Int, Call, "1.0", "number of characters", size),
     row("size", METHOD, &[Bytes], Int, Call, "1.0", "number of bytes", size),
-    row("size", METHOD, &[List], Int, Call, "1.0", "number of items", size),
-    row("size", METHOD, &[Map], Int, Call, "1.0", "number of entries", size),
+    row("size", METHOD, &[LIST_OF_A], Int, Call, "1.0", "number of items", size),
+    row("size", METHOD, &[MAP_OF_A_TO_B], Int, Call, "1.0", "number of entries", size),
     row("startsWith", METHOD, &[Str, Str], Bool, Size(1, 1.0), "1.0", "whether a string begins with another one", starts_with),
     row("endsWith", METHOD, &[Str, Str], Bool, Size(1, 1.0), "1.0", "whether a string ends with another one", ends_with),
     row("contains", METHOD, &[Str, Str], Bool, Search, "1.0", "whether a string holds another one", contains),
-    row("type", GLOBAL, &[Any], Type, Call, "1.0", "the type of a value", type_of),
-    row("dyn", GLOBAL, &[Any], Any, Call, "1.0", "the value itself, of a type not known to the checker", dynamic),
-    row("int", GLOBAL, &[Any], Int, Call, "1.0", "a number, a text, a timestamp or a duration as int", to_int),
-    row("uint", GLOBAL, &[Any], UInt, Call, "1.0", "a number or a text as uint", to_uint),
-    row("double", GLOBAL, &[Any], Double, Call, "1.0", "a number or a text as double", to_double),
-    row("bool", GLOBAL, &[Any], Bool, Call, "1.0", "a text as bool", to_bool),
+    row("type", GLOBAL, &[A], TYPE_OF_A, Call, "1.0", "the type of a value", type_of),
+    row("dyn", GLOBAL, &[A], Dyn, Call, "1.0", "the value itself, of a type not known to the checker", dynamic),
+    row("int", GLOBAL, &[TO_INT], Int, Call, "1.0", "a number, a text, a timestamp or a duration as int", to_int),
+    row("uint", GLOBAL, &[TO_UINT], UInt, Call, "1.0", "a number or a text as uint", to_uint),
+    row("double", GLOBAL, &[TO_DOUBLE], Double, Call, "1.0", "a number or a text as double", to_double),
+    row("bool", GLOBAL, &[TO_BOOL], Bool, Call, "1.0", "a text as bool", to_bool),
     row("string", GLOBAL, &[Bytes], Str, Size(0, 1.0), "1.0", "bytes as UTF-8", to_string),
-    row("string", GLOBAL, &[Any], Str, Call, "1.0", "a scalar as text", to_string),
+    row("string", GLOBAL, &[TO_STRING], Str, Call, "1.0", "a scalar as text", to_string),
     row("bytes", GLOBAL, &[Str], Bytes, Size(0, 1.0), "1.0", "a text's UTF-8", to_bytes),
     row("bytes", GLOBAL, &[Bytes], Bytes, Call, "1.0", "the bytes themselves", to_bytes),
-    row("timestamp", GLOBAL, &[Any], Timestamp, Call, "1.0", "an RFC 3339 text or Unix seconds as timestamp", to_timestamp),
-    row("duration", GLOBAL, &[Any], Duration, Call, "1.0", "a text such as 1h30m as duration", to_duration),
+    row("timestamp", GLOBAL, &[TO_TIMESTAMP], Timestamp, Call, "1.0", "an RFC 3339 text or Unix seconds as timestamp", to_timestamp),
+    row("duration", GLOBAL, &[TO_DURATION], Duration, Call, "1.0", "a text such as 1h30m as duration", to_duration),
 ];
 
 fn size<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {

@@ -1,13 +1,14 @@
 //! cel-go's extended strings, as far as Kubernetes has them (versions 0 and 2; `format` stands beside). Positions count characters.
 
-use super::{Context, Cost, Function, GLOBAL, Kind, METHOD, no_such_overload, row};
+use super::{Context, Cost, Function, GLOBAL, METHOD, no_such_overload, row};
 use crate::cel::cost;
 use crate::cel::error::EvaluationError;
 use crate::cel::evaluate::Outcome;
+use crate::cel::types::{LIST_OF_STRING, Type};
 use crate::cel::value::Value;
 
 use Cost::{Call, Own, Size};
-use Kind::{Int, List, String as Str};
+use Type::{Int, String as Str};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     row("charAt", METHOD, &[Str, Int], Str, Call, "1.0", "the character at a position", char_at),
@@ -19,13 +20,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
     row("upperAscii", METHOD, &[Str], Str, Size(0, 1.0), "1.0", "ASCII letters in upper case", upper_ascii),
     row("replace", METHOD, &[Str, Str, Str], Str, Size(0, 2.0), "1.0", "every occurrence replaced", replace),
     row("replace", METHOD, &[Str, Str, Str, Int], Str, Size(0, 2.0), "1.0", "the first occurrences replaced", replace),
-    row("split", METHOD, &[Str, Str], List, Size(0, 2.0), "1.0", "the parts between separators", split),
-    row("split", METHOD, &[Str, Str, Int], List, Size(0, 2.0), "1.0", "at most so many parts between separators", split),
+    row("split", METHOD, &[Str, Str], LIST_OF_STRING, Size(0, 2.0), "1.0", "the parts between separators", split),
+    row("split", METHOD, &[Str, Str, Int], LIST_OF_STRING, Size(0, 2.0), "1.0", "at most so many parts between separators", split),
     row("substring", METHOD, &[Str, Int], Str, Size(0, 1.0), "1.0", "from a position to the end", substring),
     row("substring", METHOD, &[Str, Int, Int], Str, Size(0, 1.0), "1.0", "from a position to before another one", substring),
     row("trim", METHOD, &[Str], Str, Size(0, 1.0), "1.0", "without white space at both ends", trim),
-    row("join", METHOD, &[List], Str, Own, "1.29", "the strings of a list one after the other", join),
-    row("join", METHOD, &[List, Str], Str, Own, "1.29", "the strings of a list with a separator between them", join),
+    row("join", METHOD, &[LIST_OF_STRING], Str, Own, "1.29", "the strings of a list one after the other", join),
+    row("join", METHOD, &[LIST_OF_STRING, Str], Str, Own, "1.29", "the strings of a list with a separator between them", join),
     row("strings.quote", GLOBAL, &[Str], Str, Size(0, 1.0), "1.29", "the string as a literal", quote),
 ];
 

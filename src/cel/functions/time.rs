@@ -3,14 +3,15 @@
 use jiff::SignedDuration;
 use jiff::civil::DateTime;
 
-use super::{Cost, Function, Kind, METHOD, no_such_overload, row};
+use super::{Cost, Function, METHOD, no_such_overload, row};
 use crate::cel::error::EvaluationError;
 use crate::cel::evaluate::Outcome;
 use crate::cel::ir::Operator;
+use crate::cel::types::Type;
 use crate::cel::value::{Timestamp, Value};
 
 use Cost::Call;
-use Kind::{Duration, Int, String as Str, Timestamp as Time};
+use Type::{Duration, Int, String as Str, Timestamp as Time};
 
 /// Seconds of 0001-01-01T00:00:00Z and 9999-12-31T23:59:59Z.
 const EARLIEST: i64 = -62_135_596_800;
@@ -29,7 +30,7 @@ macro_rules! accessor {
     };
 }
 
-const ACCESSORS: [[Function; 2]; 10] = [
+static ACCESSORS: [[Function; 2]; 10] = [
     accessor!("getFullYear", "the year", |date| i64::from(date.year())),
     accessor!("getMonth", "the month, 0 to 11", |date| i64::from(date.month()) - 1),
     accessor!("getDate", "the day of the month, 1 to 31", |date| i64::from(date.day())),
@@ -42,7 +43,7 @@ const ACCESSORS: [[Function; 2]; 10] = [
     accessor!("getMilliseconds", "the milliseconds of the second", |date| i64::from(date.millisecond())),
 ];
 
-const OF_DURATIONS: [Function; 4] = [
+static OF_DURATIONS: [Function; 4] = [
     row("getHours", METHOD, &[Duration], Int, Call, "1.0", "the whole hours", |_, arguments| whole(arguments, 3600 * NANOS)),
     row("getMinutes", METHOD, &[Duration], Int, Call, "1.0", "the whole minutes", |_, arguments| whole(arguments, 60 * NANOS)),
     row("getSeconds", METHOD, &[Duration], Int, Call, "1.0", "the whole seconds", |_, arguments| whole(arguments, NANOS)),
