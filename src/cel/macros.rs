@@ -146,7 +146,7 @@ pub(super) const MACROS: &[Macro] = &[
     ),
     row(
         "optMap",
-        "<optional(A)>.optMap(x, T) -> optional(T)",
+        "<optional_type(A)>.optMap(x, T) -> optional_type(T)",
         "1.28",
         "the receiver again, and 3",
         "what the value in an optional gives, as an optional; empty of an empty one",
@@ -154,7 +154,7 @@ pub(super) const MACROS: &[Macro] = &[
     ),
     row(
         "optFlatMap",
-        "<optional(A)>.optFlatMap(x, optional(T)) -> optional(T)",
+        "<optional_type(A)>.optFlatMap(x, optional_type(T)) -> optional_type(T)",
         "1.28",
         "the receiver again, and 2",
         "the optional that the value in an optional gives; empty of an empty one",
@@ -162,13 +162,13 @@ pub(super) const MACROS: &[Macro] = &[
     ),
     row(
         "or",
-        "<optional(T)>.or(optional(T)) -> optional(T)",
+        "<optional_type(T)>.or(optional_type(T)) -> optional_type(T)",
         "1.28",
         "0",
         "the first of the two that is not empty",
         "optional.none().or(optional.of(1)).value() == 1",
     ),
-    row("orValue", "<optional(T)>.orValue(T) -> T", "1.28", "0", "the value, or else the argument", "{'a': 1}.?b.orValue(2) == 2"),
+    row("orValue", "<optional_type(T)>.orValue(T) -> T", "1.28", "0", "the value, or else the argument", "{'a': 1}.?b.orValue(2) == 2"),
 ];
 
 /// The loop of a macro call; nothing if the call is no macro's, whatever its name.

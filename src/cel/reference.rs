@@ -3,13 +3,14 @@
 
 use super::functions::{self, Cost, Function};
 use super::macros;
+use super::types::{Parameter, Type};
 
 /// A function or a macro: one overload of it.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Reference {
     /// Its name, with its namespace: `min`, `lists.range`.
     pub name: &'static str,
-    /// How it is called and what it gives: `<list(dyn)>.min() -> dyn`.
+    /// How it is called and what it gives: `<list(T)>.min() -> T`.
     pub signature: String,
     /// Whether it is a macro: its arguments are expressions, not values.
     #[serde(rename = "macro")]
@@ -18,8 +19,8 @@ pub struct Reference {
     pub since: &'static str,
     /// What a call costs besides its arguments.
     pub cost: String,
-    /// What it does.
-    pub doc: &'static str,
+    /// What it does, and which types a parameter such as `T` stands for.
+    pub doc: String,
     /// An expression that uses it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub example: Option<&'static str>,
@@ -35,7 +36,7 @@ impl Reference {
             is_macro: true,
             since: row.since,
             cost: row.cost.to_owned(),
-            doc: row.doc,
+            doc: row.doc.to_owned(),
             example: Some(row.example),
         });
         let functions = functions::table().map(|function| Self {
@@ -44,7 +45,7 @@ impl Reference {
             is_macro: false,
             since: function.since,
             cost: cost(function),
-            doc: function.doc,
+            doc: doc(function),
             example: None,
         });
         let mut all: Vec<Self> = macros.chain(functions).collect();
@@ -54,12 +55,32 @@ impl Reference {
     }
 }
 
-/// `<list(dyn)>.min() -> dyn`, `size(string) -> int`.
+/// The row's own line, and the types that a bounded parameter may be.
+fn doc(function: &Function) -> String {
+    match function.arguments.iter().find_map(bounded) {
+        Some(parameter) => {
+            let among: Vec<String> = parameter.among.iter().map(ToString::to_string).collect();
+            format!("{}; {}: {}", function.doc, parameter.name, among.join(", "))
+        }
+        None => function.doc.to_owned(),
+    }
+}
+
+/// The type parameter of an argument that stands for some types only.
+fn bounded(argument: &Type) -> Option<&'static Parameter> {
+    match argument {
+        Type::Parameter(parameter) if !parameter.among.is_empty() => Some(parameter),
+        Type::List(inner) | Type::Optional(inner) | Type::Type(inner) => bounded(inner.get()),
+        _ => None,
+    }
+}
+
+/// `<list(T)>.min() -> T`, `size(string) -> int`.
 fn signature(function: &Function) -> String {
-    let mut types = function.arguments.iter().map(|kind| kind.name());
+    let mut types = function.arguments.iter().map(|kind| kind.to_string());
     let receiver = if function.receiver { types.next().map(|name| format!("<{name}>.")) } else { None };
-    let arguments: Vec<&str> = types.collect();
-    format!("{}{}({}) -> {}", receiver.unwrap_or_default(), function.name, arguments.join(", "), function.result.name())
+    let arguments: Vec<String> = types.collect();
+    format!("{}{}({}) -> {}", receiver.unwrap_or_default(), function.name, arguments.join(", "), function.result)
 }
 
 /// The cost in words; sizes are characters, bytes, items or entries.
@@ -101,7 +122,9 @@ mod tests {
         assert_eq!(find("<string>.startsWith(string) -> bool"), ("startsWith", "1.0", "0.1 x size of argument 1"));
         assert_eq!(find("matches(string, string) -> bool"), ("matches", "1.0", "0.1 x size of argument 1 x 0.25 x size of argument 2"));
         assert_eq!(find("lists.range(int) -> "), ("lists.range", "1.34", "grows with what is read and made"));
-        assert_eq!(find("<optional(A)>.optMap").1, "1.28");
+        assert_eq!(find("<optional_type(A)>.optMap").1, "1.28");
+        let least = all.iter().find(|row| row.signature == "<list(T)>.min() -> T").unwrap();
+        assert_eq!(least.doc, "the least item; T: int, uint, double, bool, duration, timestamp, string, bytes");
     }
 
     #[test]

@@ -52,7 +52,7 @@ fn nearest(rows: &[Reference], name: &str) -> String {
 
 fn table(rows: &[Reference]) -> String {
     let mut cells = vec![["SIGNATURE", "SINCE", "COST", "WHAT IT GIVES"].map(str::to_owned)];
-    cells.extend(rows.iter().map(|row| [row.signature.clone(), row.since.to_owned(), row.cost.clone(), row.doc.to_owned()]));
+    cells.extend(rows.iter().map(|row| [row.signature.clone(), row.since.to_owned(), row.cost.clone(), row.doc.clone()]));
     columns(&cells)
 }
 
@@ -61,7 +61,7 @@ fn markdown(rows: &[Reference]) -> String {
     let mut out = String::from(
         "# What an expression may call\n\n\
          Kubernetes' CEL as Doorward speaks it, one row an overload. `doorward policy functions -o markdown` prints this page.\n\n\
-         `<T>.f()` is called on a value of type T; `dyn` is a value of any type. *Since* is the first release of Kubernetes that has it.\n\
+         `<T>.f()` is called on a value of type T; `A` and `B` are any types, `dyn` a value of any type. *Since* is the first release that has it.\n\
          The cost is what the API server counts besides the arguments; an expression may cost 1,000,000. Sizes are characters of a\n\
          string, bytes, items of a list, entries of a map, and each product is rounded up. `authorizer` is not here: it asks the API\n\
          server while it is evaluated, and a rule of Doorward is a function of what it is given.\n",
@@ -80,7 +80,7 @@ fn markdown(rows: &[Reference]) -> String {
     if !functions.is_empty() {
         out.push_str("\n## Functions\n\n| function | gives | since | cost |\n|---|---|---|---|\n");
         for row in functions {
-            out.push_str(&format!("| `{}` | {} | {} | {} |\n", cell(&row.signature), cell(row.doc), row.since, row.cost));
+            out.push_str(&format!("| `{}` | {} | {} | {} |\n", cell(&row.signature), cell(&row.doc), row.since, row.cost));
         }
     }
     out
