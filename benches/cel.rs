@@ -7,6 +7,7 @@
 use divan::{Bencher, black_box};
 use doorward::cel::{Budget, EvaluationError, Expression, Scope, Value, Variables};
 use doorward::object::Object;
+use doorward::policy::{Sources, load};
 
 /// Kinds of rule, each with an expression over the variables of [`scope`].
 const EXPRESSIONS: &[(&str, &str)] = &[
@@ -154,6 +155,12 @@ fn compile_196(bencher: Bencher<'_, '_>) {
     let scope = scope();
     let sources: Vec<_> = (0..14).flat_map(|_| EXPRESSIONS.iter().map(|(_, source)| (*source, &scope))).collect();
     bencher.bench_local(|| black_box(Expression::compile_all(&sources)));
+}
+
+/// The whole library with its YAML: what the start of the program pays.
+#[divan::bench(sample_count = 50)]
+fn load_the_built_in_policies(bencher: Bencher<'_, '_>) {
+    bencher.bench_local(|| black_box(load(&Sources::default()).unwrap()));
 }
 
 mod ratio;

@@ -1,9 +1,10 @@
 //! The documents tell the truth: every path that they name exists, every command that they show is known.
+#![expect(clippy::expect_used, reason = "a test that cannot go on says so")]
 
 use std::fs;
 use std::path::Path;
 
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 9] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -12,6 +13,7 @@ const DOCUMENTS: [&str; 8] = [
     "policies/README.md",
     "tests/README.md",
     "deploy/README.md",
+    "docs/cel-functions.md",
 ];
 
 /// What starts one of the repository's own paths.
@@ -46,4 +48,13 @@ fn every_policy_folder_holds_its_reason_and_its_proof() {
             assert!(folder.join(part).exists(), "{} lacks {part}", folder.display());
         }
     }
+}
+
+#[test]
+fn the_page_of_functions_is_what_the_program_prints() {
+    let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_doorward"));
+    let printed = program.args(["policy", "functions", "-o", "markdown"]).output().expect("the binary starts");
+    let printed = String::from_utf8(printed.stdout).expect("UTF-8");
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/cel-functions.md")).expect("docs/cel-functions.md");
+    assert!(printed == page, "out of date: run `cargo run -- policy functions -o markdown > docs/cel-functions.md`");
 }

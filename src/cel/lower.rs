@@ -1,5 +1,8 @@
 //! From text to the intermediate form. The only room that knows the `cel` crate: its parser is used, with no macro expanded, so that
 //! `has`, `all` and the rest arrive as the calls the author wrote and are lowered with the author's own positions.
+//!
+//! - `quick`: the same trees for everyday texts, much sooner
+//! - `spans`: where each part stands
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -14,6 +17,7 @@ use super::macros;
 use super::scope::Scope;
 use super::types::Type;
 
+mod quick;
 mod spans;
 
 /// The longest source that is read.
@@ -93,8 +97,29 @@ fn lower(env: &Env, source: &str, scope: &Scope) -> Result<Lowered, CompileError
         let message = format!("the expression has {} bytes, at most {MAX_SOURCE} are read", source.len());
         return Err(CompileError::new(source, 0..source.len(), message));
     }
+    let (expression, info) = match quick::parse(source) {
+        Some(read) => {
+            #[cfg(fuzzing)]
+            assert_read_alike(env, source, scope, &read);
+            read
+        }
+        None => parse(env, source)?,
+    };
+    lower_tree(source, scope, &expression, &info)
+}
+
+/// What the quick parser reads, the crate's reads as the same tree with the same places: the fuzz targets ask for every text.
+#[cfg(fuzzing)]
+fn assert_read_alike(env: &Env, source: &str, scope: &Scope, (expression, info): &(IdedExpr, SourceInfo)) {
+    let shown = |lowered: Result<Lowered, CompileError>| lowered.map(|lowered| format!("{:?}", lowered.root));
+    let (other, places) = parse(env, source).unwrap_or_else(|error| panic!("only the quick parser reads this: {error}"));
+    assert_eq!(shown(lower_tree(source, scope, expression, info)), shown(lower_tree(source, scope, &other, &places)));
+}
+
+/// The tree of a text by the crate's parser, whose errors are cel-go's.
+fn parse(env: &Env, source: &str) -> Result<(IdedExpr, SourceInfo), CompileError> {
     let parser = env.parser().max_recursion_depth(250).enable_ident_escape_syntax(true);
-    let (expression, info) = parser.parse_with_source_info(source).map_err(|errors| {
+    parser.parse_with_source_info(source).map_err(|errors| {
         let mut messages: Vec<&str> = Vec::new();
         for error in &errors.errors {
             if !messages.contains(&error.msg.as_str()) {
@@ -104,15 +129,18 @@ fn lower(env: &Env, source: &str, scope: &Scope) -> Result<Lowered, CompileError
         let (line, column) = errors.errors.first().map_or((1, 1), |error| error.pos);
         let place = |number: isize| usize::try_from(number).unwrap_or(1).max(1);
         CompileError::at(source, place(line), place(column), messages.join("; "))
-    })?;
-    let depth = depth_of(&expression);
+    })
+}
+
+fn lower_tree(source: &str, scope: &Scope, expression: &IdedExpr, info: &SourceInfo) -> Result<Lowered, CompileError> {
+    let depth = depth_of(expression);
     if depth > MAX_DEPTH {
         let message = format!("the expression nests {depth} levels deep, at most {MAX_DEPTH} are read");
         return Err(CompileError::new(source, 0..source.len(), message));
     }
-    let mut lowering = Lowering { source, scope, info: &info, locals: Vec::new(), deepest: 0, slots: Vec::new(), spans: Vec::new() };
-    lowering.measure(&expression);
-    let root = lowering.lower(&expression)?;
+    let mut lowering = Lowering { source, scope, info, locals: Vec::new(), deepest: 0, slots: Vec::new(), spans: Vec::new() };
+    lowering.measure(expression);
+    let root = lowering.lower(expression)?;
     let Lowering { mut slots, deepest, .. } = lowering;
     slots.sort_unstable();
     slots.dedup();

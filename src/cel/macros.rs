@@ -6,6 +6,171 @@ use super::lower::{Lowering, Part};
 
 const NOT_A_NAME: &str = "argument must be a simple name";
 
+/// A macro for the reference: one shape of it.
+pub(super) struct Macro {
+    pub(super) name: &'static str,
+    pub(super) signature: &'static str,
+    /// The first release of Kubernetes that has it.
+    pub(super) since: &'static str,
+    pub(super) cost: &'static str,
+    /// One line for the reference.
+    pub(super) doc: &'static str,
+    /// An expression without variables that uses it and is true.
+    pub(super) example: &'static str,
+}
+
+/// A row; the arguments stand in the order in which a reader of the table wants them.
+const fn row(
+    name: &'static str,
+    signature: &'static str,
+    since: &'static str,
+    cost: &'static str,
+    doc: &'static str,
+    example: &'static str,
+) -> Macro {
+    Macro { name, signature, since, cost, doc, example }
+}
+
+// What a macro costs besides its range and its body.
+const ALL: &str = "1, and 3 an item";
+const EXISTS: &str = "1, and 4 an item";
+const ONE: &str = "2, and 2 an item that is";
+const LIST: &str = "1, and 12 an item that is put in";
+const FILTER: &str = "1, and 13 an item that is kept";
+const MAP: &str = "1, and 3 an entry that is put in";
+const ENTRY: &str = "1, and 2 an entry that is put in";
+const SORT: &str = "14, 12 an item, and 2 a pair of items";
+
+/// What [`lower`] knows, for people. A range is a list or the keys of a map; `x`, `i`, `k`, `v` are names of the author's.
+pub(super) const MACROS: &[Macro] = &[
+    row("has", "has(e.field) -> bool", "1.0", "0", "whether the field is there", "!has({'a': 1}.b)"),
+    row("all", "<range>.all(x, bool) -> bool", "1.0", ALL, "whether it holds for every item", "[1, 2].all(x, x > 0)"),
+    row(
+        "all",
+        "<range>.all(i, v, bool) -> bool",
+        "1.32",
+        ALL,
+        "the same, over index and item or key and value",
+        "{'a': 1}.all(k, v, k == 'a' && v == 1)",
+    ),
+    row("exists", "<range>.exists(x, bool) -> bool", "1.0", EXISTS, "whether it holds for an item", "[1, 2].exists(x, x == 2)"),
+    row(
+        "exists",
+        "<range>.exists(i, v, bool) -> bool",
+        "1.32",
+        EXISTS,
+        "the same, over index and item or key and value",
+        "[5, 6].exists(i, v, i == 1 && v == 6)",
+    ),
+    row(
+        "exists_one",
+        "<range>.exists_one(x, bool) -> bool",
+        "1.0",
+        ONE,
+        "whether it holds for one item and no other",
+        "[1, 2].exists_one(x, x > 1)",
+    ),
+    row(
+        "existsOne",
+        "<range>.existsOne(i, v, bool) -> bool",
+        "1.32",
+        ONE,
+        "whether it holds for one index and item, or key and value, and no other",
+        "[5, 6].existsOne(i, v, v > 5)",
+    ),
+    row("map", "<range>.map(x, T) -> list(T)", "1.0", LIST, "what each item gives", "[1, 2].map(x, x * 2) == [2, 4]"),
+    row(
+        "map",
+        "<range>.map(x, bool, T) -> list(T)",
+        "1.0",
+        LIST,
+        "what each item gives for which the condition holds",
+        "[1, 2].map(x, x > 1, x * 2) == [4]",
+    ),
+    row("filter", "<range>.filter(x, bool) -> list(T)", "1.0", FILTER, "the items for which it holds", "[1, 2].filter(x, x > 1) == [2]"),
+    row(
+        "sortBy",
+        "<list(T)>.sortBy(x, key) -> list(T)",
+        "1.34",
+        SORT,
+        "the items in ascending order of their keys",
+        "[1, 2].sortBy(x, -x) == [2, 1]",
+    ),
+    row(
+        "transformList",
+        "<range>.transformList(i, v, T) -> list(T)",
+        "1.32",
+        LIST,
+        "what each index and item, or key and value, gives",
+        "[5, 6].transformList(i, v, v - i) == [5, 5]",
+    ),
+    row(
+        "transformList",
+        "<range>.transformList(i, v, bool, T) -> list(T)",
+        "1.32",
+        LIST,
+        "the same, of those for which the condition holds",
+        "[5, 6].transformList(i, v, i > 0, v) == [6]",
+    ),
+    row(
+        "transformMap",
+        "<range>.transformMap(k, v, T) -> map(K, T)",
+        "1.32",
+        MAP,
+        "a map of the same keys, with what each entry gives",
+        "{'a': 1}.transformMap(k, v, v + 1) == {'a': 2}",
+    ),
+    row(
+        "transformMap",
+        "<range>.transformMap(k, v, bool, T) -> map(K, T)",
+        "1.32",
+        MAP,
+        "the same, of those for which the condition holds",
+        "{'a': 1, 'b': 2}.transformMap(k, v, v > 1, v) == {'b': 2}",
+    ),
+    row(
+        "transformMapEntry",
+        "<range>.transformMapEntry(k, v, map(K, T)) -> map(K, T)",
+        "1.32",
+        ENTRY,
+        "the entries that each entry gives",
+        "{'a': 'x'}.transformMapEntry(k, v, {v: k}) == {'x': 'a'}",
+    ),
+    row(
+        "transformMapEntry",
+        "<range>.transformMapEntry(k, v, bool, map(K, T)) -> map(K, T)",
+        "1.32",
+        ENTRY,
+        "the same, of those for which the condition holds",
+        "{'a': 'x'}.transformMapEntry(k, v, false, {v: k}) == {}",
+    ),
+    row(
+        "optMap",
+        "<optional_type(A)>.optMap(x, T) -> optional_type(T)",
+        "1.28",
+        "the receiver again, and 3",
+        "what the value in an optional gives, as an optional; empty of an empty one",
+        "optional.of(1).optMap(x, x + 1).value() == 2",
+    ),
+    row(
+        "optFlatMap",
+        "<optional_type(A)>.optFlatMap(x, optional_type(T)) -> optional_type(T)",
+        "1.28",
+        "the receiver again, and 2",
+        "the optional that the value in an optional gives; empty of an empty one",
+        "!optional.of(1).optFlatMap(x, optional.none()).hasValue()",
+    ),
+    row(
+        "or",
+        "<optional_type(T)>.or(optional_type(T)) -> optional_type(T)",
+        "1.28",
+        "0",
+        "the first of the two that is not empty",
+        "optional.none().or(optional.of(1)).value() == 1",
+    ),
+    row("orValue", "<optional_type(T)>.orValue(T) -> T", "1.28", "0", "the value, or else the argument", "{'a': 1}.?b.orValue(2) == 2"),
+];
+
 /// The loop of a macro call; nothing if the call is no macro's, whatever its name.
 pub(super) fn lower(
     lowering: &mut Lowering<'_>,

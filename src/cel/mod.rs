@@ -11,8 +11,10 @@
 //! - `check`: (to come) the type checker of the API server, over the intermediate form
 //! - `evaluate`: the evaluator; `comprehend` its loops, `operate` its operators
 //! - `value`, `collections`, `opaque`: [`Value`], [`List`], [`Map`], [`Opaque`]
+//! - `literal`: a value as the CEL text that gives it
 //! - `cost`: [`Budget`], the cost limit and the deadline
 //! - `functions`: the one table of functions and their rooms
+//! - `reference`: [`Reference`], functions and macros for people
 //! - `error`: [`CompileError`], [`EvaluationError`]
 
 mod collections;
@@ -22,10 +24,12 @@ mod error;
 mod evaluate;
 mod functions;
 mod ir;
+mod literal;
 mod lower;
 mod macros;
 mod opaque;
 mod operate;
+mod reference;
 mod scope;
 #[cfg(test)]
 mod tests;
@@ -37,6 +41,7 @@ pub use cost::Budget;
 pub use error::{CompileError, EvaluationError};
 pub use evaluate::{Expression, Variables};
 pub use opaque::Opaque;
+pub use reference::Reference;
 pub use scope::Scope;
 pub use types::Type;
 pub use value::{Text, Timestamp, Value};

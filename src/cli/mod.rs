@@ -5,9 +5,10 @@
 //! - `subjects`: what a verb acts on: files, or a live cluster
 //! - `reload`: the files that a running server looks at again
 //! - `demonstration`: what `serve` knows when it is given nothing
-//! - `serve`, `audit`, `test`, `explain`, `inject`, `inventory`, `policy`, `webhooks`, `certs`, `completions`: the subcommands
+//! - `serve`, `audit`, `test`, `explain`, `inject`, `inventory`, `policy`, `cel`, `webhooks`, `certs`, `completions`: the subcommands
 
 mod audit;
+mod cel;
 mod certs;
 mod completions;
 mod demonstration;
@@ -55,6 +56,8 @@ enum Command {
     /// Look at the policies in force
     #[command(subcommand)]
     Policy(policy::Command),
+    /// Evaluate CEL expressions as a policy would: value, type, cost
+    Cel(cel::Args),
     /// Print or apply the webhook configurations
     #[command(subcommand)]
     Webhooks(webhooks::Command),
@@ -85,6 +88,7 @@ pub fn run() -> ExitCode {
         Command::Inject(args) => inject::run(&args),
         Command::Inventory(args) => inventory::run(&args),
         Command::Policy(command) => policy::run(&command),
+        Command::Cel(args) => cel::run(&args),
         Command::Webhooks(command) => webhooks::run(&command),
         Command::Certs(command) => certs::run(&command),
         Command::Completions(args) => completions::run(&args),

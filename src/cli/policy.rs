@@ -1,4 +1,6 @@
-//! `doorward policy`: the policies in force.
+//! `doorward policy`: the policies in force, and what their expressions may call.
+
+mod functions;
 
 use super::exit::Exit;
 use super::print;
@@ -9,6 +11,8 @@ use crate::report::columns;
 pub(super) enum Command {
     /// List the policies, each with where it comes from
     List(ListArgs),
+    /// List the functions and macros of expressions, with cost and first release of Kubernetes
+    Functions(functions::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -18,7 +22,13 @@ pub(super) struct ListArgs {
 }
 
 pub(super) fn run(command: &Command) -> Exit {
-    let Command::List(args) = command;
+    match command {
+        Command::List(args) => list(args),
+        Command::Functions(args) => functions::run(args),
+    }
+}
+
+fn list(args: &ListArgs) -> Exit {
     let set = match args.policies.load_or_complain() {
         Ok(set) => set,
         Err(exit) => return exit,

@@ -11,6 +11,7 @@
 //! - `columns`: plain tables
 //! - `excerpt`: [`Excerpts`]: the source lines that the table shows
 //! - `table`: for people
+//! - `expression`: [`render_compile_error`]: a mistake in an expression, as the table shows one in a file
 //! - `json`: for programs
 //! - `sarif`: for code scanning (SARIF 2.1.0)
 
@@ -20,6 +21,7 @@ mod checklist;
 mod columns;
 mod excerpt;
 mod explain;
+mod expression;
 mod json;
 mod model;
 mod sarif;
@@ -34,6 +36,7 @@ pub use checklist::{Check, CheckStatus};
 pub use columns::columns;
 pub use excerpt::{Excerpts, NoExcerpts, Sources};
 pub use explain::{Explanation, Finding, inventory};
+pub use expression::render_compile_error;
 pub use json::pretty as to_json;
 pub use model::{Enforcement, ObjectRef, Report, RuleInfo, Severity, Status, Summary, Violation};
 

@@ -17,7 +17,7 @@ const LONGEST_LINE: usize = 200;
 const WIDTH: usize = 140;
 
 pub(super) fn render(report: &Report, excerpts: &dyn Excerpts, colour: bool) -> String {
-    let renderer = if colour { Renderer::styled() } else { Renderer::plain() }.decor_style(DecorStyle::Ascii).term_width(WIDTH);
+    let renderer = renderer(colour);
     let mut out = String::new();
     let mut lines = OneFile { excerpts, file: None, lines: None };
     let mut last = None;
@@ -40,6 +40,16 @@ pub(super) fn render(report: &Report, excerpts: &dyn Excerpts, colour: bool) -> 
         let _ = write!(out, "\nChecklist\n{}", checklist::to_text(&report.checklist));
     }
     out
+}
+
+/// How excerpts are drawn.
+pub(super) fn renderer(colour: bool) -> Renderer {
+    if colour { Renderer::styled() } else { Renderer::plain() }.decor_style(DecorStyle::Ascii).term_width(WIDTH)
+}
+
+/// A character of an excerpt: one for one, so that columns stay.
+pub(super) fn harmless(character: char) -> char {
+    if is_deceptive(character) && character != '\t' { '\u{fffd}' } else { character }
 }
 
 /// The heading of an object: `deploy/api.yaml: Deployment prod/api`.
@@ -108,8 +118,7 @@ fn excerpt(line: &str, column: usize) -> (String, std::ops::Range<usize>) {
         if index == start {
             span.start = text.len();
         }
-        // One character for one, so that columns stay.
-        text.push(if is_deceptive(character) && character != '\t' { '\u{fffd}' } else { character });
+        text.push(harmless(character));
     }
     if let Some(word) = text.get(span.start..) {
         span.end = span.start + word_length(word);

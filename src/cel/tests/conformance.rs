@@ -7,7 +7,8 @@ use serde_json::Value as Json;
 use super::{Fixture, scope};
 use crate::cel::{Budget, Expression, Value};
 
-const FIXTURES: &[&str] = &[include_str!("kubernetes-1.37.jsonl"), include_str!("libraries-1.37.jsonl")];
+pub(in crate::cel) const FIXTURE: &str = include_str!("kubernetes-1.37.jsonl");
+const FIXTURES: &[&str] = &[FIXTURE, include_str!("libraries-1.37.jsonl")];
 
 /// What is recorded of one expression, or what we give.
 #[derive(Debug, PartialEq)]

@@ -342,12 +342,12 @@ const TOKENS: &[&str] = &[
     "\n",
 ];
 
-fn token_soup() -> impl Strategy<Value = String> {
+pub(in crate::cel) fn token_soup() -> impl Strategy<Value = String> {
     proptest::collection::vec(proptest::sample::select(TOKENS), 1..24).prop_map(|tokens| tokens.concat())
 }
 
 /// Expressions that parse, so that what is behind the parser is reached.
-fn sensible() -> impl Strategy<Value = String> {
+pub(in crate::cel) fn sensible() -> impl Strategy<Value = String> {
     let leaf = proptest::sample::select(
         &[
             "object",

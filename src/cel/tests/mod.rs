@@ -4,6 +4,9 @@ mod conformance;
 mod libraries;
 mod limits;
 
+pub(super) use conformance::FIXTURE as CORPUS;
+pub(super) use limits::{sensible, token_soup};
+
 use crate::cel::{Budget, EvaluationError, Expression, Scope, Value, Variables};
 use crate::object::Object;
 
