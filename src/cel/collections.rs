@@ -170,6 +170,7 @@ impl<'a> Key<'a> {
             Value::List(_) | Value::Map(_) | Value::Optional(_) => {
                 Err(EvaluationError::failed(format!("unsupported key type: {}", value.type_name())))
             }
+            Value::Opaque(ref opaque) => opaque.check_key().map(|()| Self(value)),
             value => Ok(Self(value)),
         }
     }
@@ -185,7 +186,8 @@ impl<'a> Key<'a> {
             Value::Bytes(_) => 6,
             Value::Timestamp(_) => 7,
             Value::Duration(_) => 8,
-            _ => 9,
+            Value::Opaque(_) => 9,
+            _ => 10,
         }
     }
 }
@@ -201,6 +203,7 @@ pub(super) fn key_order(left: &Value<'_>, right: &Value<'_>) -> Ordering {
         (Value::Timestamp(left), Value::Timestamp(right)) => left.instant().cmp(&right.instant()),
         (Value::Duration(left), Value::Duration(right)) => left.cmp(right),
         (Value::Type(left), Value::Type(right)) => left.cmp(right),
+        (Value::Opaque(left), Value::Opaque(right)) => left.key_order(right),
         (left, right) => Key::order(left).cmp(&Key::order(right)),
     }
 }

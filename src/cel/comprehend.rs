@@ -211,6 +211,7 @@ fn go_type(value: &Value<'_>) -> &'static str {
         Value::Timestamp(_) => "types.Timestamp",
         Value::Duration(_) => "types.Duration",
         Value::Optional(_) => "*types.Optional",
+        Value::Opaque(value) => value.go_type(),
         _ => "*types.Type",
     }
 }

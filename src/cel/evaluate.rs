@@ -306,6 +306,8 @@ impl<'a> Frame<'_, 'a> {
                 let text = text.as_str();
                 members.iter().any(|member| matches!(member, Constant::String(member) if &**member == text))
             }
+            // cel-go looks for it in a set, which compares nothing but needs a hash.
+            Value::Opaque(needle) => needle.check_key().map(|()| false)?,
             needle => {
                 let mut found = false;
                 for member in members {

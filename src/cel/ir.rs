@@ -207,7 +207,7 @@ impl Constant {
             Value::Timestamp(value) => Self::Timestamp(*value),
             Value::Duration(value) => Self::Duration(*value),
             Value::Type(name) => Self::Type(name),
-            Value::List(_) | Value::Map(_) | Value::Optional(_) => return None,
+            Value::List(_) | Value::Map(_) | Value::Optional(_) | Value::Opaque(_) => return None,
         })
     }
 }

@@ -261,7 +261,7 @@ impl Lowering<'_> {
                 Some(field) if !below.is_empty() => {
                     format!("undefined field '{field}': {root} has {}", below.join(", "))
                 }
-                _ => format!("undeclared reference to '{root}'"),
+                _ => undeclared(root),
             };
             return Err(self.error_at(expression, message));
         }
@@ -323,9 +323,9 @@ impl Lowering<'_> {
             if let (Some(chain), false) = (target.and_then(segments), functions::is_namespace(&qualified)) {
                 self.lower_chain_or_error(expression, &chain)?;
             }
-            let later = functions::not_yet(name)
-                .map_or(String::new(), |since| format!(" (Kubernetes {since} has it; this version of Doorward does not yet)"));
-            return Err(self.error_at(expression, format!("undeclared reference to '{name}'{later}")));
+            // What the function is called on is looked at first: its error is the first one that cel-go reports.
+            receiver.map(|receiver| self.lower(receiver)).transpose()?;
+            return Err(self.error_at(expression, undeclared(name)));
         }
         let mut lowered = Vec::with_capacity(count);
         if let Some(receiver) = receiver {
@@ -351,7 +351,7 @@ impl Lowering<'_> {
     fn lower_chain_or_error(&self, expression: &IdedExpr, chain: &[&str]) -> Result<(), CompileError> {
         let root = chain.first().copied().unwrap_or_default();
         let known = self.locals.iter().any(|local| local == root) || self.scope.longest(chain).is_some();
-        if known { Ok(()) } else { Err(self.error_at(expression, format!("undeclared reference to '{root}'"))) }
+        if known { Ok(()) } else { Err(self.error_at(expression, undeclared(root))) }
     }
 
     fn lower_operator(&mut self, expression: &IdedExpr, name: &str, arguments: &[Part<'_>]) -> Result<Option<Op>, CompileError> {
@@ -428,6 +428,12 @@ impl Lowering<'_> {
         terms.push(self.lower(expression)?);
         Ok(())
     }
+}
+
+/// The error of a name that stands for nothing.
+fn undeclared(name: &str) -> String {
+    let reason = functions::refusal(name).map_or(String::new(), |reason| format!(": {reason}"));
+    format!("undeclared reference to '{name}'{reason}")
 }
 
 /// The names of a chain `a.b.c`, root first.

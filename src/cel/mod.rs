@@ -10,7 +10,7 @@
 //! - `types`: [`Type`], what is known of a value before it is there
 //! - `check`: (to come) the type checker of the API server, over the intermediate form
 //! - `evaluate`: the evaluator; `comprehend` its loops, `operate` its operators
-//! - `value`, `collections`: [`Value`], [`List`], [`Map`]
+//! - `value`, `collections`, `opaque`: [`Value`], [`List`], [`Map`], [`Opaque`]
 //! - `cost`: [`Budget`], the cost limit and the deadline
 //! - `functions`: the one table of functions and their rooms
 //! - `error`: [`CompileError`], [`EvaluationError`]
@@ -24,6 +24,7 @@ mod functions;
 mod ir;
 mod lower;
 mod macros;
+mod opaque;
 mod operate;
 mod scope;
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub use collections::{List, Map};
 pub use cost::Budget;
 pub use error::{CompileError, EvaluationError};
 pub use evaluate::{Expression, Variables};
+pub use opaque::Opaque;
 pub use scope::Scope;
 pub use types::Type;
 pub use value::{Text, Timestamp, Value};

@@ -27,6 +27,8 @@ impl<'a> Frame<'_, 'a> {
         };
         let shorter = || cost::traversal(left.cost_size().min(right.cost_size()), 0.1);
         self.budget.charge(match operator {
+            // Kubernetes' own: whatever the size is, but not for `!=`.
+            Operator::Equals if left.as_opaque().is_some() => 1,
             Operator::Equals | Operator::NotEquals => shorter(),
             Operator::Add if sized => cost::traversal(left.cost_size() + right.cost_size(), 0.1),
             // cel-go charges 1 where it does not know that these are strings; a row of variables could double one without end.
@@ -36,7 +38,8 @@ impl<'a> Frame<'_, 'a> {
         })?;
         match operator {
             Operator::Equals => equal(&left, &right, self.budget).map(Value::Bool),
-            Operator::NotEquals => equal(&left, &right, self.budget).map(|same| Value::Bool(!same)),
+            // What cannot be compared is not equal, though `==` fails.
+            Operator::NotEquals => is_equal(&left, &right, self.budget).map(|same| Value::Bool(!same)),
             Operator::Less => order(&left, &right).map(|order| Value::Bool(order.is_lt())),
             Operator::LessEquals => order(&left, &right).map(|order| Value::Bool(order.is_le())),
             Operator::Greater => order(&left, &right).map(|order| Value::Bool(order.is_gt())),
@@ -75,7 +78,7 @@ fn joined_size(left: &Value<'_>, right: &Value<'_>) -> Option<u64> {
 pub(super) fn contains(list: &List<'_>, needle: &Value<'_>, budget: &Budget<'_>) -> Result<bool, EvaluationError> {
     for item in list.iter() {
         budget.charge(0)?;
-        if equal(&item, needle, budget)? {
+        if is_equal(needle, &item, budget)? {
             return Ok(true);
         }
     }
@@ -98,22 +101,37 @@ pub(super) fn equal(left: &Value<'_>, right: &Value<'_>, budget: &Budget<'_>) ->
         (Value::List(left), Value::List(right)) => return equal_lists(left, right, budget),
         (Value::Map(left), Value::Map(right)) => return equal_maps(left, right, budget),
         (Value::Optional(None), Value::Optional(None)) => true,
-        (Value::Optional(Some(left)), Value::Optional(Some(right))) => return equal(left, right, budget),
+        (Value::Optional(Some(left)), Value::Optional(Some(right))) => {
+            return left.as_opaque().map_or_else(|| equal(left, right, budget), |left| left.equals(right));
+        }
+        (Value::Opaque(_), Value::Null) => false,
+        (Value::Opaque(left), right) => return left.equals(right),
         _ => false,
     })
+}
+
+/// Whether two values are equal, where cel-go looks for one among others: what cannot be compared is not equal.
+pub(super) fn is_equal(left: &Value<'_>, right: &Value<'_>, budget: &Budget<'_>) -> Result<bool, EvaluationError> {
+    equal(left, right, budget).or_else(|error| if error.is_fatal() { Err(error) } else { Ok(false) })
 }
 
 fn equal_lists(left: &List<'_>, right: &List<'_>, budget: &Budget<'_>) -> Result<bool, EvaluationError> {
     if left.len() != right.len() {
         return Ok(false);
     }
+    let is_concatenated = matches!(left, List::Concatenation(_));
+    let mut failure = None;
     for (left, right) in left.iter().zip(right.iter()) {
         budget.charge(0)?;
-        if !equal(&left, &right, budget)? {
-            return Ok(false);
+        match equal(&left, &right, budget) {
+            Ok(true) => {}
+            Err(error) if error.is_fatal() => return Err(error),
+            // cel-go takes items that cannot be compared for equal, but not in a list that `+` made.
+            Err(error) => failure = failure.or(is_concatenated.then_some(error)),
+            Ok(false) => return Ok(false),
         }
     }
-    Ok(true)
+    failure.map_or(Ok(true), Err)
 }
 
 fn equal_maps(left: &Map<'_>, right: &Map<'_>, budget: &Budget<'_>) -> Result<bool, EvaluationError> {
@@ -123,7 +141,8 @@ fn equal_maps(left: &Map<'_>, right: &Map<'_>, budget: &Budget<'_>) -> Result<bo
     for (key, value) in left.sorted_entries() {
         budget.charge(0)?;
         match right.get(&key) {
-            Some(other) if equal(&value, &other, budget)? => {}
+            // As in lists, what cannot be compared is taken for equal.
+            Some(other) if equal(&value, &other, budget).or_else(|error| if error.is_fatal() { Err(error) } else { Ok(true) })? => {}
             _ => return Ok(false),
         }
     }
@@ -247,6 +266,7 @@ pub(super) fn negate<'a>(operand: &Value<'a>) -> Outcome<'a> {
 /// The item of a list or the value of a map; none if it is absent.
 pub(super) fn index<'a>(operand: &Value<'a>, index: &Value<'_>) -> Result<Option<Value<'a>>, EvaluationError> {
     match operand {
+        Value::Map(_) | Value::List(_) if let Some(key) = index.as_opaque() => Err(key.as_index()),
         Value::Map(map) => Ok(map.get(index)),
         Value::List(list) => {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be whole and not negative")]

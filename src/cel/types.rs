@@ -4,6 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::opaque;
 use super::value::Value;
 
 /// A type. The rows of the function table are constants, so that a nested type may be borrowed from the program.
@@ -184,6 +185,8 @@ impl Type {
             "string" => Self::String,
             "type" => Self::Type(Self::Dyn.into()),
             "uint" => Self::UInt,
+            opaque::CIDR => Self::Opaque(opaque::CIDR),
+            opaque::IP => Self::Opaque(opaque::IP),
             _ => return None,
         })
     }
@@ -194,6 +197,9 @@ impl Type {
     pub(super) fn accepts(&self, value: &Value<'_>) -> bool {
         if let Self::Parameter(parameter) = self {
             return parameter.among.is_empty() || parameter.among.iter().any(|one| one.accepts(value));
+        }
+        if let Value::Opaque(value) = value {
+            return matches!(self, Self::Dyn) || matches!(self, Self::Opaque(name) if *name == value.type_name());
         }
         matches!(
             (self, value),
@@ -225,6 +231,9 @@ impl Type {
             && !parameter.among.is_empty()
         {
             return other.is_open() || parameter.among.iter().any(|one| one.may_be(other));
+        }
+        if let (Self::Opaque(name), Self::Opaque(other)) = (self, other) {
+            return name == other;
         }
         self.is_open() || other.is_open() || std::mem::discriminant(self) == std::mem::discriminant(other)
     }

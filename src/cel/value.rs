@@ -6,6 +6,7 @@ use crate::object::{Kind, Node};
 
 use super::collections::{List, Map};
 use super::error::EvaluationError;
+use super::opaque::Opaque;
 
 /// A value. A clone costs no more than a counter; what stems from an object or from the expression is borrowed.
 #[derive(Clone, Debug)]
@@ -36,6 +37,8 @@ pub enum Value<'a> {
     Type(&'static str),
     /// `optional_type`
     Optional(Option<Rc<Value<'a>>>),
+    /// A value of a type of Kubernetes' own: a URL, an address, a quantity, a version, a format.
+    Opaque(Rc<Opaque>),
 }
 
 /// How many values one JSON document may hold: the items of a list may be shared, and so be far more than were ever made.
@@ -112,6 +115,12 @@ impl<'a> Value<'a> {
         Self::Optional(Some(Rc::new(value)))
     }
 
+    /// A value of a type of Kubernetes' own.
+    #[must_use]
+    pub fn opaque(value: Opaque) -> Self {
+        Self::Opaque(Rc::new(value))
+    }
+
     /// A list of these items.
     ///
     /// # Errors
@@ -138,6 +147,12 @@ impl<'a> Value<'a> {
         if let Self::Int(value) = self { Some(*value) } else { None }
     }
 
+    /// The value of a type of Kubernetes' own, if it is one.
+    #[must_use]
+    pub fn as_opaque(&self) -> Option<&Opaque> {
+        if let Self::Opaque(value) = self { Some(value) } else { None }
+    }
+
     /// The value inside an optional, or none; anything else is itself. How Kubernetes reads the result of a variable.
     #[must_use]
     pub fn as_optional(&self) -> Option<Option<&Self>> {
@@ -161,6 +176,7 @@ impl<'a> Value<'a> {
             Self::Duration(_) => "google.protobuf.Duration",
             Self::Type(_) => "type",
             Self::Optional(_) => "optional_type",
+            Self::Opaque(value) => value.type_name(),
         }
     }
 
@@ -172,6 +188,7 @@ impl<'a> Value<'a> {
             Self::List(list) => list.len(),
             Self::Map(map) => map.len(),
             Self::Optional(Some(inner)) => return inner.cost_size(),
+            Self::Opaque(value) => return value.cost_size(),
             _ => 1,
         };
         size as u64
@@ -187,7 +204,8 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The value as JSON, as protobuf writes it: timestamps and durations are strings, bytes are base64, an empty optional is null.
+    /// The value as JSON, as protobuf writes it: timestamps and durations are strings, bytes are base64, an empty optional is null;
+    /// what is of a type of Kubernetes' own is its text.
     ///
     /// # Errors
     /// [`EvaluationError::Failed`] for a number that JSON does not have, and for more than a million values.
@@ -228,6 +246,7 @@ impl<'a> Value<'a> {
             }
             Self::Timestamp(_) | Self::Duration(_) | Self::Type(_) => Json::String(super::functions::stdlib::to_text(self)?),
             Self::Optional(Some(inner)) => inner.json(left)?,
+            Self::Opaque(value) => Json::String(value.text()),
         })
     }
 }

@@ -241,7 +241,7 @@ fn write_text(context: &Context<'_>, out: &mut String, value: &Value<'_>, inside
             }
             out.push('}');
         }
-        Value::Optional(_) => {
+        Value::Optional(_) | Value::Opaque(_) => {
             return Err(EvaluationError::failed(format!(
                 "string clause can only be used on strings, bools, bytes, ints, doubles, maps, lists, types, durations, and timestamps, \
                  was given {}",

@@ -76,6 +76,11 @@ fn charge_list(context: &Context<'_>, list: &List<'_>) -> Result<(), EvaluationE
     list.iter().try_for_each(|item| charge_walk(context, &item))
 }
 
+/// Whether values of this type have an order. So has a double, if it is a number.
+fn is_comparable(value: &Value<'_>) -> bool {
+    matches!(value, Value::Double(_)) || operate::order(value, value).is_ok()
+}
+
 /// The error of an operator inside a function is the function's.
 fn named(error: EvaluationError, name: &str) -> EvaluationError {
     if error == EvaluationError::no_such_overload() {
@@ -93,6 +98,9 @@ fn is_sorted<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> 
             && operate::order(before, &item).map_err(|error| named(error, "isSorted"))?.is_gt()
         {
             return Ok(Value::Bool(false));
+        }
+        if before.is_none() && !is_comparable(&item) {
+            return Err(named(EvaluationError::no_such_overload(), "isSorted"));
         }
         before = Some(item);
     }
@@ -122,7 +130,8 @@ fn extreme<'a>(context: &Context<'_>, arguments: &[Value<'a>], name: &str, wante
     for item in list.iter() {
         let better = match &best {
             Some(best) => operate::order(&item, best).map_err(|error| named(error, name))? == wanted,
-            None => true,
+            None if is_comparable(&item) => true,
+            None => return Err(named(EvaluationError::no_such_overload(), name)),
         };
         if better {
             best = Some(item);
@@ -144,7 +153,7 @@ fn place<'a>(context: &Context<'_>, arguments: &[Value<'a>], last: bool) -> Resu
     charge_list(context, list)?;
     let mut found = None;
     for (position, item) in list.iter().enumerate() {
-        if operate::equal(&item, wanted, context.budget)? {
+        if operate::is_equal(&item, wanted, context.budget)? {
             found = Some(position);
             if !last {
                 break;
@@ -236,7 +245,7 @@ fn distinct<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
     for item in list.iter() {
         let mut known = false;
         for other in &items {
-            known = known || operate::equal(other, &item, context.budget)?;
+            known = known || operate::is_equal(other, &item, context.budget)?;
         }
         if !known {
             items.push(item);
@@ -271,7 +280,7 @@ pub(in crate::cel) fn sorted_positions(keys: &[Value<'_>]) -> Result<Vec<usize>,
         if keys.iter().any(|key| key.type_name() != first.type_name()) {
             return Err(EvaluationError::failed("list elements must have the same type"));
         }
-        if operate::order(first, first).is_err() && !matches!(first, Value::Double(_)) {
+        if !is_comparable(first) {
             return Err(EvaluationError::failed("list elements must be comparable"));
         }
     }

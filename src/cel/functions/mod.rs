@@ -1,22 +1,35 @@
 //! The one table of functions: evaluator, cost and (to come) checker, documentation and the lint of versions read it.
 //!
 //! One file a library, as Kubernetes names them: `stdlib` (sizes, conversions), `strings` and `format`, `lists` (with sets),
-//! `optional`, `regex`, `time`.
+//! `optional`, `regex`, `time`, and Kubernetes' own `url`, `ip`, `cidr`, `quantity`, `semver`, `named_format`, `jsonpatch`; `authorizer`
+//! says why there is none. `strconv` holds what Go's error texts have in common.
 
+mod authorizer;
+pub(super) mod cidr;
 pub(super) mod format;
+mod ip;
+mod jsonpatch;
 pub(super) mod lists;
+pub(super) mod named_format;
 mod optional;
+pub(super) mod quantity;
 mod regex;
+pub(super) mod semver;
 pub(super) mod stdlib;
+mod strconv;
 mod strings;
 pub(super) mod time;
+pub(super) mod url;
 
 use ::regex::bytes::Regex;
+
+pub(super) use authorizer::refusal;
 
 use super::cost::{self, Budget};
 use super::error::EvaluationError;
 use super::evaluate::Outcome;
 use super::ir::{Call, Constant, Ir, Op};
+use super::opaque;
 use super::types::Type;
 use super::value::Value;
 
@@ -34,6 +47,8 @@ pub(super) enum Cost {
     Search,
     /// The subject's size times the pattern's.
     Regex,
+    /// A sum of its own, of the arguments and of whether the overload is known before they are.
+    Of(fn(&[Value<'_>], bool) -> u64),
     /// What the function charges itself, before it allocates.
     Own,
 }
@@ -86,35 +101,22 @@ const METHOD: bool = true;
 
 /// Every row.
 pub(super) fn table() -> impl Iterator<Item = &'static Function> {
-    [stdlib::FUNCTIONS, strings::FUNCTIONS, format::FUNCTIONS, lists::FUNCTIONS, optional::FUNCTIONS, regex::FUNCTIONS]
-        .into_iter()
-        .flatten()
-        .chain(time::functions())
-}
-
-/// What Kubernetes has and this evaluator not yet, with the release that brought it.
-const NOT_YET: &[(&str, &[&str])] = &[
-    ("1.0", &["url", "isURL", "getScheme", "getHost", "getHostname", "getPort", "getEscapedPath", "getQuery"]),
-    ("1.27", &["path", "group", "resource", "subresource", "namespace", "name", "check", "serviceAccount", "allowed", "reason", "errored"]),
-    (
-        "1.28",
-        &["quantity", "isQuantity", "sign", "isInteger", "asInteger", "asApproximateFloat", "add", "sub", "isGreaterThan", "isLessThan"],
-    ),
-    ("1.28", &["compareTo"]),
-    ("1.30", &["ip", "isIP", "isCanonical", "family", "isUnspecified", "isLoopback", "isLinkLocalMulticast", "isLinkLocalUnicast"]),
-    ("1.30", &["isGlobalUnicast", "cidr", "isCIDR", "containsIP", "containsCIDR", "prefixLength", "masked"]),
-    ("1.31", &["named", "validate", "fieldSelector", "labelSelector", "dns1123Label", "dns1123Subdomain", "dns1035Label", "qualifiedName"]),
-    (
-        "1.31",
-        &["labelValue", "uri", "uuid", "byte", "date", "datetime", "dns1123LabelPrefix", "dns1123SubdomainPrefix", "dns1035LabelPrefix"],
-    ),
-    ("1.33", &["semver", "isSemver", "major", "minor", "patch"]),
-    ("1.34", &["escapeKey"]),
-];
-
-/// The release of Kubernetes that brought a function which is not here yet.
-pub(super) fn not_yet(name: &str) -> Option<&'static str> {
-    NOT_YET.iter().find(|(_, names)| names.contains(&name)).map(|(since, _)| *since)
+    let libraries = [
+        stdlib::FUNCTIONS,
+        strings::FUNCTIONS,
+        format::FUNCTIONS,
+        lists::FUNCTIONS,
+        optional::FUNCTIONS,
+        regex::FUNCTIONS,
+        url::FUNCTIONS,
+        ip::FUNCTIONS,
+        cidr::FUNCTIONS,
+        quantity::FUNCTIONS,
+        semver::FUNCTIONS,
+        named_format::FUNCTIONS,
+        jsonpatch::FUNCTIONS,
+    ];
+    libraries.into_iter().flatten().chain(time::functions())
 }
 
 /// Whether there is a function of this name.
@@ -125,8 +127,7 @@ pub(super) fn exists(name: &str, receiver: bool) -> bool {
 /// Whether a qualified name begins with a namespace that has functions: `optional` of `optional.nope`.
 pub(super) fn is_namespace(qualified: &str) -> bool {
     let Some((namespace, _)) = qualified.split_once('.') else { return false };
-    ["ip", "format", "jsonpatch"].contains(&namespace)
-        || table().any(|function| function.name.strip_prefix(namespace).is_some_and(|rest| rest.starts_with('.')))
+    table().any(|function| function.name.strip_prefix(namespace).is_some_and(|rest| rest.starts_with('.')))
 }
 
 /// The type that a name stands for.
@@ -145,6 +146,8 @@ pub(super) fn type_name(name: &str) -> Option<&'static str> {
         "optional_type",
         "google.protobuf.Timestamp",
         "google.protobuf.Duration",
+        opaque::IP,
+        opaque::CIDR,
     ];
     TYPES.iter().find(|known| **known == name).copied()
 }
@@ -212,6 +215,7 @@ pub(super) fn run<'a>(candidates: &[&'static Function], context: &Context<'_>, a
         Cost::Size(position, factor) => context.budget.charge(cost::traversal(size(position), factor * 0.1))?,
         Cost::Search => context.budget.charge(cost::traversal(size(0), 0.1).saturating_mul(cost::traversal(size(1), 0.1)))?,
         Cost::Regex => context.budget.charge(cost::regex(size(0), size(1)))?,
+        Cost::Of(sum) => context.budget.charge(sum(arguments, candidates.len() == 1))?,
         Cost::Own => {}
     }
     (function.run)(context, arguments)

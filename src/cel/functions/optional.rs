@@ -70,7 +70,7 @@ fn of_non_zero<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
         Value::Map(map) => map.is_empty(),
         Value::Duration(nanos) => *nanos == 0,
         Value::Timestamp(time) => time.instant() == (-62_135_596_800, 0),
-        Value::Type(_) | Value::Optional(Some(_)) => false,
+        Value::Type(_) | Value::Optional(Some(_)) | Value::Opaque(_) => false,
     };
     if zero { Ok(Value::Optional(None)) } else { nested(value) }
 }

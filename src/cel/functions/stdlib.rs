@@ -159,7 +159,7 @@ fn to_string<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
     match arguments {
         [Value::String(text)] => Ok(Value::String(text.clone())),
         [Value::Type(name)] => Ok(Value::String(Text::Borrowed(name))),
-        [Value::Null | Value::List(_) | Value::Map(_) | Value::Optional(_)] => no_such_overload("string", arguments),
+        [Value::Null | Value::List(_) | Value::Map(_) | Value::Optional(_) | Value::Opaque(_)] => no_such_overload("string", arguments),
         [value] => to_text(value).map(Value::string),
         _ => no_such_overload("string", arguments),
     }
@@ -213,6 +213,7 @@ pub(in crate::cel) fn to_text(value: &Value<'_>) -> Result<String, EvaluationErr
         Value::Timestamp(value) => time::timestamp_text(*value),
         Value::Duration(value) => time::duration_text(*value),
         Value::Type(name) => (*name).to_owned(),
+        Value::Opaque(value) => value.text(),
         value => return Err(EvaluationError::failed(format!("type conversion error from '{}' to 'string'", value.type_name()))),
     })
 }

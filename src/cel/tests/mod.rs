@@ -1,6 +1,7 @@
 //! Tests of the language as a whole.
 
 mod conformance;
+mod libraries;
 mod limits;
 
 use crate::cel::{Budget, EvaluationError, Expression, Scope, Value, Variables};
@@ -15,6 +16,11 @@ struct Fixture(Object);
 impl Fixture {
     fn new() -> Self {
         Self(Object::from_json(POD).unwrap())
+    }
+
+    /// An object that has a name and nothing else.
+    fn named(name: &str) -> Self {
+        Self(Object::from_json(serde_json::json!({ "metadata": { "name": name } }).to_string()).unwrap())
     }
 }
 
