@@ -7,7 +7,7 @@ use crate::cel::{Budget, Expression, Value};
 
 #[test]
 fn a_value_is_four_words() {
-    assert_eq!(size_of::<Value<'_>>(), 24);
+    assert_eq!(size_of::<Value<'_>>(), 32);
 }
 
 #[test]
