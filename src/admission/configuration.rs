@@ -116,6 +116,9 @@ fn validating_entry(installation: &Installation, shape: Shape, rules: &[Rule]) -
         Shape::LegacyTokens => ("legacytokens.guard.doorward.dev", guard, &[LEGACY_TOKEN, OBJECT_CHANGED]),
         Shape::Secrets => ("secrets.watch.doorward.dev", Class::Watch, &[NOT_LEGACY_TOKEN, OBJECT_CHANGED]),
         Shape::Operators => ("operators.watch.doorward.dev", Class::Watch, &[OBJECT_CHANGED]),
+        // An outage keeps nothing from being deleted, whatever a native policy says.
+        Shape::Deletions => ("deletions.watch.doorward.dev", Class::Watch, &[]),
+        Shape::Connections => ("connections.watch.doorward.dev", Class::Watch, &[]),
     };
     entry(installation, name, class, VALIDATE_PATH, rules, conditions)
 }

@@ -26,7 +26,7 @@ pub(super) fn run(command: &Command) -> Exit {
     let mut rows = vec![["NAME", "KIND", "ENFORCEMENT", "SEVERITY", "SOURCE", "TITLE"].map(str::to_owned)];
     for policy in set.policies() {
         let (enforcement, severity) = (policy.enforcement.word().to_owned(), policy.severity.word().to_owned());
-        rows.push([policy.id.to_string(), "IdentityPolicy".into(), enforcement, severity, source(&policy.id), policy.title.clone()]);
+        rows.push([policy.id.to_string(), policy.kind().into(), enforcement, severity, source(&policy.id), policy.title.clone()]);
     }
     for policy in set.injections() {
         rows.push([policy.id.to_string(), "InjectionPolicy".into(), "-".into(), "-".into(), source(&policy.id), policy.title.clone()]);

@@ -7,6 +7,7 @@
 //! - `discovery`: which of the resources that policies name the cluster serves
 //! - `caches`: Namespaces, ServiceAccounts and related objects, watched and kept small
 //! - `lookups`: one live `GET` when a cache lacks an object
+//! - `parameters`: the objects that native policies take as `params`
 //! - `surroundings`: both together, as facts about what stands around a pod
 //! - `installation`: the webhook configurations, applied whole and read back
 //! - `kept`: what of an object is kept
@@ -21,12 +22,14 @@ pub mod discovery;
 pub mod installation;
 mod kept;
 pub mod lookups;
+pub mod parameters;
 pub mod surroundings;
 
 pub use authority::{Authority, AuthorityError, Leaf};
 pub use caches::{Cache, Caches};
 pub use connect::{ConnectError, connect};
 pub use lookups::{Limits, Lookups, ObjectKey};
+pub use parameters::ParameterReads;
 pub use surroundings::Surroundings;
 
 /// What went wrong at the API server, for people: lower case, the innermost cause, no type names.

@@ -3,6 +3,7 @@
 //! - `schema`: the three kinds as they are written
 //! - `location`: the `at` of a validation
 //! - `compile`: documents to policies that can be evaluated
+//! - `native`: `ValidatingAdmissionPolicy` and its bindings, in and out
 //! - `set`: [`PolicySet`], the policies in force
 //! - `library`: the built-in policies
 //! - `load`: texts to a [`PolicySet`], mistakes with line and column
@@ -22,6 +23,7 @@ mod evaluate;
 mod library;
 mod load;
 mod location;
+mod native;
 mod related;
 mod schema;
 mod select;
@@ -38,9 +40,10 @@ pub use evaluate::{Limits, evaluate};
 pub use library::POLICIES;
 pub use load::{Sources, Text, load};
 pub use location::{Location, LocationError};
+pub use native::ParameterQuery;
 pub use related::RelatedIndex;
 pub use schema::{
-    API_VERSION, Carrier, FailurePolicy, IdentityPolicySpec, IdentityWaiverSpec, InjectionPolicySpec, Match, OperationName,
+    API_VERSION, Carrier, FailurePolicy, IdentityPolicySpec, IdentityWaiverSpec, InjectionPolicySpec, Match, OperationName, Reason,
     RelatedResource, ResourceRule, Severity, When,
 };
 pub use set::{PolicySet, PolicySetBuilder, PolicySource};
