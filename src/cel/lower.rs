@@ -13,7 +13,10 @@ use super::ir::{Call, Constant, Ir, Op, Operator};
 use super::macros;
 use super::scope::Scope;
 
+pub(super) mod print;
 mod spans;
+
+pub(super) use print::string as string_literal;
 
 /// The longest source that is read.
 const MAX_SOURCE: usize = 16 * 1024;
@@ -87,7 +90,21 @@ pub(super) fn map_on_parser_stacks<T: Sync, R: Send>(
     })
 }
 
-fn lower(env: &Env, source: &str, scope: &Scope) -> Result<Lowered, CompileError> {
+/// An expression with names replaced: see [`print::Replace`].
+pub(super) fn rewrite(source: &str, replace: &(dyn Fn(&[&str]) -> Option<(usize, String)> + Sync)) -> Result<String, CompileError> {
+    let failed = |reason: &str| CompileError::new(source, 0..source.len(), reason);
+    let work = |source: &&str| {
+        PARSER.with_borrow(|parser| match parser {
+            Some(env) => parse(env, source).map(|(expression, _)| print::print(&expression, replace)),
+            None => Err(failed("no thread to parse on")),
+        })
+    };
+    let rewritten = map_on_parser_stacks(&[source], 1, work, |_, reason| Err(failed(reason)));
+    rewritten.into_iter().next().unwrap_or_else(|| Err(failed("nothing was parsed")))
+}
+
+/// The parser's tree of a text, no longer and no deeper than is read.
+fn parse(env: &Env, source: &str) -> Result<(IdedExpr, SourceInfo), CompileError> {
     if source.len() > MAX_SOURCE {
         let message = format!("the expression has {} bytes, at most {MAX_SOURCE} are read", source.len());
         return Err(CompileError::new(source, 0..source.len(), message));
@@ -109,6 +126,12 @@ fn lower(env: &Env, source: &str, scope: &Scope) -> Result<Lowered, CompileError
         let message = format!("the expression nests {depth} levels deep, at most {MAX_DEPTH} are read");
         return Err(CompileError::new(source, 0..source.len(), message));
     }
+    Ok((expression, info))
+}
+
+fn lower(env: &Env, source: &str, scope: &Scope) -> Result<Lowered, CompileError> {
+    let (expression, info) = parse(env, source)?;
+    let depth = depth_of(&expression);
     let mut lowering = Lowering { source, scope, info: &info, locals: Vec::new(), deepest: 0, slots: Vec::new(), spans: Vec::new() };
     lowering.measure(&expression);
     let root = lowering.lower(&expression)?;

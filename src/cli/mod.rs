@@ -4,13 +4,14 @@
 //! - `sources`: the flags for policies, settings, waivers and related objects, and reading what they name
 //! - `reload`: the files that a running server looks at again
 //! - `demonstration`: what `serve` knows when it is given nothing
-//! - `serve`, `audit`, `test`, `inject`, `policy`, `webhooks`, `certs`, `completions`: the subcommands
+//! - `serve`, `audit`, `test`, `inject`, `policy` (with `export`), `webhooks`, `certs`, `completions`: the subcommands
 
 mod audit;
 mod certs;
 mod completions;
 mod demonstration;
 mod exit;
+mod export;
 mod inject;
 mod policy;
 mod reload;

@@ -1,13 +1,16 @@
 //! `doorward policy`: the policies in force.
 
 use super::exit::Exit;
-use super::print;
 use super::sources::PolicyArgs;
+use super::{export, print};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// List the policies, each with where it comes from
     List(ListArgs),
+    /// Write policies out for another engine
+    #[command(subcommand)]
+    Export(export::Command),
 }
 
 #[derive(Debug, clap::Args)]
@@ -17,7 +20,13 @@ pub(super) struct ListArgs {
 }
 
 pub(super) fn run(command: &Command) -> Exit {
-    let Command::List(args) = command;
+    match command {
+        Command::List(args) => list(args),
+        Command::Export(command) => export::run(command),
+    }
+}
+
+fn list(args: &ListArgs) -> Exit {
     let set = match args.policies.load_or_complain() {
         Ok(set) => set,
         Err(exit) => return exit,

@@ -146,6 +146,17 @@ impl CaseFile {
         Ok(Self { name: name.into(), case, related, object })
     }
 
+    /// The object to judge.
+    #[must_use]
+    pub fn object(&self) -> Node<'_> {
+        self.object.root()
+    }
+
+    /// What stands around it.
+    pub fn related(&self) -> impl Iterator<Item = Node<'_>> {
+        self.related.iter().map(Object::root)
+    }
+
     /// The settings that the case is judged with.
     ///
     /// # Errors

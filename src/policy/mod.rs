@@ -1,6 +1,7 @@
 //! The heart: policies in, a subject in, a verdict out. Pure: no clock, file, socket, thread or cluster.
 //!
 //! - `schema`: the three kinds as they are written
+//! - `conditions`: which requests nobody judges, so that a cluster keeps running
 //! - `location`: the `at` of a validation
 //! - `compile`: documents to policies that can be evaluated
 //! - `native`: `ValidatingAdmissionPolicy` and its bindings, in and out
@@ -19,6 +20,7 @@
 
 mod case;
 mod compile;
+pub mod conditions;
 mod evaluate;
 mod library;
 mod load;
@@ -40,7 +42,7 @@ pub use evaluate::{Limits, evaluate};
 pub use library::POLICIES;
 pub use load::{Sources, Text, load};
 pub use location::{Location, LocationError};
-pub use native::ParameterQuery;
+pub use native::{Export, ExportedPolicy, Omission, ParameterQuery, export};
 pub use related::RelatedIndex;
 pub use schema::{
     API_VERSION, Carrier, FailurePolicy, IdentityPolicySpec, IdentityWaiverSpec, InjectionPolicySpec, Match, OperationName, Reason,

@@ -6,9 +6,11 @@
 //! - `schema`: the two kinds as they are written
 //! - `compile`: documents to policies, with what the API server would refuse refused
 //! - `parameters`: [`ParameterQuery`], the objects that `paramRef` names
+//! - `export`: [`export`], an `IdentityPolicy` as native policies
 //! - `judge`: one evaluation a binding and parameter
 
 mod compile;
+mod export;
 mod judge;
 mod parameters;
 mod schema;
@@ -16,5 +18,6 @@ mod schema;
 mod tests;
 
 pub(super) use compile::{Binding, CompiledAnnotation, NativePolicy, WrittenBinding, is_native};
+pub use export::{Export, ExportedPolicy, Omission, export};
 pub use parameters::ParameterQuery;
 pub(super) use schema::{BINDING, POLICY};
