@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
 use super::coverage::{Coverage, Operation, Rule, Shape};
+use crate::policy::conditions::{Condition, NOT_MIRROR, OBJECT_CHANGED, POD_CHANGED, TEMPLATE_CHANGED};
 
 /// The name of both configurations. Mutating webhooks run in the order of their configurations' names, and Doorward must run
 /// before the mesh's and Vault's injectors (hardening B18), so it is no setting.
@@ -123,6 +124,9 @@ fn validating_entry(installation: &Installation, shape: Shape, rules: &[Rule]) -
         Shape::LegacyTokens => ("legacytokens.guard.doorward.dev", guard, &[LEGACY_TOKEN, OBJECT_CHANGED]),
         Shape::Secrets => ("secrets.watch.doorward.dev", Class::Watch, &[NOT_LEGACY_TOKEN, OBJECT_CHANGED]),
         Shape::Operators => ("operators.watch.doorward.dev", Class::Watch, &[OBJECT_CHANGED]),
+        // An outage keeps nothing from being deleted, whatever a native policy says.
+        Shape::Deletions => ("deletions.watch.doorward.dev", Class::Watch, &[]),
+        Shape::Connections => ("connections.watch.doorward.dev", Class::Watch, &[]),
     };
     entry(installation, name, class, VALIDATE_PATH, rules, conditions)
 }
@@ -205,13 +209,6 @@ fn namespace_selector(installation: &Installation) -> Value {
     json!({ "matchExpressions": [{ "key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": values }] })
 }
 
-/// A CEL match condition: a request that fails one is not sent. An error in one refuses a guarded request, so none reads a field
-/// that may be absent without asking first.
-struct Condition {
-    name: &'static str,
-    expression: &'static str,
-}
-
 /// The API server repairs its own RBAC objects while it starts, and is not ready before; it must not need us for that (B1).
 const NOT_API_SERVER: Condition = Condition { name: "not-the-api-server", expression: "request.userInfo.username != 'system:apiserver'" };
 
@@ -225,45 +222,6 @@ const NOT_THE_DEFAULT_ACCOUNT: Condition = Condition {
     expression: "!(request.resource.resource == 'serviceaccounts' && has(request.name) && request.name == 'default' && \
                  request.userInfo.username in ['system:serviceaccount:kube-system:service-account-controller', \
                  'system:kube-controller-manager'])",
-};
-
-/// Static pods run whether we like it or not, and their mirrors must equal them. The annotation alone is anyone's to write: the
-/// requester must be a node (B13).
-const NOT_MIRROR: Condition = Condition {
-    name: "not-a-mirror-pod",
-    expression: "!(has(request.userInfo.groups) && 'system:nodes' in request.userInfo.groups && \
-                 has(object.metadata.annotations) && 'kubernetes.io/config.mirror' in object.metadata.annotations)",
-};
-
-/// A finished Job's pod loses a finalizer, and must not wait for us (B2).
-const POD_CHANGED: Condition = Condition {
-    name: "pod-changed",
-    expression: "request.operation != 'UPDATE' || object.spec != oldObject.spec || \
-                 (has(object.metadata.labels) ? object.metadata.labels : {}) != \
-                 (has(oldObject.metadata.labels) ? oldObject.metadata.labels : {}) || \
-                 (has(object.metadata.annotations) ? object.metadata.annotations : {}) != \
-                 (has(oldObject.metadata.annotations) ? oldObject.metadata.annotations : {})",
-};
-
-/// Scaling, and what controllers note about a workload, leave the template alone; its labels and annotations are part of it (B2).
-const TEMPLATE_CHANGED: Condition = Condition {
-    name: "pod-template-changed",
-    expression: "request.operation != 'UPDATE' || \
-                 (request.resource.resource == 'cronjobs' ? object.spec.jobTemplate.spec.template != oldObject.spec.jobTemplate.spec.template : \
-                 request.resource.resource == 'podtemplates' ? object.template != oldObject.template : \
-                 object.spec.template != oldObject.spec.template)",
-};
-
-/// Finalizers, owner references, managed fields and status never leave the API server (B2). `f` runs over the object's fields.
-const OBJECT_CHANGED: Condition = Condition {
-    name: "object-changed",
-    expression: "request.operation != 'UPDATE' || \
-                 object.exists(f, f != 'metadata' && f != 'status' && (!(f in oldObject) || object[f] != oldObject[f])) || \
-                 oldObject.exists(f, f != 'metadata' && f != 'status' && !(f in object)) || \
-                 (has(object.metadata.labels) ? object.metadata.labels : {}) != \
-                 (has(oldObject.metadata.labels) ? oldObject.metadata.labels : {}) || \
-                 (has(object.metadata.annotations) ? object.metadata.annotations : {}) != \
-                 (has(oldObject.metadata.annotations) ? oldObject.metadata.annotations : {})",
 };
 
 /// What a waiver says and who approved it; nothing else of it matters to anybody.

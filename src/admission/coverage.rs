@@ -7,13 +7,18 @@ use crate::policy::{Carrier, OperationName, PolicySet, ResourceRule, waivers_res
 
 /// An admission operation that a webhook rule can name.
 ///
-/// `DELETE` and `CONNECT` are not among them: nothing is ever refused for being deleted, and a connect carries no object to judge.
+/// `DELETE` and `CONNECT` are asked for by native policies only: our own rules refuse nothing for being deleted, and a connect carries
+/// no object that they judge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Operation {
     /// An object is made.
     Create,
     /// An object is changed.
     Update,
+    /// An object is deleted.
+    Delete,
+    /// A connection to a subresource.
+    Connect,
 }
 
 impl Operation {
@@ -23,6 +28,8 @@ impl Operation {
         match self {
             Self::Create => "CREATE",
             Self::Update => "UPDATE",
+            Self::Delete => "DELETE",
+            Self::Connect => "CONNECT",
         }
     }
 }
@@ -87,11 +94,13 @@ impl Coverage {
             let waivers = waivers_resource();
             covered.insert(Covered::new(&waivers.group, &waivers.resource));
         }
-        for matches in set.policies().iter().flat_map(crate::policy::IdentityPolicy::matches) {
-            if let Some(carrier) = matches.pod_template {
-                covered.extend(pod_templates(carrier));
+        for policy in set.policies() {
+            for matches in policy.matches() {
+                if let Some(carrier) = matches.pod_template {
+                    covered.extend(pod_templates(carrier));
+                }
+                covered.extend(matches.resource_rules.iter().flat_map(|rule| named(rule, policy.is_native())));
             }
-            covered.extend(matches.resource_rules.iter().flat_map(named));
         }
         Self { covered, injects: !set.injections().is_empty() }
     }
@@ -103,6 +112,40 @@ impl Coverage {
     pub fn unserved(&self) -> Vec<&Covered> {
         let known = known();
         self.covered.iter().filter(|covered| served(covered, &known).is_empty()).collect()
+    }
+
+    /// What the native policies of a set match and no entry will hold, each with the policy's name and the reason: such a policy would
+    /// be loaded and never asked.
+    #[must_use]
+    pub fn unseen(set: &PolicySet) -> Vec<(&str, String)> {
+        let known = known();
+        let mut unseen = Vec::new();
+        for policy in set.policies().iter().filter(|policy| policy.is_native()) {
+            let rules = policy.matches().flat_map(|matches| &matches.resource_rules);
+            for (rule, covered) in rules.flat_map(|rule| named(rule, true).into_iter().map(move |covered| (rule, covered))) {
+                let place = path(&covered.resource, &covered.subresource);
+                if covered.resource == "*" || covered.subresource == "*" {
+                    let reason = format!("`{place}` is more than Doorward's webhook may be sent; list the resources one by one");
+                    unseen.push((&*policy.id, reason));
+                    continue;
+                }
+                // Who says "all" means those that there are.
+                if rule.operations.contains(&OperationName::Any) && !served(&covered, &known).is_empty() {
+                    continue;
+                }
+                for operation in &covered.operations {
+                    let alone = Covered { operations: [*operation].into(), ..covered.clone() };
+                    if served(&alone, &known).is_empty() {
+                        let reason = format!(
+                            "Doorward's webhook is not sent {} of `{place}`, because the cluster's own work hangs on it or nothing of it can                              be judged; leave this policy to the API server",
+                            operation.word()
+                        );
+                        unseen.push((&*policy.id, reason));
+                    }
+                }
+            }
+        }
+        unseen
     }
 
     /// The rules of each entry.
@@ -137,12 +180,17 @@ fn pod_templates(carrier: Carrier) -> Vec<Covered> {
 }
 
 /// The resources that a rule of a policy names, on the operations that a webhook is asked for.
-fn named(rule: &ResourceRule) -> Vec<Covered> {
+fn named(rule: &ResourceRule, native: bool) -> Vec<Covered> {
     let mut operations = BTreeSet::new();
     for wanted in &rule.operations {
         match wanted {
             OperationName::Create => operations.extend([Operation::Create]),
             OperationName::Update => operations.extend([Operation::Update]),
+            OperationName::Delete if native => operations.extend([Operation::Delete]),
+            OperationName::Connect if native => operations.extend([Operation::Connect]),
+            OperationName::Any if native => {
+                operations.extend([Operation::Create, Operation::Update, Operation::Delete, Operation::Connect])
+            }
             OperationName::Any => operations.extend([Operation::Create, Operation::Update]),
             OperationName::Delete | OperationName::Connect => {}
         }
@@ -197,6 +245,10 @@ pub(super) enum Shape {
     Secrets,
     /// The kinds of operators: new Namespaces, configuration, secret stores, certificates, mesh, pipelines.
     Operators,
+    /// Deletions, for native policies.
+    Deletions,
+    /// Connections to pods and services, for native policies.
+    Connections,
 }
 
 /// A kind that Doorward knows a class for.
@@ -318,6 +370,9 @@ const NEVER: &[(&str, &str)] = &[
     ("storage.k8s.io", "*"),
 ];
 
+/// What may be connected to without a node's own work hanging on it.
+const CONNECTED: &[&str] = &["pods/attach", "pods/exec", "pods/portforward", "pods/proxy", "services/proxy"];
+
 const BOTH: [Operation; 2] = [Operation::Create, Operation::Update];
 
 fn known() -> Vec<KnownKind> {
@@ -365,13 +420,23 @@ fn served(covered: &Covered, known: &[KnownKind]) -> Vec<(Shape, Rule)> {
         let rule = Rule { group: kind.group.into(), versions, resources: vec![kind.path()], operations };
         found.extend(kind.shapes.iter().map(|shape| (*shape, rule.clone())));
     }
-    if found.is_empty() && may_be_watched(covered) {
+    let changes: BTreeSet<Operation> = covered.operations.iter().copied().filter(|operation| BOTH.contains(operation)).collect();
+    if found.is_empty() && !changes.is_empty() && may_be_watched(covered) {
         // A kind of the user's own: its outage must not be ours, so it is watched and never guarded.
-        let (group, operations) = (covered.group.clone(), covered.operations.clone());
-        let rule = Rule { group, versions: vec!["*".into()], resources: vec![covered.resource.clone()], operations };
-        found.push((Shape::Operators, rule));
+        found.push((Shape::Operators, any_version(covered, covered.resource.clone(), changes)));
+    }
+    if covered.operations.contains(&Operation::Delete) && may_be_watched(covered) {
+        found.push((Shape::Deletions, any_version(covered, covered.resource.clone(), [Operation::Delete].into())));
+    }
+    let place = path(&covered.resource, &covered.subresource);
+    if covered.operations.contains(&Operation::Connect) && covered.group.is_empty() && CONNECTED.contains(&place.as_str()) {
+        found.push((Shape::Connections, any_version(covered, place, [Operation::Connect].into())));
     }
     found
+}
+
+fn any_version(covered: &Covered, resource: String, operations: BTreeSet<Operation>) -> Rule {
+    Rule { group: covered.group.clone(), versions: vec!["*".into()], resources: vec![resource], operations }
 }
 
 fn may_be_watched(covered: &Covered) -> bool {
@@ -435,6 +500,57 @@ mod tests {
         let unserved: Vec<_> = coverage.unserved().iter().map(|covered| path(&covered.resource, &covered.subresource)).collect();
         assert_eq!(unserved, ["nodes", "pods/ephemeralcontainers", "pods/status", "deployments/scale", "leases"]);
         assert_eq!(coverage.rules().len(), 1);
+    }
+
+    /// A set of one native policy on these resources and operations of a group.
+    fn native(group: &str, resources: &[&str], operations: &[&str]) -> PolicySet {
+        let policy = serde_json::json!({
+            "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy", "metadata": { "name": "native" },
+            "spec": {
+                "matchConstraints": { "resourceRules": [
+                    { "apiGroups": [group], "apiVersions": ["*"], "operations": operations, "resources": resources },
+                ] },
+                "validations": [{ "expression": "true" }],
+            },
+        });
+        let binding = serde_json::json!({
+            "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding", "metadata": { "name": "native" },
+            "spec": { "policyName": "native", "validationActions": ["Deny"] },
+        });
+        let policies = vec![crate::policy::Text { name: "native.yaml".into(), text: format!("{policy}\n---\n{binding}") }];
+        crate::policy::load(&crate::policy::Sources { no_builtin: true, policies, ..crate::policy::Sources::default() }).unwrap()
+    }
+
+    #[test]
+    fn a_native_policy_is_asked_about_deletions_and_connections() {
+        let shapes = |group, resources: &[&str], operations: &[&str]| -> Vec<(Shape, String)> {
+            let rules = Coverage::of(&native(group, resources, operations)).rules();
+            rules.into_iter().flat_map(|(shape, rules)| rules.into_iter().map(move |rule| (shape, rule.resources.join(",")))).collect()
+        };
+        assert_eq!(shapes("", &["pods"], &["CREATE", "DELETE"]), [(Shape::Pods, "pods".into()), (Shape::Deletions, "pods".into())]);
+        assert_eq!(shapes("", &["pods/exec", "pods/attach"], &["CONNECT"]), [(Shape::Connections, "pods/attach,pods/exec".into())]);
+        assert_eq!(
+            shapes("argoproj.io", &["rollouts"], &["*"]),
+            [(Shape::Operators, "rollouts".into()), (Shape::Deletions, "rollouts".into())]
+        );
+        assert_eq!(Coverage::unseen(&native("argoproj.io", &["rollouts"], &["*"])), []);
+    }
+
+    #[test]
+    fn what_a_native_policy_would_never_be_asked_about_is_told() {
+        let reasons = |group, resources: &[&str], operations: &[&str]| -> Vec<String> {
+            Coverage::unseen(&native(group, resources, operations))
+                .into_iter()
+                .map(|(policy, reason)| format!("{policy}: {reason}"))
+                .collect()
+        };
+        let told = reasons("", &["nodes", "pods"], &["CREATE", "DELETE"]);
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[0].starts_with("native: Doorward's webhook is not sent CREATE of `nodes`"), "{told:?}");
+        assert!(told[1].starts_with("native: Doorward's webhook is not sent DELETE of `nodes`"), "{told:?}");
+        assert!(reasons("apps", &["deployments/scale"], &["UPDATE"])[0].contains("UPDATE of `deployments/scale`"));
+        assert!(reasons("apps", &["*"], &["CREATE"])[0].starts_with("native: `*` is more than Doorward's webhook may be sent"));
+        assert!(reasons("", &["pods/*"], &["CREATE"])[0].starts_with("native: `pods/*` is more than"));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::identity::InjectionState;
 use crate::object::{Operation as Change, escaped};
-use crate::policy::{Certainty, Facts, Limits, PolicySet, RequestError, Source, Subject, Verdict, Violation, evaluate, mutate};
+use crate::policy::{Certainty, Facts, Limits, PolicySet, Reason, RequestError, Source, Subject, Verdict, Violation, evaluate, mutate};
 use crate::settings::Enforcement;
 
 /// Longest message of a refusal, in bytes; every violation stands in the causes.
@@ -32,7 +32,7 @@ pub struct Decision {
     /// API warnings.
     pub warnings: Vec<String>,
     /// Annotations of the API server's audit event.
-    pub audit: BTreeMap<&'static str, String>,
+    pub audit: BTreeMap<String, String>,
     /// The changes to the object.
     pub patch: Vec<Change>,
     /// What was found; empty for the mutating call.
@@ -65,11 +65,11 @@ impl Decision {
 #[must_use]
 pub fn decide(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>, limits: Limits<'_>) -> Decision {
     let mut decision = if subject.source == Source::Mutating { inject(set, subject, facts) } else { judge(set, subject, facts, limits) };
-    decision.audit.insert("decision", decision.word().to_owned());
-    decision.audit.insert("admission-id", subject.uid.to_owned());
-    decision.audit.insert("policy-revision", set.revision().to_owned());
+    decision.audit.insert("decision".into(), decision.word().to_owned());
+    decision.audit.insert("admission-id".into(), subject.uid.to_owned());
+    decision.audit.insert("policy-revision".into(), set.revision().to_owned());
     if let Some(claimed) = subject.template().and_then(|template| template.annotation("doorward.dev/correlation-id")) {
-        decision.audit.insert("claimed-correlation-id", crate::object::quoted(claimed));
+        decision.audit.insert("claimed-correlation-id".into(), crate::object::quoted(claimed));
     }
     decision
 }
@@ -88,7 +88,7 @@ fn inject(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>) -> Decision
     let mut audit = BTreeMap::new();
     let done: Vec<&str> = mutation.injections.iter().filter(|state| state.done).map(|state| state.id.as_str()).collect();
     if !done.is_empty() {
-        audit.insert("injections", done.join(","));
+        audit.insert("injections".into(), done.join(","));
     }
     Decision { allowed: true, patch: mutation.operations, injections: mutation.injections, audit, ..Decision::default() }
 }
@@ -98,14 +98,13 @@ fn judge(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>, limits: Limi
     let refusing: Vec<&Violation> = verdict.counted().filter(|violation| violation.enforcement == Enforcement::Deny).collect();
     let mut decision = Decision { allowed: refusing.is_empty(), warnings: warnings(&verdict), ..Decision::default() };
     if !decision.allowed {
-        decision.code = 403;
-        decision.reason = "Forbidden";
+        (decision.reason, decision.code) = status(&refusing);
         decision.message = message(subject, &refusing);
         decision.causes = refusing.iter().map(|violation| (violation.path.to_string(), escaped(&violation.line()))).collect();
     }
     let rules: Vec<String> = verdict.counted().map(|violation| format!("{}={}", violation.rule, violation.enforcement.word())).collect();
     if !rules.is_empty() {
-        decision.audit.insert("violations", deduplicated(rules).join(","));
+        decision.audit.insert("violations".into(), deduplicated(rules).join(","));
     }
     let waived: Vec<String> = verdict
         .violations
@@ -113,10 +112,22 @@ fn judge(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>, limits: Limi
         .filter_map(|violation| violation.waived_by.as_ref().map(|by| format!("{} by {by}", violation.rule)))
         .collect();
     if !waived.is_empty() {
-        decision.audit.insert("waived", escaped(&deduplicated(waived).join(",")));
+        decision.audit.insert("waived".into(), escaped(&deduplicated(waived).join(",")));
+    }
+    for (key, values) in &verdict.annotations {
+        decision.audit.insert(key.clone(), escaped(&values.join(", ")));
     }
     decision.verdict = verdict;
     decision
+}
+
+/// A refusal is called as native policies want it if all that refuse agree, else it is Forbidden, which it is to our own rules.
+fn status(refusing: &[&Violation]) -> (&'static str, u16) {
+    let mut reasons = refusing.iter().map(|violation| violation.reason.unwrap_or(Reason::Forbidden));
+    match reasons.next() {
+        Some(first) if reasons.all(|reason| reason == first) => first.status(),
+        _ => Reason::Forbidden.status(),
+    }
 }
 
 fn place(subject: &Subject<'_>) -> String {

@@ -1,5 +1,7 @@
 //! What is recorded of a decision: one JSON line, with the context that INV-10 asks for, and never the object itself.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::decide::Decision;
@@ -40,6 +42,9 @@ struct Record<'a> {
     kept: Vec<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     injections: Vec<Injected<'a>>,
+    /// Audit annotations of native policies.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    annotations: BTreeMap<&'a str, String>,
     #[serde(skip_serializing_if = "str::is_empty")]
     reason: &'a str,
     policy_revision: &'a str,
@@ -131,6 +136,7 @@ pub fn record(set: &PolicySet, subject: &Subject<'_>, decision: &Decision, circu
             .collect(),
         kept: decision.verdict.evaluated.iter().map(|rule| &**rule).filter(|rule| !decision.verdict.violates(rule)).collect(),
         injections: decision.injections.iter().map(|state| Injected { id: &state.id, result: injection_result(state) }).collect(),
+        annotations: decision.verdict.annotations.iter().map(|(key, values)| (key.as_str(), quoted(&values.join(", ")))).collect(),
         reason: decision.reason,
         policy_revision: set.revision(),
         duration_microseconds: u64::try_from(circumstances.duration.as_micros()).unwrap_or(u64::MAX),

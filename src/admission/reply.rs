@@ -29,7 +29,7 @@ struct Response<'a> {
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     warnings: &'a [String],
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    audit_annotations: &'a BTreeMap<&'static str, String>,
+    audit_annotations: &'a BTreeMap<String, String>,
 }
 
 #[derive(Serialize)]

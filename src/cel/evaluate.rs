@@ -63,6 +63,27 @@ impl Expression {
         lower::map_on_parser_stacks(items, DOCUMENTS_A_THREAD, work, failed)
     }
 
+    /// An expression's text with names replaced: `replace` is given the names of each chain `a.b.c` whose root no macro binds, and says
+    /// how many of them to replace and by which text, which must be such that a `.` may follow it.
+    ///
+    /// # Errors
+    /// [`CompileError`] if the text is no expression.
+    pub fn rewrite(source: &str, replace: &(dyn Fn(&[&str]) -> Option<(usize, String)> + Sync)) -> Result<String, CompileError> {
+        lower::rewrite(source, replace)
+    }
+
+    /// Whether an expression, written out and read again, is the same tree.
+    #[cfg(test)]
+    pub(crate) fn prints_as_itself(source: &str) -> bool {
+        lower::print::tests::printed(source).is_some()
+    }
+
+    /// A string as a literal of CEL.
+    #[must_use]
+    pub fn string_literal(text: &str) -> String {
+        lower::string_literal(text)
+    }
+
     /// The text it was compiled from.
     #[must_use]
     pub fn source(&self) -> &str {

@@ -17,8 +17,11 @@ use super::macros;
 use super::scope::Scope;
 use super::types::Type;
 
+pub(super) mod print;
 mod quick;
 mod spans;
+
+pub(super) use print::string as string_literal;
 
 /// The longest source that is read.
 const MAX_SOURCE: usize = 16 * 1024;
@@ -92,28 +95,45 @@ pub(super) fn map_on_parser_stacks<T: Sync, R: Send>(
     })
 }
 
-fn lower(env: &Env, source: &str, scope: &Scope) -> Result<Lowered, CompileError> {
+/// An expression with names replaced: see [`print::Replace`].
+pub(super) fn rewrite(source: &str, replace: &(dyn Fn(&[&str]) -> Option<(usize, String)> + Sync)) -> Result<String, CompileError> {
+    let failed = |reason: &str| CompileError::new(source, 0..source.len(), reason);
+    let work = |source: &&str| {
+        PARSER.with_borrow(|parser| match parser {
+            Some(env) => {
+                let (expression, _) = read(env, source)?;
+                checked_depth(source, &expression)?;
+                Ok(print::print(&expression, replace))
+            }
+            None => Err(failed("no thread to parse on")),
+        })
+    };
+    let rewritten = map_on_parser_stacks(&[source], 1, work, |_, reason| Err(failed(reason)));
+    rewritten.into_iter().next().unwrap_or_else(|| Err(failed("nothing was parsed")))
+}
+
+/// The tree of a text that is not too long to be read.
+fn read(env: &Env, source: &str) -> Result<(IdedExpr, SourceInfo), CompileError> {
     if source.len() > MAX_SOURCE {
         let message = format!("the expression has {} bytes, at most {MAX_SOURCE} are read", source.len());
         return Err(CompileError::new(source, 0..source.len(), message));
     }
-    let (expression, info) = match quick::parse(source) {
+    match quick::parse(source) {
         Some(read) => {
             #[cfg(fuzzing)]
-            assert_read_alike(env, source, scope, &read);
-            read
+            assert_read_alike(env, source, &read);
+            Ok(read)
         }
-        None => parse(env, source)?,
-    };
-    lower_tree(source, scope, &expression, &info)
+        None => parse(env, source),
+    }
 }
 
 /// What the quick parser reads, the crate's reads as the same tree with the same places: the fuzz targets ask for every text.
 #[cfg(fuzzing)]
-fn assert_read_alike(env: &Env, source: &str, scope: &Scope, (expression, info): &(IdedExpr, SourceInfo)) {
-    let shown = |lowered: Result<Lowered, CompileError>| lowered.map(|lowered| format!("{:?}", lowered.root));
-    let (other, places) = parse(env, source).unwrap_or_else(|error| panic!("only the quick parser reads this: {error}"));
-    assert_eq!(shown(lower_tree(source, scope, expression, info)), shown(lower_tree(source, scope, &other, &places)));
+fn assert_read_alike(env: &Env, source: &str, (expression, _): &(IdedExpr, SourceInfo)) {
+    let (other, _) = parse(env, source).unwrap_or_else(|error| panic!("only the quick parser reads this: {error}"));
+    let shown = |tree| print::print(tree, &|_| None);
+    assert_eq!(shown(expression), shown(&other));
 }
 
 /// The tree of a text by the crate's parser, whose errors are cel-go's.
@@ -132,12 +152,13 @@ fn parse(env: &Env, source: &str) -> Result<(IdedExpr, SourceInfo), CompileError
     })
 }
 
+fn lower(env: &Env, source: &str, scope: &Scope) -> Result<Lowered, CompileError> {
+    let (expression, info) = read(env, source)?;
+    lower_tree(source, scope, &expression, &info)
+}
+
 fn lower_tree(source: &str, scope: &Scope, expression: &IdedExpr, info: &SourceInfo) -> Result<Lowered, CompileError> {
-    let depth = depth_of(expression);
-    if depth > MAX_DEPTH {
-        let message = format!("the expression nests {depth} levels deep, at most {MAX_DEPTH} are read");
-        return Err(CompileError::new(source, 0..source.len(), message));
-    }
+    let depth = checked_depth(source, expression)?;
     let mut lowering = Lowering { source, scope, info, locals: Vec::new(), deepest: 0, slots: Vec::new(), spans: Vec::new() };
     lowering.measure(expression);
     let root = lowering.lower(expression)?;
@@ -145,6 +166,16 @@ fn lower_tree(source: &str, scope: &Scope, expression: &IdedExpr, info: &SourceI
     slots.sort_unstable();
     slots.dedup();
     Ok(Lowered { root, slots, depth, locals: deepest })
+}
+
+/// The depth of a tree that is not too deep to be walked.
+fn checked_depth(source: &str, expression: &IdedExpr) -> Result<u32, CompileError> {
+    let depth = depth_of(expression);
+    if depth > MAX_DEPTH {
+        let message = format!("the expression nests {depth} levels deep, at most {MAX_DEPTH} are read");
+        return Err(CompileError::new(source, 0..source.len(), message));
+    }
+    Ok(depth)
 }
 
 /// The depth of a tree, without recursion.

@@ -213,6 +213,16 @@ pub(super) fn lower(
     }
 }
 
+/// How many of a call's arguments, from the first, are names that the macro binds for the others.
+pub(super) fn bound_by(name: &str, arguments: usize) -> usize {
+    match (name, arguments) {
+        ("all" | "exists" | "exists_one" | "filter" | "sortBy" | "optMap" | "optFlatMap", 2) | ("map", 2 | 3) => 1,
+        ("all" | "exists" | "exists_one" | "existsOne", 3) => 2,
+        ("transformList" | "transformMap" | "transformMapEntry", 3 | 4) => 2,
+        _ => 0,
+    }
+}
+
 fn lower_has(lowering: &mut Lowering<'_>, argument: Part<'_>) -> Result<Op, CompileError> {
     let Some((operand, field)) = argument.selection() else {
         return lowering.error(argument, "invalid argument to has() macro");

@@ -5,7 +5,7 @@
 //! - `subjects`: what a verb acts on: files, or a live cluster
 //! - `reload`: the files that a running server looks at again
 //! - `demonstration`: what `serve` knows when it is given nothing
-//! - `serve`, `audit`, `test`, `explain`, `inject`, `inventory`, `policy`, `cel`, `webhooks`, `certs`, `completions`: the subcommands
+//! - `serve`, `audit`, `test`, `explain`, `inject`, `inventory`, `policy` (with `export`), `cel`, `webhooks`, `certs`, `completions`: the subcommands
 
 mod audit;
 mod cel;
@@ -14,6 +14,7 @@ mod completions;
 mod demonstration;
 mod exit;
 mod explain;
+mod export;
 mod inject;
 mod inventory;
 mod policy;

@@ -3,8 +3,8 @@
 mod functions;
 
 use super::exit::Exit;
-use super::print;
 use super::sources::PolicyArgs;
+use super::{export, print};
 use crate::report::columns;
 
 #[derive(Debug, clap::Subcommand)]
@@ -13,6 +13,9 @@ pub(super) enum Command {
     List(ListArgs),
     /// List the functions and macros of expressions, with cost and first release of Kubernetes
     Functions(functions::Args),
+    /// Write policies out for another engine
+    #[command(subcommand)]
+    Export(export::Command),
 }
 
 #[derive(Debug, clap::Args)]
@@ -25,6 +28,7 @@ pub(super) fn run(command: &Command) -> Exit {
     match command {
         Command::List(args) => list(args),
         Command::Functions(args) => functions::run(args),
+        Command::Export(command) => export::run(command),
     }
 }
 
@@ -37,7 +41,7 @@ fn list(args: &ListArgs) -> Exit {
     let mut rows = vec![["NAME", "KIND", "ENFORCEMENT", "SEVERITY", "SOURCE", "TITLE"].map(str::to_owned)];
     for policy in set.policies() {
         let (enforcement, severity) = (policy.enforcement.word().to_owned(), policy.severity.word().to_owned());
-        rows.push([policy.id.to_string(), "IdentityPolicy".into(), enforcement, severity, source(&policy.id), policy.title.clone()]);
+        rows.push([policy.id.to_string(), policy.kind().into(), enforcement, severity, source(&policy.id), policy.title.clone()]);
     }
     for policy in set.injections() {
         rows.push([policy.id.to_string(), "InjectionPolicy".into(), "-".into(), "-".into(), source(&policy.id), policy.title.clone()]);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::sources::{PolicyArgs, read};
+use super::sources::{PolicyArgs, read, unseen};
 use crate::manifest::InputError;
 use crate::policy::PolicySet;
 use crate::serve::{Door, Metrics, TokenSecrets};
@@ -26,6 +26,10 @@ impl Files {
     /// Reads everything.
     pub(super) fn load(&self) -> Result<(PolicySet, Option<TokenSecrets>), Vec<InputError>> {
         let set = self.policies.load(self.fallback.clone())?;
+        let unseen = unseen(&set);
+        if !unseen.is_empty() {
+            return Err(unseen);
+        }
         let names = match &self.token_secrets {
             Some(file) => {
                 let text = read(file).map_err(|error| vec![error])?;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use super::exit::Exit;
+use crate::admission::Coverage;
 use crate::manifest::{self, Document, InputError, Loaded};
 use crate::policy::{PolicySet, Sources, Text, load};
 use crate::settings::Settings;
@@ -81,6 +82,15 @@ impl PolicyArgs {
         }
         texts
     }
+}
+
+/// The native policies that a webhook would never be asked about, each as a mistake of its file.
+pub(super) fn unseen(set: &PolicySet) -> Vec<InputError> {
+    let mistake = |(policy, reason): (&str, String)| {
+        let file = set.source(policy).map(ToString::to_string).unwrap_or_default();
+        InputError { file, message: format!("ValidatingAdmissionPolicy `{policy}`: {reason}"), ..InputError::default() }
+    };
+    Coverage::unseen(set).into_iter().map(mistake).collect()
 }
 
 /// Reads a file that was named.

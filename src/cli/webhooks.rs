@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::exit::Exit;
-use super::sources::PolicyArgs;
+use super::sources::{PolicyArgs, complain_all, unseen};
 use super::{complain, print};
 use crate::admission::{Coverage, Installation, OnFailure, Target, configurations};
 use crate::cluster::{self, certificates, installation};
@@ -122,6 +122,11 @@ async fn remove(args: &RemoveArgs) -> Outcome<()> {
 
 async fn made(args: &Args, client: Option<&kube::Client>) -> Outcome<(serde_json::Value, serde_json::Value)> {
     let set = args.policies.load_or_complain().map_err(|exit| (exit, String::new()))?;
+    let unseen = unseen(&set);
+    if !unseen.is_empty() {
+        complain_all(&unseen);
+        return Err((Exit::Policy, String::new()));
+    }
     let Some((own_namespace, service)) = args.service.split_once('/') else {
         return Err((Exit::Usage, format!("`--service {}` must be NAMESPACE/NAME", args.service)));
     };

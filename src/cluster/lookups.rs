@@ -116,6 +116,14 @@ impl Lookups {
         Self { client, limits, state: Arc::new(Mutex::new(state)) }
     }
 
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(super) fn deadline(&self) -> Duration {
+        self.limits.deadline
+    }
+
     /// Asks the API server for an object, or joins whoever is asking already. Absent is what the API server confirmed; whatever
     /// else goes wrong is unknown, with the reason.
     ///

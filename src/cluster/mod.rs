@@ -7,6 +7,7 @@
 //! - `discovery`: which of the resources that policies name the cluster serves
 //! - `caches`: Namespaces, ServiceAccounts and related objects, watched and kept small
 //! - `lookups`: one live `GET` when a cache lacks an object
+//! - `parameters`: the objects that native policies take as `params`
 //! - `surroundings`: both together, as facts about what stands around a pod
 //! - `installation`: the webhook configurations, applied whole and read back
 //! - `snapshot`: the cluster read once, for the command line
@@ -22,6 +23,7 @@ pub mod discovery;
 pub mod installation;
 mod kept;
 pub mod lookups;
+pub mod parameters;
 pub mod snapshot;
 pub mod surroundings;
 
@@ -29,6 +31,7 @@ pub use authority::{Authority, AuthorityError, Leaf};
 pub use caches::{Cache, Caches};
 pub use connect::{ConnectError, connect};
 pub use lookups::{Limits, Lookups, ObjectKey};
+pub use parameters::ParameterReads;
 pub use snapshot::{Wanted, snapshot};
 pub use surroundings::Surroundings;
 

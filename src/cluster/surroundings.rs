@@ -2,21 +2,29 @@
 
 use std::sync::Arc;
 
-use super::{Caches, Lookups, ObjectKey};
+use super::{Caches, Lookups, ObjectKey, ParameterReads};
 use crate::object::{Fact, Object};
+use crate::policy::ParameterQuery;
 
 /// The facts that a review is judged with. Cloning shares everything.
 #[derive(Clone, Debug)]
 pub struct Surroundings {
     caches: Caches,
     lookups: Lookups,
+    parameters: ParameterReads,
 }
 
 impl Surroundings {
     /// Facts from caches, and from lookups for what they lack.
     #[must_use]
     pub fn new(caches: Caches, lookups: Lookups) -> Self {
-        Self { caches, lookups }
+        let parameters = ParameterReads::new(&lookups);
+        Self { caches, lookups, parameters }
+    }
+
+    /// The parameters of a native policy.
+    pub async fn parameters(&self, query: &ParameterQuery) -> Fact<Vec<Arc<Object>>> {
+        self.parameters.get(query).await
     }
 
     /// Whether every cache is filled. Before that a server says that it is not ready.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::tree::Node;
 
 /// A `metav1.LabelSelector`: every requirement must hold; an empty selector selects everything.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LabelSelector {
@@ -20,7 +20,7 @@ pub struct LabelSelector {
 }
 
 /// A `metav1.LabelSelectorRequirement`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Requirement {
@@ -34,7 +34,7 @@ pub struct Requirement {
 }
 
 /// A `metav1.LabelSelectorOperator`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Operator {
     /// The label is there with one of the values.
@@ -52,6 +52,19 @@ impl LabelSelector {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.match_labels.is_empty() && self.match_expressions.is_empty()
+    }
+
+    /// The selector as the API server reads it in a request's query.
+    #[must_use]
+    pub fn query(&self) -> String {
+        let labels = self.match_labels.iter().map(|(key, value)| format!("{key}={value}"));
+        let expressions = self.match_expressions.iter().map(|Requirement { key, operator, values }| match operator {
+            Operator::In => format!("{key} in ({})", values.join(",")),
+            Operator::NotIn => format!("{key} notin ({})", values.join(",")),
+            Operator::Exists => key.clone(),
+            Operator::DoesNotExist => format!("!{key}"),
+        });
+        labels.chain(expressions).collect::<Vec<_>>().join(",")
     }
 
     /// Whether a map of labels fulfils every requirement. `None` means an object without labels.

@@ -146,6 +146,17 @@ impl CaseFile {
         Ok(Self { name: name.into(), case, related, object })
     }
 
+    /// The object to judge.
+    #[must_use]
+    pub fn object(&self) -> Node<'_> {
+        self.object.root()
+    }
+
+    /// What stands around it.
+    pub fn related(&self) -> impl Iterator<Item = Node<'_>> {
+        self.related.iter().map(Object::root)
+    }
+
     /// The settings that the case is judged with.
     ///
     /// # Errors
@@ -172,14 +183,18 @@ pub fn run_case(set: &PolicySet, rule: &str, file: &CaseFile) -> Result<(), Case
         Some(old) => Some(Object::from_serialize(old).map_err(|error| CaseFailure::Broken(error.to_string()))?),
         None => None,
     };
+    // What is deleted is the old object, and there is no new one.
+    let (new, old) = match request.root().text("operation") {
+        "DELETE" => (None, Some(old.as_ref().map_or(object, Object::root))),
+        _ => (Some(object), old.as_ref().map(Object::root)),
+    };
     let in_cluster = file.case.from == From::Cluster;
     let source = match (in_cluster, file.case.expect_patched.is_some()) {
         (_, true) => Source::Mutating,
         (true, false) => Source::Validating,
         (false, false) => Source::Manifests,
     };
-    let subject = Subject::from_request(source, request.root(), Some(object), old.as_ref().map(Object::root))
-        .map_err(|error| CaseFailure::Broken(error.to_string()))?;
+    let subject = Subject::from_request(source, request.root(), new, old).map_err(|error| CaseFailure::Broken(error.to_string()))?;
     let related = RelatedIndex::new(file.related.iter().map(Object::root), "default", source != Source::Manifests);
     let facts = related.facts(set, &subject, 0);
     if let Some(expected) = &file.case.expect_patched {

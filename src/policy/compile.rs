@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use super::location::Location;
+use super::native::{Binding, CompiledAnnotation, POLICY};
 use super::schema::{
-    API_VERSION, Carrier, Document, FailurePolicy, IdentityPolicySpec, InjectionPolicySpec, Match, MatchCondition, Related,
+    API_VERSION, Carrier, Document, FailurePolicy, IdentityPolicySpec, InjectionPolicySpec, Match, MatchCondition, Reason, Related,
     RelatedResource, Rule, Severity, Validation, Variable, When,
 };
 use crate::cel::{Expression, Scope};
@@ -42,7 +43,7 @@ pub struct PolicyError {
     pub message: String,
 }
 
-/// A compiled `IdentityPolicy`.
+/// A compiled `IdentityPolicy`, or a `ValidatingAdmissionPolicy` with its bindings.
 #[derive(Debug)]
 pub struct IdentityPolicy {
     /// Rule id.
@@ -60,9 +61,23 @@ pub struct IdentityPolicy {
     /// What an evaluation error does.
     pub failure_policy: FailurePolicy,
     pub(super) rules: Vec<CompiledRule>,
+    /// What it was compiled from; none for a native policy.
+    pub(super) written: Option<Box<IdentityPolicySpec>>,
 }
 
 impl IdentityPolicy {
+    /// Whether it is a `ValidatingAdmissionPolicy`.
+    #[must_use]
+    pub fn is_native(&self) -> bool {
+        self.written.is_none()
+    }
+
+    /// The kind it was written as.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        if self.is_native() { POLICY } else { "IdentityPolicy" }
+    }
+
     /// What its rules match.
     pub fn matches(&self) -> impl Iterator<Item = &Match> {
         self.rules.iter().map(|rule| &rule.matches)
@@ -88,6 +103,10 @@ pub(super) struct CompiledRule {
     pub(super) variables: Vec<Expression>,
     pub(super) related: Vec<CompiledRelated>,
     pub(super) validations: Vec<CompiledValidation>,
+    /// Of a native policy, which judges by these only.
+    pub(super) bindings: Vec<Binding>,
+    /// Of a native policy.
+    pub(super) annotations: Vec<CompiledAnnotation>,
 }
 
 #[derive(Debug)]
@@ -109,6 +128,8 @@ pub(super) struct CompiledValidation {
     pub(super) remedy_expression: Option<Expression>,
     pub(super) enforcement: Enforcement,
     pub(super) ratchet: bool,
+    /// Of a native policy.
+    pub(super) reason: Option<Reason>,
 }
 
 /// A compiled `InjectionPolicy`.
@@ -128,8 +149,9 @@ pub struct InjectionPolicy {
 }
 
 /// Collects mistakes with the path of the field that is being read.
-struct Compiler {
-    errors: Vec<PolicyError>,
+#[derive(Default)]
+pub(super) struct Compiler {
+    pub(super) errors: Vec<PolicyError>,
 }
 
 impl IdentityPolicy {
@@ -139,7 +161,8 @@ impl IdentityPolicy {
     /// Every mistake of the document.
     pub fn compile(document: Node<'_>) -> Result<Self, Vec<PolicyError>> {
         let Document { metadata, spec, .. } = read::<IdentityPolicySpec>(document)?;
-        let mut compiler = Compiler { errors: Vec::new() };
+        let mut compiler = Compiler::default();
+        let written = Some(Box::new(spec.clone()));
         let path = FieldPath::of(&["spec", "rules"]);
         if spec.rules.is_empty() {
             compiler.fail(path.clone(), "must hold at least one rule");
@@ -159,6 +182,7 @@ impl IdentityPolicy {
             step: spec.rollout_step,
             failure_policy: spec.failure_policy,
             rules,
+            written,
         })
     }
 }
@@ -170,7 +194,7 @@ impl InjectionPolicy {
     /// Every mistake of the document.
     pub fn compile(document: Node<'_>) -> Result<Self, Vec<PolicyError>> {
         let Document { metadata, spec, .. } = read::<InjectionPolicySpec>(document)?;
-        let mut compiler = Compiler { errors: Vec::new() };
+        let mut compiler = Compiler::default();
         if spec.inject.is_empty() {
             compiler.fail(FieldPath::of(&["spec", "inject"]), "must hold at least one step");
         }
@@ -208,11 +232,11 @@ pub(super) fn read<Spec: serde::de::DeserializeOwned>(document: Node<'_>) -> Res
 }
 
 impl Compiler {
-    fn fail(&mut self, path: FieldPath, message: impl Into<String>) {
+    pub(super) fn fail(&mut self, path: FieldPath, message: impl Into<String>) {
         self.errors.push(PolicyError { path, message: message.into() });
     }
 
-    fn finish<T>(self, policy: T) -> Result<T, Vec<PolicyError>> {
+    pub(super) fn finish<T>(self, policy: T) -> Result<T, Vec<PolicyError>> {
         if self.errors.is_empty() { Ok(policy) } else { Err(self.errors) }
     }
 
@@ -236,7 +260,8 @@ impl Compiler {
         if !self.errors.is_empty() {
             return None;
         }
-        Some(CompiledRule { matches: rule.matches, on_pod_template, conditions, variables, related, validations })
+        let (bindings, annotations) = (Vec::new(), Vec::new());
+        Some(CompiledRule { matches: rule.matches, on_pod_template, conditions, variables, related, validations, bindings, annotations })
     }
 
     fn selectors(&mut self, matches: &Match, path: &FieldPath) {
@@ -252,7 +277,7 @@ impl Compiler {
         }
     }
 
-    fn conditions(&mut self, conditions: &[MatchCondition], path: &FieldPath, scope: &Scope) -> Vec<(String, Expression)> {
+    pub(super) fn conditions(&mut self, conditions: &[MatchCondition], path: &FieldPath, scope: &Scope) -> Vec<(String, Expression)> {
         let mut compiled = Vec::new();
         for (index, condition) in conditions.iter().enumerate() {
             if let Some(expression) = self.expression(&condition.expression, path.clone().index(index).field("expression"), scope) {
@@ -262,7 +287,7 @@ impl Compiler {
         compiled
     }
 
-    fn variables(&mut self, variables: &[Variable], path: &FieldPath, base: Scope) -> (Vec<Expression>, Scope) {
+    pub(super) fn variables(&mut self, variables: &[Variable], path: &FieldPath, base: Scope) -> (Vec<Expression>, Scope) {
         let mut scope = base;
         let mut compiled = Vec::new();
         for (index, variable) in variables.iter().enumerate() {
@@ -351,10 +376,11 @@ impl Compiler {
             remedy_expression,
             enforcement,
             ratchet: validation.ratchet.unwrap_or(true),
+            reason: None,
         })
     }
 
-    fn expression(&mut self, source: &str, path: FieldPath, scope: &Scope) -> Option<Expression> {
+    pub(super) fn expression(&mut self, source: &str, path: FieldPath, scope: &Scope) -> Option<Expression> {
         match Expression::compile(source, scope) {
             Ok(expression) => Some(expression),
             Err(error) => {

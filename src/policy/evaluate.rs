@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::compile::{CompiledRule, CompiledValidation, IdentityPolicy, slot};
 use super::location::Found;
-use super::schema::FailurePolicy;
+use super::schema::{FailurePolicy, Match, Reason};
 use super::select::Selected;
 use super::set::PolicySet;
 use super::stage::{Activation, Stage};
@@ -16,18 +16,21 @@ use super::subject::{Facts, Operation, Source, Subject};
 use super::verdict::{Certainty, Verdict, Violation};
 use super::waive::lifted_by;
 use super::waiver_object;
-use crate::cel::{Budget, EvaluationError, Expression};
+use crate::cel::{Budget, EvaluationError, Expression, Value};
 use crate::object::{FieldPath, Node, Object, PodTemplate, escaped, hex_digest};
 use crate::settings::{Enforcement, OnMissingRelated};
 
 /// Cost limit of one expression, as on the API server.
-const EXPRESSION_LIMIT: u64 = 1_000_000;
+pub(super) const EXPRESSION_LIMIT: u64 = 1_000_000;
 /// Cost limit of one policy, as on the API server.
 const POLICY_LIMIT: u64 = 10_000_000;
 /// Cost limit of a rule's match conditions, as on the API server.
 pub(super) const CONDITIONS_LIMIT: u64 = 2_500_000;
 /// Longest message that an expression may make, as on the API server.
 const MESSAGE_LIMIT: usize = 5 * 1024;
+
+/// What reading the requester of a manifest says: there is none to read.
+const NO_REQUESTER: &str = "no such key: userInfo";
 
 /// What bounds one evaluation.
 #[derive(Clone, Copy)]
@@ -48,7 +51,10 @@ impl Default for Limits<'_> {
 #[must_use]
 pub fn evaluate(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>, limits: Limits<'_>) -> Verdict {
     if passes_unjudged(subject) {
-        return Verdict::default();
+        // The limit is our own: a native policy says itself which operations and subresources it means.
+        let mut verdict = judge(set, &IdentityPolicy::is_native, subject, facts, limits, None, &Staged::default());
+        verdict.sort();
+        return verdict;
     }
     let Some(template) = subject.template() else {
         if waiver_object::is_waiver(&subject.kind) {
@@ -64,7 +70,7 @@ pub fn evaluate(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>, limit
     if let (Some(reason), false) = (&staged.undecided, verdict.violations.is_empty()) {
         // Whether injections are due hangs on a Namespace that is not known: what they would mend is not certain.
         let staged = stage(set, subject, facts, template, Hypothesis::AllDue);
-        let mended = judge(set, &|rule| verdict.violates(rule), subject, facts, limits, Some(template), &staged);
+        let mended = judge(set, &|policy| verdict.violates(&policy.id), subject, facts, limits, Some(template), &staged);
         let certain: BTreeSet<&str> = mended.violations.iter().map(|violation| violation.fingerprint.as_str()).collect();
         for violation in &mut verdict.violations {
             if !certain.contains(violation.fingerprint.as_str()) {
@@ -111,9 +117,10 @@ fn ratchet(verdict: &mut Verdict, set: &PolicySet, subject: &Subject<'_>, facts:
     };
     let before = Subject { object: Some(old), ..subject.clone() };
     let staged = before.template().map(|template| (template, stage(set, &before, facts, template, Hypothesis::NoneDue)));
+    let violated = |policy: &IdentityPolicy| !policy.is_native() && verdict.violates(&policy.id);
     let known = match &staged {
-        Some((template, staged)) => judge(set, &|rule| verdict.violates(rule), &before, facts, limits, Some(*template), staged),
-        None => judge(set, &|rule| verdict.violates(rule), &before, facts, limits, None, &Staged::default()),
+        Some((template, staged)) => judge(set, &violated, &before, facts, limits, Some(*template), staged),
+        None => judge(set, &violated, &before, facts, limits, None, &Staged::default()),
     };
     let known: BTreeSet<&str> = known.violations.iter().map(|violation| violation.fingerprint.as_str()).collect();
     for violation in &mut verdict.violations {
@@ -131,7 +138,7 @@ fn ratchet(verdict: &mut Verdict, set: &PolicySet, subject: &Subject<'_>, facts:
 /// Judges by the rules that `wanted` names.
 fn judge(
     set: &PolicySet,
-    wanted: &dyn Fn(&str) -> bool,
+    wanted: &dyn Fn(&IdentityPolicy) -> bool,
     subject: &Subject<'_>,
     facts: &Facts<'_>,
     limits: Limits<'_>,
@@ -144,10 +151,10 @@ fn judge(
     let mut verdict = Verdict::default();
     let mirror = subject.is_mirror_pod();
     for policy in set.policies() {
-        if limits.only.is_some_and(|only| only != &*policy.id) || !wanted(&policy.id) {
+        if limits.only.is_some_and(|only| only != &*policy.id) || !wanted(policy) {
             continue;
         }
-        let mut judge = Judge { stage: &stage, policy, staged, limits, spent: 0, verdict: &mut verdict };
+        let mut judge = Judge { stage: &stage, policy, staged, limits, spent: 0, reason: None, verdict: &mut verdict };
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             for rule in policy.rules.iter().filter(|rule| !(mirror && rule.on_pod_template)) {
                 judge.rule(rule);
@@ -162,35 +169,31 @@ fn judge(
 }
 
 /// One policy at work on one subject.
-struct Judge<'s, 'a, 'v> {
-    stage: &'s Stage<'a>,
-    policy: &'a IdentityPolicy,
+pub(super) struct Judge<'s, 'a, 'v> {
+    pub(super) stage: &'s Stage<'a>,
+    pub(super) policy: &'a IdentityPolicy,
     staged: &'a Staged,
     limits: Limits<'s>,
-    spent: u64,
-    verdict: &'v mut Verdict,
+    pub(super) spent: u64,
+    /// What a native policy wants a refusal to be called for what is being judged.
+    pub(super) reason: Option<Reason>,
+    pub(super) verdict: &'v mut Verdict,
 }
 
 impl<'a> Judge<'_, 'a, '_> {
     fn rule(&mut self, rule: &'a CompiledRule) {
-        match rule.matches.selects(self.stage.subject, self.stage.facts) {
-            Selected::No => return,
-            Selected::Unknown(reason) => {
-                self.unknown(self.policy.enforcement, &FieldPath::root(), &reason);
-                return;
-            }
-            Selected::Yes => {}
+        if !self.speaks(&rule.matches) {
+            return;
+        }
+        for binding in &rule.bindings {
+            self.binding(rule, binding);
+        }
+        if self.policy.is_native() {
+            return;
         }
         let activation = Activation::new(self.stage, &rule.variables, &rule.related, slot::FIRST_OWN);
-        for (name, condition) in &rule.conditions {
-            match self.ask(condition, &activation, CONDITIONS_LIMIT) {
-                Ok(true) => {}
-                Ok(false) => return,
-                Err(error) => {
-                    self.error(self.policy.enforcement, &FieldPath::root(), error, &format!("match condition `{name}`"));
-                    return;
-                }
-            }
+        if !self.meets(rule, &activation, self.policy.enforcement) {
+            return;
         }
         self.verdict.evaluated.push(self.policy.id.clone());
         let root = if rule.on_pod_template { self.stage.pod.map(|pod| pod.node) } else { self.stage.subject.object };
@@ -209,6 +212,33 @@ impl<'a> Judge<'_, 'a, '_> {
                 None => self.validate(rule, validation, &activation, Found::whole(searched), root),
             }
         }
+    }
+
+    /// Whether a match means the subject.
+    pub(super) fn speaks(&mut self, matches: &Match) -> bool {
+        match matches.selects(self.stage.subject, self.stage.facts) {
+            Selected::No => false,
+            Selected::Unknown(reason) => {
+                self.unknown(self.policy.enforcement, &FieldPath::root(), &reason);
+                false
+            }
+            Selected::Yes => true,
+        }
+    }
+
+    /// Whether every match condition holds. One that does not wins over one that fails, as on the API server.
+    pub(super) fn meets(&mut self, rule: &'a CompiledRule, activation: &Activation<'_, 'a>, ceiling: Enforcement) -> bool {
+        let mut failed = None;
+        for (name, condition) in &rule.conditions {
+            match self.ask(condition, activation, CONDITIONS_LIMIT) {
+                Ok(true) => {}
+                Ok(false) => return false,
+                Err(error) => failed = failed.or(Some((name, error))),
+            }
+        }
+        let Some((name, error)) = failed else { return true };
+        self.error(ceiling, &FieldPath::root(), error, &format!("match condition `{name}`"));
+        false
     }
 
     fn validate(
@@ -246,20 +276,27 @@ impl<'a> Judge<'_, 'a, '_> {
     }
 
     /// An expression's answer, within what is left of the policy's budget.
-    fn ask(&mut self, expression: &'a Expression, activation: &Activation<'_, 'a>, limit: u64) -> Result<bool, EvaluationError> {
-        let budget = Budget::new(limit.min(POLICY_LIMIT.saturating_sub(self.spent))).with_deadline(self.limits.past_deadline);
-        let value = expression.evaluate(activation, &budget);
-        self.spent = self.spent.saturating_add(budget.spent());
-        let value = value?;
+    pub(super) fn ask(&mut self, expression: &'a Expression, activation: &Activation<'_, 'a>, limit: u64) -> Result<bool, EvaluationError> {
+        let value = self.value(expression, activation, limit)?;
         value.as_bool().ok_or_else(|| EvaluationError::Failed(format!("the expression gives a {}, not a bool", value.type_name())))
     }
 
-    fn text(&mut self, expression: Option<&'a Expression>, fixed: &str, activation: &Activation<'_, 'a>) -> Option<String> {
+    /// The value of an expression, within what is left of the policy's budget.
+    pub(super) fn value(
+        &mut self,
+        expression: &'a Expression,
+        activation: &Activation<'_, 'a>,
+        limit: u64,
+    ) -> Result<Value<'a>, EvaluationError> {
+        let budget = Budget::new(limit.min(POLICY_LIMIT.saturating_sub(self.spent))).with_deadline(self.limits.past_deadline);
+        let value = expression.evaluate(activation, &budget);
+        self.spent = self.spent.saturating_add(budget.spent());
+        value
+    }
+
+    pub(super) fn text(&mut self, expression: Option<&'a Expression>, fixed: &str, activation: &Activation<'_, 'a>) -> Option<String> {
         let made = expression.and_then(|expression| {
-            let budget =
-                Budget::new(EXPRESSION_LIMIT.min(POLICY_LIMIT.saturating_sub(self.spent))).with_deadline(self.limits.past_deadline);
-            let value = expression.evaluate(activation, &budget);
-            self.spent = self.spent.saturating_add(budget.spent());
+            let value = self.value(expression, activation, EXPRESSION_LIMIT);
             // Kubernetes drops a message with a line break or one too long; then who chose a foreign name chose whether it is told.
             let mut text = escaped(value.ok()?.as_str()?.trim());
             if text.len() > MESSAGE_LIMIT {
@@ -272,7 +309,7 @@ impl<'a> Judge<'_, 'a, '_> {
     }
 
     /// The enforcement after settings were asked: the preset, then the last override that applies, never above the ceiling.
-    fn enforcement(&self, ceiling: Enforcement) -> Enforcement {
+    pub(super) fn enforcement(&self, ceiling: Enforcement) -> Enforcement {
         let settings = &self.stage.set.settings;
         let subject = self.stage.subject;
         let mut wanted = settings.preset.enforcement(self.policy.step, ceiling);
@@ -293,14 +330,17 @@ impl<'a> Judge<'_, 'a, '_> {
         wanted
     }
 
-    fn error(&mut self, ceiling: Enforcement, path: &FieldPath, error: EvaluationError, what: &str) {
+    pub(super) fn error(&mut self, ceiling: Enforcement, path: &FieldPath, error: EvaluationError, what: &str) {
         match error {
             EvaluationError::Unknown(reason) => self.unknown(ceiling, path, &reason),
+            EvaluationError::Failed(reason) if self.stage.subject.source == Source::Manifests && reason == NO_REQUESTER => {
+                self.unknown(ceiling, path, "who asks is not known from a file");
+            }
             other => self.fail(ceiling, path, &format!("{what} could not be evaluated: {other}")),
         }
     }
 
-    fn unknown(&mut self, ceiling: Enforcement, path: &FieldPath, reason: &str) {
+    pub(super) fn unknown(&mut self, ceiling: Enforcement, path: &FieldPath, reason: &str) {
         let enforcement = on_unknown(self.stage.set, self.stage.subject, self.enforcement(ceiling));
         let remedy = match self.stage.subject.source {
             Source::Manifests => "add the missing object to the files, or give it with --context",
@@ -309,7 +349,7 @@ impl<'a> Judge<'_, 'a, '_> {
         self.record(path.clone(), None, enforcement, &format!("cannot be decided: {reason}"), remedy, Certainty::Unknown, "unknown");
     }
 
-    fn fail(&mut self, ceiling: Enforcement, path: &FieldPath, message: &str) {
+    pub(super) fn fail(&mut self, ceiling: Enforcement, path: &FieldPath, message: &str) {
         let enforcement = match self.policy.failure_policy {
             FailurePolicy::Fail => self.enforcement(ceiling),
             FailurePolicy::Ignore => self.enforcement(ceiling).min(Enforcement::Audit),
@@ -348,7 +388,7 @@ impl<'a> Judge<'_, 'a, '_> {
     }
 
     #[expect(clippy::too_many_arguments, reason = "the fields of a violation")]
-    fn record(
+    pub(super) fn record(
         &mut self,
         path: FieldPath,
         added_by: Option<String>,
@@ -377,6 +417,7 @@ impl<'a> Judge<'_, 'a, '_> {
             remedy: escaped(remedy),
             certainty,
             old: false,
+            reason: self.reason,
         });
     }
 }

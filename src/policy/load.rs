@@ -1,14 +1,17 @@
 //! From texts to a [`PolicySet`]: the built-in library, then folders of policies, then settings and waivers. Mistakes are collected,
 //! each with file, line and column; a set is made only when there is none.
 
+use std::collections::BTreeMap;
+
 use super::compile::{IdentityPolicy, InjectionPolicy, PolicyError, read};
 use super::library;
+use super::native::{BINDING, NativePolicy, POLICY, WrittenBinding, is_native};
 use super::schema::IdentityWaiverSpec;
 use super::set::{PolicySet, PolicySetBuilder, PolicySource};
 use super::waive::Waiver;
 use crate::cel::Expression;
 use crate::manifest::{self, Document, InputError, SourceMap};
-use crate::object::FieldPath;
+use crate::object::{FieldPath, GroupVersionKind};
 use crate::settings::Settings;
 
 /// The text of a file and the name under which mistakes in it are told.
@@ -54,6 +57,7 @@ pub fn load(sources: &Sources) -> Result<PolicySet, Vec<InputError>> {
     for compiled in Expression::map_on_parser_stacks(&texts, |(name, text, source)| Compiled::read(name, text, source), failed) {
         loader.add(compiled);
     }
+    loader.bind();
     let settings = match &sources.settings {
         Some(file) => loader.settings(file),
         None => sources.fallback.clone().unwrap_or_default(),
@@ -73,6 +77,10 @@ pub fn load(sources: &Sources) -> Result<PolicySet, Vec<InputError>> {
 struct Compiled {
     policies: Vec<(IdentityPolicy, PolicySource, String)>,
     injections: Vec<(InjectionPolicy, PolicySource, String)>,
+    natives: Vec<(NativePolicy, PolicySource, Document)>,
+    bindings: Vec<(WrittenBinding, Document)>,
+    /// Objects of other kinds: parameters, if a native policy says so.
+    others: Vec<Document>,
     errors: Vec<InputError>,
 }
 
@@ -83,6 +91,10 @@ impl Compiled {
         for document in loaded.documents {
             let node = document.object.root();
             let digest = node.digest();
+            if is_native(node) {
+                compiled.read_native(document, source);
+                continue;
+            }
             match node.text("kind") {
                 "IdentityPolicy" => match IdentityPolicy::compile(node) {
                     Ok(policy) => compiled.policies.push((policy, source.clone(), digest)),
@@ -92,13 +104,25 @@ impl Compiled {
                     Ok(policy) => compiled.injections.push((policy, source.clone(), digest)),
                     Err(errors) => compiled.errors.extend(placed(&document, errors)),
                 },
-                other => {
-                    let message = format!("`{other}` is no policy; expected `IdentityPolicy` or `InjectionPolicy`");
-                    compiled.errors.extend(placed(&document, vec![PolicyError { path: FieldPath::of(&["kind"]), message }]));
-                }
+                _ => compiled.others.push(document),
             }
         }
         compiled
+    }
+
+    fn read_native(&mut self, document: Document, source: &PolicySource) {
+        let node = document.object.root();
+        if node.text("kind") == POLICY {
+            match NativePolicy::compile(node) {
+                Ok(policy) => self.natives.push((policy, source.clone(), document)),
+                Err(errors) => self.errors.extend(placed(&document, errors)),
+            }
+        } else {
+            match WrittenBinding::read(node) {
+                Ok(binding) => self.bindings.push((binding, document)),
+                Err(errors) => self.errors.extend(placed(&document, errors)),
+            }
+        }
     }
 }
 
@@ -115,6 +139,10 @@ fn placed(document: &Document, errors: Vec<PolicyError>) -> Vec<InputError> {
 #[derive(Default)]
 struct Loader {
     builder: PolicySetBuilder,
+    /// Native policies and bindings by name; a later one replaces an earlier one.
+    natives: BTreeMap<String, (NativePolicy, PolicySource, Document)>,
+    bindings: BTreeMap<String, (WrittenBinding, Document)>,
+    others: Vec<Document>,
     errors: Vec<InputError>,
 }
 
@@ -136,6 +164,54 @@ impl Loader {
         }
         for (policy, source, digest) in compiled.injections {
             self.builder.injection(policy, source, digest);
+        }
+        let natives = compiled.natives.into_iter().map(|native| (native.0.name().to_string(), native));
+        self.natives.extend(natives);
+        self.bindings.extend(compiled.bindings.into_iter().map(|binding| (binding.0.name.clone(), binding)));
+        self.others.extend(compiled.others);
+    }
+
+    /// Gives native policies their bindings and parameters, once every file is read.
+    fn bind(&mut self) {
+        let kinds: Vec<GroupVersionKind> = self.natives.values().filter_map(|(policy, ..)| policy.param_kind.clone()).collect();
+        for document in std::mem::take(&mut self.others) {
+            let node = document.object.root();
+            if GroupVersionKind::of(node).is_some_and(|kind| kinds.contains(&kind)) {
+                self.builder.beside(document.object);
+                continue;
+            }
+            let message = format!(
+                "`{}` is no policy; expected `IdentityPolicy`, `InjectionPolicy`, `{POLICY}`, `{BINDING}`, or an object of a `paramKind`",
+                node.text("kind")
+            );
+            self.mistakes(&document, vec![PolicyError { path: FieldPath::of(&["kind"]), message }]);
+        }
+        let mut bound: BTreeMap<String, Vec<(WrittenBinding, String)>> = BTreeMap::new();
+        for (binding, document) in std::mem::take(&mut self.bindings).into_values() {
+            let policy = binding.policy().to_owned();
+            if self.natives.contains_key(&policy) {
+                bound.entry(policy).or_default().push((binding, document.object.root().digest()));
+                continue;
+            }
+            let message = format!("there is no {POLICY} `{policy}` among the files; give it by `--policies` too");
+            self.mistakes(&document, vec![PolicyError { path: FieldPath::of(&["spec", "policyName"]), message }]);
+        }
+        for (name, (policy, source, document)) in std::mem::take(&mut self.natives) {
+            let fail = |message: String| vec![PolicyError { path: FieldPath::of(&["metadata", "name"]), message }];
+            if self.builder.kind(&name).is_some_and(|kind| kind != POLICY) {
+                self.mistakes(&document, fail(format!("`{name}` is the name of an IdentityPolicy already; rule ids are one namespace")));
+                continue;
+            }
+            let Some(bindings) = bound.remove(&name) else {
+                self.mistakes(
+                    &document,
+                    fail(format!("no {BINDING} names `{name}`, so it would judge nothing; give one by `--policies` too")),
+                );
+                continue;
+            };
+            let (bindings, mut digests): (Vec<_>, Vec<_>) = bindings.into_iter().unzip();
+            digests.push(document.object.root().digest());
+            self.builder.policy(policy.bound(bindings), source, digests.join(" "));
         }
     }
 

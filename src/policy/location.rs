@@ -12,11 +12,12 @@ use crate::object::{FieldPath, Kind, Node};
 /// A compiled `at`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Location {
-    steps: Vec<Step>,
+    pub(super) steps: Vec<Step>,
 }
 
+/// One step of a location.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Step {
+pub(super) enum Step {
     Field(Vec<String>),
     Key(String),
     Each(Option<String>),

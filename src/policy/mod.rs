@@ -1,8 +1,10 @@
 //! The heart: policies in, a subject in, a verdict out. Pure: no clock, file, socket, thread or cluster.
 //!
 //! - `schema`: the three kinds as they are written
+//! - `conditions`: which requests nobody judges, so that a cluster keeps running
 //! - `location`: the `at` of a validation
 //! - `compile`: documents to policies that can be evaluated
+//! - `native`: `ValidatingAdmissionPolicy` and its bindings, in and out
 //! - `set`: [`PolicySet`], the policies in force
 //! - `library`: the built-in policies
 //! - `load`: texts to a [`PolicySet`], mistakes with line and column
@@ -21,11 +23,13 @@
 
 mod case;
 mod compile;
+pub mod conditions;
 mod evaluate;
 mod library;
 mod load;
 mod location;
 mod mend;
+mod native;
 mod portrait;
 mod related;
 mod schema;
@@ -45,11 +49,12 @@ pub use library::{POLICIES, README};
 pub use load::{Sources, Text, load};
 pub use location::{Location, LocationError};
 pub use mend::mend;
+pub use native::{Export, ExportedPolicy, Omission, ParameterQuery, export};
 pub use portrait::{Portrait, portrait};
 pub use related::RelatedIndex;
 pub use schema::{
     API_VERSION, Carrier, FailurePolicy, IdentityPolicySpec, IdentityWaiverSpec, IdentityWaiverStatus, InjectionPolicySpec, Match,
-    OperationName, RelatedResource, ResourceRule, Severity, When,
+    OperationName, Reason, RelatedResource, ResourceRule, Severity, When,
 };
 pub use set::{PolicySet, PolicySetBuilder, PolicySource};
 pub use staging::{Mutation, inject_virtually, mutate};

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::native::ParameterQuery;
 use super::schema::RelatedResource;
 use super::set::PolicySet;
 use super::subject::{Facts, RequestError, Source, Subject, manifest_request};
@@ -15,6 +16,7 @@ pub struct RelatedIndex<'a> {
     namespaces: HashMap<&'a str, Node<'a>>,
     service_accounts: HashMap<(&'a str, &'a str), Node<'a>>,
     token_secrets: HashMap<&'a str, BTreeSet<String>>,
+    default_namespace: &'a str,
     /// By resource and namespace, so that a lookup is linear in what it finds.
     others: HashMap<RelatedResource, HashMap<&'a str, Vec<Node<'a>>>>,
 }
@@ -23,7 +25,7 @@ impl<'a> RelatedIndex<'a> {
     /// Indexes objects; those that name no namespace are taken to be in `default_namespace` where their kind is namespaced.
     #[must_use]
     pub fn new(objects: impl IntoIterator<Item = Node<'a>>, default_namespace: &'a str, complete: bool) -> Self {
-        let mut index = Self { complete, ..Self::default() };
+        let mut index = Self { complete, default_namespace, ..Self::default() };
         for object in objects {
             let Some(kind) = GroupVersionKind::of(object) else { continue };
             let Some(metadata) = object.get("metadata") else { continue };
@@ -49,7 +51,7 @@ impl<'a> RelatedIndex<'a> {
 
     /// What this index knows for a subject.
     #[must_use]
-    pub fn facts(&self, set: &PolicySet, subject: &Subject<'_>, now: i64) -> Facts<'a> {
+    pub fn facts(&self, set: &'a PolicySet, subject: &Subject<'_>, now: i64) -> Facts<'a> {
         let (namespace, service_account) = subject.surroundings();
         Facts {
             namespace: match namespace {
@@ -64,6 +66,7 @@ impl<'a> RelatedIndex<'a> {
             },
             token_secrets: Fact::Found(self.token_secrets.get(namespace).cloned().unwrap_or_default()),
             related: self.related(set, namespace),
+            parameters: self.parameters(set, subject),
             now,
         }
     }
@@ -74,7 +77,7 @@ impl<'a> RelatedIndex<'a> {
     /// [`RequestError`] if the object has no kind that a request could name.
     pub fn created<R>(
         &self,
-        set: &PolicySet,
+        set: &'a PolicySet,
         source: Source,
         object: Node<'a>,
         default_namespace: &str,
@@ -85,6 +88,22 @@ impl<'a> RelatedIndex<'a> {
         let request = manifest_request(object, &kind, namespace_of(object, &kind, default_namespace));
         let subject = Subject::from_request(source, request.root(), Some(object), None)?;
         Ok(ask(&subject, &self.facts(set, &subject, now)))
+    }
+
+    /// The parameters of native policies: among the objects, and among those that stand beside the policies.
+    fn parameters(&self, set: &'a PolicySet, subject: &Subject<'_>) -> Vec<(ParameterQuery, Fact<Vec<Node<'a>>>)> {
+        let known = |query: ParameterQuery| {
+            let resource = RelatedResource { group: query.kind.group.clone(), resource: resource_of(&query.kind.kind) };
+            let here = self.others.get(&resource).into_iter().flat_map(HashMap::values).flatten().copied();
+            let beside = set.beside().map(|object| object.root());
+            let asked = here.chain(beside).filter(|object| query.asks_for(*object, self.default_namespace));
+            let mut found: Vec<Node<'_>> = asked.collect();
+            found.sort_by_cached_key(|object| object.digest());
+            found.dedup();
+            let fact = query.fact(found, self.complete);
+            (query, fact)
+        };
+        set.parameters(subject).into_iter().map(known).collect()
     }
 
     fn fact(&self, found: Option<Node<'a>>, reason: impl FnOnce() -> String) -> Fact<Node<'a>> {

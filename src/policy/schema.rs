@@ -98,6 +98,33 @@ pub enum FailurePolicy {
     Ignore,
 }
 
+/// VAP's `reason` of a validation: what the API server answers a refused request with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reason {
+    /// 401
+    Unauthorized,
+    /// 403
+    Forbidden,
+    /// 422
+    #[default]
+    Invalid,
+    /// 413
+    RequestEntityTooLarge,
+}
+
+impl Reason {
+    /// The word of a `Status` and its HTTP status code.
+    #[must_use]
+    pub fn status(self) -> (&'static str, u16) {
+        match self {
+            Self::Unauthorized => ("Unauthorized", 401),
+            Self::Forbidden => ("Forbidden", 403),
+            Self::Invalid => ("Invalid", 422),
+            Self::RequestEntityTooLarge => ("RequestEntityTooLarge", 413),
+        }
+    }
+}
+
 /// What holds for one shape of object.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -137,7 +164,7 @@ pub struct Match {
     /// Labels of the object (the old or the new one).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object_selector: Option<LabelSelector>,
-    /// As in VAP; the API server converts, so only `Equivalent` has a meaning here.
+    /// As in VAP: whether a request in another version of the resource, which the API server converts, is meant too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub match_policy: Option<MatchPolicy>,
 }
@@ -147,6 +174,8 @@ pub struct Match {
 pub enum MatchPolicy {
     /// Objects are converted to the version that a rule names.
     Equivalent,
+    /// Only requests in a version that a rule names.
+    Exact,
 }
 
 /// Which carriers of a pod template.
@@ -177,6 +206,22 @@ pub struct ResourceRule {
     /// Object names; empty for all.
     #[serde(default)]
     pub resource_names: Vec<String>,
+    /// Whether namespaced or cluster-scoped objects are meant.
+    #[serde(default)]
+    pub scope: Scope,
+}
+
+/// VAP's `scope` of a rule.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Scope {
+    /// Both.
+    #[default]
+    #[serde(rename = "*")]
+    All,
+    /// Objects outside namespaces, Namespaces among them.
+    Cluster,
+    /// Objects in a namespace.
+    Namespaced,
 }
 
 fn any() -> Vec<String> {

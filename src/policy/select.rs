@@ -1,8 +1,8 @@
 //! Which policies speak about a subject: resources and selectors, as the API server matches them.
 
-use super::schema::{Carrier, Match, ResourceRule};
+use super::schema::{Carrier, Match, MatchPolicy, ResourceRule, Scope};
 use super::subject::{Facts, Operation, Subject};
-use crate::object::{Fact, Node, PodTemplateKind};
+use crate::object::{Fact, GroupVersionResource, Node, PodTemplateKind};
 
 /// The answer to "does it match?" when a fact may be missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,10 +45,34 @@ impl Match {
         })
     }
 
-    fn selects_resource(&self, subject: &Subject<'_>) -> bool {
+    /// Whether the resource is meant, whatever its labels and its Namespace's. Without carrier and rules every resource is: so the
+    /// `matchResources` of a binding, the only match that may lack both.
+    pub(super) fn selects_resource(&self, subject: &Subject<'_>) -> bool {
+        let asked = Asked::of(subject, self.match_policy);
+        let any = self.pod_template.is_none() && self.resource_rules.is_empty();
         let by_carrier = self.pod_template.is_some_and(|carrier| carries(carrier, subject));
-        let by_rule = self.resource_rules.iter().any(|rule| rule.selects(subject));
-        (by_carrier || by_rule) && !self.exclude_resource_rules.iter().any(|rule| rule.selects(subject))
+        let by_rule = self.resource_rules.iter().any(|rule| rule.selects(subject, &asked));
+        (any || by_carrier || by_rule) && !self.exclude_resource_rules.iter().any(|rule| rule.selects(subject, &asked))
+    }
+}
+
+/// The resource that rules are compared with: the one a webhook was sent, or with `Exact` the one that the request named.
+struct Asked<'a> {
+    group: &'a str,
+    version: &'a str,
+    resource: &'a str,
+    subresource: &'a str,
+}
+
+impl<'a> Asked<'a> {
+    fn of(subject: &'a Subject<'_>, policy: Option<MatchPolicy>) -> Self {
+        let named = subject.request.get("requestResource").filter(|_| policy == Some(MatchPolicy::Exact));
+        if let Some(named) = named {
+            let subresource = subject.request.text("requestSubResource");
+            return Self { group: named.text("group"), version: named.text("version"), resource: named.text("resource"), subresource };
+        }
+        let GroupVersionResource { group, version, resource } = &subject.resource;
+        Self { group, version, resource, subresource: subject.subresource }
     }
 }
 
@@ -71,23 +95,27 @@ fn carries(carrier: Carrier, subject: &Subject<'_>) -> bool {
 }
 
 impl ResourceRule {
-    fn selects(&self, subject: &Subject<'_>) -> bool {
+    fn selects(&self, subject: &Subject<'_>, asked: &Asked<'_>) -> bool {
         let listed = |list: &[String], value: &str| list.iter().any(|item| item == "*" || item == value);
-        listed(&self.api_groups, &subject.resource.group)
-            && listed(&self.api_versions, &subject.resource.version)
+        let in_scope = match self.scope {
+            Scope::All => true,
+            Scope::Cluster => subject.namespace.is_empty(),
+            Scope::Namespaced => !subject.namespace.is_empty(),
+        };
+        in_scope
+            && listed(&self.api_groups, asked.group)
+            && listed(&self.api_versions, asked.version)
             && self.operations.iter().any(|wanted| subject.operation.is(*wanted))
-            && self.resources.iter().any(|wanted| is_resource(wanted, &subject.resource.resource, subject.subresource))
+            && self.resources.iter().any(|wanted| is_resource(wanted, asked.resource, asked.subresource))
             && (self.resource_names.is_empty() || self.resource_names.iter().any(|name| name == subject.name))
     }
 }
 
-/// The API server's matcher: `*` is every resource without subresources, `*/*` everything, `pods/*` all of pods' subresources.
+/// The API server's matcher (`webhook/predicates/rules`): `*` is every resource without subresources, `*/*` everything, and `pods/*`
+/// all of pods' subresources and, whatever the API's documentation says, pods themselves.
 fn is_resource(wanted: &str, resource: &str, subresource: &str) -> bool {
-    match wanted.split_once('/') {
-        None => subresource.is_empty() && (wanted == "*" || wanted == resource),
-        Some(("*", "*")) => true,
-        Some((wanted, sub)) => (wanted == "*" || wanted == resource) && !subresource.is_empty() && (sub == "*" || sub == subresource),
-    }
+    let (wanted, sub) = wanted.split_once('/').unwrap_or((wanted, ""));
+    (wanted == "*" || wanted == resource) && (sub == "*" || sub == subresource)
 }
 
 #[cfg(test)]
@@ -103,7 +131,7 @@ mod tests {
             ("*", "pods", "exec", false),
             ("*/*", "pods", "", true),
             ("pods/*", "pods", "exec", true),
-            ("pods/*", "pods", "", false),
+            ("pods/*", "pods", "", true),
             ("*/token", "serviceaccounts", "token", true),
             ("serviceaccounts/token", "serviceaccounts", "", false),
         ] {

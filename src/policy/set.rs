@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::compile::{IdentityPolicy, InjectionPolicy};
+use super::native::ParameterQuery;
+use super::subject::Subject;
 use super::waive::Waiver;
 use crate::object::{Object, ShapeError, hex_digest, nearest_name};
 use crate::settings::Settings;
@@ -50,6 +52,8 @@ pub struct PolicySet {
     pub(super) waivers: Vec<Waiver>,
     pub(super) settings: Settings,
     pub(super) params: Object,
+    /// Objects of the policies' files that native policies take as parameters.
+    beside: Vec<Arc<Object>>,
     /// Digest of everything above: two sets with the same revision judge alike.
     pub(super) revision: String,
 }
@@ -61,6 +65,7 @@ pub struct PolicySetBuilder {
     injections: BTreeMap<Arc<str>, (InjectionPolicy, PolicySource)>,
     waivers: Vec<Waiver>,
     digests: BTreeMap<Arc<str>, String>,
+    beside: Vec<Arc<Object>>,
 }
 
 impl PolicySetBuilder {
@@ -74,6 +79,17 @@ impl PolicySetBuilder {
     pub fn injection(&mut self, policy: InjectionPolicy, source: PolicySource, digest: String) {
         self.digests.insert(policy.id.clone(), digest);
         self.injections.insert(policy.id.clone(), (policy, source));
+    }
+
+    /// Adds an object that native policies may take as a parameter.
+    pub fn beside(&mut self, object: Object) {
+        self.beside.push(Arc::new(object));
+    }
+
+    /// The kind of the rule of this id.
+    #[must_use]
+    pub fn kind(&self, id: &str) -> Option<&'static str> {
+        self.policies.get(id).map(|(policy, _)| policy.kind())
     }
 
     /// Adds a waiver.
@@ -105,6 +121,9 @@ impl PolicySetBuilder {
         for (name, digest) in &self.digests {
             parts.push_str(&format!("\n{name} {digest}"));
         }
+        for object in &self.beside {
+            parts.push_str(&format!("\nbeside {}", object.root().digest()));
+        }
         for waiver in &self.waivers {
             parts.push_str(&format!("\nwaiver {} {}", waiver.name, waiver.expires_at));
         }
@@ -123,6 +142,7 @@ impl PolicySetBuilder {
             waivers: self.waivers,
             settings,
             params,
+            beside: self.beside,
             revision,
         })
     }
@@ -139,6 +159,27 @@ impl PolicySet {
     #[must_use]
     pub fn injections(&self) -> &[InjectionPolicy] {
         &self.injections
+    }
+
+    /// Which parameters judging a subject takes.
+    #[must_use]
+    pub fn parameters(&self, subject: &Subject<'_>) -> Vec<ParameterQuery> {
+        let mut queries: Vec<ParameterQuery> = Vec::new();
+        for rule in self.policies.iter().flat_map(|policy| &policy.rules) {
+            let asked = rule.bindings.iter().filter_map(|binding| binding.parameters.as_ref());
+            for parameters in asked.filter(|_| rule.matches.selects_resource(subject)) {
+                let query = parameters.query(subject);
+                if !queries.contains(&query) {
+                    queries.push(query);
+                }
+            }
+        }
+        queries
+    }
+
+    /// The objects of the policies' files that native policies take as parameters.
+    pub fn beside(&self) -> impl Iterator<Item = &Arc<Object>> {
+        self.beside.iter()
     }
 
     /// One rule.

@@ -112,8 +112,17 @@ pub(super) struct Activation<'s, 'a> {
     variables: &'a [Expression],
     related: &'a [CompiledRelated],
     first_bound: usize,
+    params: Params<'a>,
     memo: Memo<'a>,
     current: RefCell<Current<'a>>,
+}
+
+/// What `params` is.
+enum Params<'a> {
+    /// The settings: to our own rules.
+    Settings,
+    /// What the binding of a native policy names.
+    Given(Option<Node<'a>>),
 }
 
 #[derive(Default)]
@@ -125,7 +134,13 @@ struct Current<'a> {
 impl<'s, 'a> Activation<'s, 'a> {
     pub(super) fn new(stage: &'s Stage<'a>, variables: &'a [Expression], related: &'a [CompiledRelated], first_own: usize) -> Self {
         let own = variables.len() + related.len();
-        Self { stage, variables, related, first_bound: first_own + own, memo: RefCell::new(vec![None; own]), current: RefCell::default() }
+        let (memo, first_bound) = (RefCell::new(vec![None; own]), first_own + own);
+        Self { stage, variables, related, first_bound, params: Params::Settings, memo, current: RefCell::default() }
+    }
+
+    /// With `params` as the binding of a native policy gives it: an object, or null.
+    pub(super) fn with_params(self, given: Option<Node<'a>>) -> Self {
+        Self { params: Params::Given(given), ..self }
     }
 
     /// Sets `self` and the names that `at` bound.
@@ -178,6 +193,9 @@ impl<'a> Variables<'a> for Activation<'_, 'a> {
     fn get(&self, slot: usize, budget: &Budget<'_>) -> Result<Value<'a>, EvaluationError> {
         if slot == slot::SELF {
             return Ok(self.current.borrow().this.map_or(Value::Null, Value::from_node));
+        }
+        if let (slot::PARAMS, Params::Given(given)) = (slot, &self.params) {
+            return Ok(given.map_or(Value::Null, Value::from_node));
         }
         if slot < slot::FIRST_OWN {
             return self.stage.base(slot);

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use super::native::ParameterQuery;
 use super::schema::{OperationName, RelatedResource};
 use crate::object::{Fact, FieldPath, GroupVersionKind, GroupVersionResource, Kind, Node, Object, PodTemplate, resource_of};
 
@@ -239,6 +240,8 @@ pub struct Facts<'a> {
     pub token_secrets: Fact<BTreeSet<String>>,
     /// Other objects, all of a resource that are in the subject's namespace or in none.
     pub related: BTreeMap<RelatedResource, Fact<Vec<Node<'a>>>>,
+    /// The parameters of native policies, each as it was asked for ([`PolicySet::parameters`](super::PolicySet::parameters)).
+    pub parameters: Vec<(ParameterQuery, Fact<Vec<Node<'a>>>)>,
     /// Now, in seconds since 1970: waivers end.
     pub now: i64,
 }
@@ -252,6 +255,7 @@ impl Facts<'_> {
             service_account: Fact::Unknown(reason.into()),
             token_secrets: Fact::Unknown(reason.into()),
             related: BTreeMap::new(),
+            parameters: Vec::new(),
             now: 0,
         }
     }

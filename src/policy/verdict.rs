@@ -1,8 +1,9 @@
 //! The answer: every violation at once, what was injected, and what could not be known. Errors are part of it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::schema::Severity;
+use super::schema::{Reason, Severity};
 use crate::identity::InjectionState;
 use crate::object::{FieldPath, Object};
 use crate::settings::Enforcement;
@@ -22,6 +23,8 @@ pub struct Verdict {
     pub service_account: Option<String>,
     /// The identity model, if some rule asked for it.
     pub identity: Option<Object>,
+    /// What the audit annotations of native policies give, by `policy.key`.
+    pub annotations: BTreeMap<String, Vec<String>>,
 }
 
 /// One thing that one rule found.
@@ -51,6 +54,8 @@ pub struct Violation {
     pub waived_by: Option<String>,
     /// Whether the object had it before this update.
     pub old: bool,
+    /// What a native policy wants a refusal to be called.
+    pub reason: Option<Reason>,
 }
 
 /// Whether a finding is certain.

@@ -134,6 +134,7 @@ pub(super) fn judge(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>) -
         rule: RULE.into(),
         invariants: invariants.clone(),
         severity: Severity::High,
+        reason: None,
         enforcement: Enforcement::Deny,
         fingerprint: hex_digest(format!("{RULE}\n{path}\n{message}").as_bytes()),
         path: subject.object.map_or_else(|| path.clone(), |object| path.nearest_existing(object)),
@@ -341,6 +342,7 @@ mod tests {
                 service_account: Fact::Found(self.account.root()),
                 token_secrets: Fact::Absent,
                 related: BTreeMap::from([(waivers_resource(), Fact::Found(self.waivers.iter().map(Object::root).collect()))]),
+                parameters: Vec::new(),
                 now: NOW,
             };
             ask(&subject, &facts)

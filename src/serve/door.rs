@@ -64,7 +64,7 @@ impl Door {
         for policy in set.policies() {
             let invariants = policy.invariants.join(",");
             self.metrics.rule_info.with_label_values(&[&*policy.id, policy.severity.word(), &invariants]).set(1);
-            self.metrics.policies_loaded.with_label_values(&["IdentityPolicy", source(&policy.id)]).inc();
+            self.metrics.policies_loaded.with_label_values(&[policy.kind(), source(&policy.id)]).inc();
         }
         for policy in set.injections() {
             self.metrics.policies_loaded.with_label_values(&["InjectionPolicy", source(&policy.id)]).inc();
@@ -81,8 +81,8 @@ impl Door {
             Ok(subject) => subject,
             Err(error) => return Decision::malformed(&error),
         };
-        let learned = self.knowledge.learn(&subject).await;
         let set = self.policies.load_full();
+        let learned = self.knowledge.learn(&set, &subject).await;
         let now = jiff::Timestamp::now();
         let token_secrets = self.token_secrets.load();
         let facts = learned.facts(subject.namespace, token_secrets.as_deref(), now.as_second());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::cluster::Surroundings;
 use crate::manifest::{Document, InputError};
 use crate::object::{Fact, GroupVersionKind, Node, Object, quoted};
-use crate::policy::{Facts, Subject};
+use crate::policy::{Facts, ParameterQuery, PolicySet, Subject};
 
 /// A source of facts.
 #[derive(Debug)]
@@ -22,13 +22,16 @@ pub enum Knowledge {
 pub struct KnownObjects {
     namespaces: HashMap<String, Arc<Object>>,
     service_accounts: HashMap<(String, String), Arc<Object>>,
+    /// Everything else: parameters of native policies may be among it.
+    others: Vec<Arc<Object>>,
+    default_namespace: String,
 }
 
 impl KnownObjects {
     /// Keeps the Namespaces and ServiceAccounts among some documents.
     #[must_use]
     pub fn of(documents: impl IntoIterator<Item = Document>, default_namespace: &str) -> Self {
-        let mut known = Self::default();
+        let mut known = Self { default_namespace: default_namespace.to_owned(), ..Self::default() };
         for document in documents {
             let object = Arc::new(document.object);
             let root = object.root();
@@ -45,7 +48,7 @@ impl KnownObjects {
                     };
                     known.service_accounts.insert((namespace, metadata("name")), Arc::clone(&object));
                 }
-                _ => {}
+                _ => known.others.push(object),
             }
         }
         known
@@ -90,13 +93,20 @@ impl TokenSecrets {
 pub(super) struct Learned {
     namespace: Fact<Arc<Object>>,
     service_account: Fact<Arc<Object>>,
+    parameters: Vec<(ParameterQuery, Fact<Vec<Arc<Object>>>)>,
 }
 
 impl Knowledge {
     /// Learns what judging a subject may need.
-    pub(super) async fn learn(&self, subject: &Subject<'_>) -> Learned {
+    pub(super) async fn learn(&self, set: &PolicySet, subject: &Subject<'_>) -> Learned {
         let (namespace, account) = subject.surroundings();
+        let mut parameters = Vec::new();
+        for query in set.parameters(subject) {
+            let found = self.parameters(set, &query).await;
+            parameters.push((query, found));
+        }
         Learned {
+            parameters,
             namespace: if namespace.is_empty() { Fact::Absent } else { self.namespace(namespace).await },
             service_account: match account {
                 Some(name) if !namespace.is_empty() => self.service_account(namespace, name).await,
@@ -118,6 +128,17 @@ impl Knowledge {
                 known.service_accounts.get(&(namespace.to_owned(), name.to_owned())).cloned().map_or(Fact::Absent, Fact::Found)
             }
             Self::Cluster(surroundings) => surroundings.service_account(namespace, name).await,
+        }
+    }
+
+    /// The parameters of a native policy. In a cluster they are the cluster's; the policies' files count where there is none.
+    async fn parameters(&self, set: &PolicySet, query: &ParameterQuery) -> Fact<Vec<Arc<Object>>> {
+        match self {
+            Self::Files(known) => {
+                let asked = |object: &&Arc<Object>| query.asks_for(object.root(), &known.default_namespace);
+                Fact::Found(known.others.iter().chain(set.beside()).filter(asked).cloned().collect())
+            }
+            Self::Cluster(surroundings) => surroundings.parameters(query).await,
         }
     }
 
@@ -143,6 +164,7 @@ impl Learned {
                 None => Fact::Unknown("no list of token Secrets is given by `--token-secrets`".into()),
             },
             related: BTreeMap::new(),
+            parameters: self.parameters.iter().map(|(query, found)| (query.clone(), views(found))).collect(),
             now,
         }
     }
@@ -150,6 +172,10 @@ impl Learned {
 
 fn view(fact: &Fact<Arc<Object>>) -> Fact<Node<'_>> {
     fact.as_ref().map(|object| object.root())
+}
+
+fn views(fact: &Fact<Vec<Arc<Object>>>) -> Fact<Vec<Node<'_>>> {
+    fact.as_ref().map(|objects| objects.iter().map(|object| object.root()).collect())
 }
 
 #[cfg(test)]

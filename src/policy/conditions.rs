@@ -1,0 +1,50 @@
+//! The match conditions that keep a cluster running whoever judges: those of our webhook's entries, and of the policies that are written
+//! out for the API server. An error in one refuses a request, so none reads a field that may be absent without asking first.
+
+/// A CEL match condition: a request that fails one is not judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// Its name.
+    pub name: &'static str,
+    /// Its expression.
+    pub expression: &'static str,
+}
+
+/// Static pods run whether we like it or not, and their mirrors must equal them. The annotation alone is anyone's to write: the
+/// requester must be a node (B13).
+pub const NOT_MIRROR: Condition = Condition {
+    name: "not-a-mirror-pod",
+    expression: "!(has(request.userInfo.groups) && 'system:nodes' in request.userInfo.groups && \
+                 has(object.metadata.annotations) && 'kubernetes.io/config.mirror' in object.metadata.annotations)",
+};
+
+/// A finished Job's pod loses a finalizer, and must not wait for us (B2).
+pub const POD_CHANGED: Condition = Condition {
+    name: "pod-changed",
+    expression: "request.operation != 'UPDATE' || object.spec != oldObject.spec || \
+                 (has(object.metadata.labels) ? object.metadata.labels : {}) != \
+                 (has(oldObject.metadata.labels) ? oldObject.metadata.labels : {}) || \
+                 (has(object.metadata.annotations) ? object.metadata.annotations : {}) != \
+                 (has(oldObject.metadata.annotations) ? oldObject.metadata.annotations : {})",
+};
+
+/// Scaling, and what controllers note about a workload, leave the template alone; its labels and annotations are part of it (B2).
+pub const TEMPLATE_CHANGED: Condition = Condition {
+    name: "pod-template-changed",
+    expression: "request.operation != 'UPDATE' || \
+                 (request.resource.resource == 'cronjobs' ? object.spec.jobTemplate.spec.template != oldObject.spec.jobTemplate.spec.template : \
+                 request.resource.resource == 'podtemplates' ? object.template != oldObject.template : \
+                 object.spec.template != oldObject.spec.template)",
+};
+
+/// Finalizers, owner references, managed fields and status never leave the API server (B2). `f` runs over the object's fields.
+pub const OBJECT_CHANGED: Condition = Condition {
+    name: "object-changed",
+    expression: "request.operation != 'UPDATE' || \
+                 object.exists(f, f != 'metadata' && f != 'status' && (!(f in oldObject) || object[f] != oldObject[f])) || \
+                 oldObject.exists(f, f != 'metadata' && f != 'status' && !(f in object)) || \
+                 (has(object.metadata.labels) ? object.metadata.labels : {}) != \
+                 (has(oldObject.metadata.labels) ? oldObject.metadata.labels : {}) || \
+                 (has(object.metadata.annotations) ? object.metadata.annotations : {}) != \
+                 (has(oldObject.metadata.annotations) ? oldObject.metadata.annotations : {})",
+};
