@@ -31,6 +31,7 @@ mod staging;
 mod subject;
 mod verdict;
 mod waive;
+mod workload;
 
 pub use case::{Case, CaseFailure, CaseFile, run_case};
 pub use compile::{IdentityPolicy, InjectionPolicy, PolicyError};

@@ -230,6 +230,9 @@ pub struct Facts<'a> {
     pub token_secrets: Fact<BTreeSet<String>>,
     /// Other objects, all of a resource that are in the subject's namespace or in none.
     pub related: BTreeMap<RelatedResource, Fact<Vec<Node<'a>>>>,
+    /// Other workloads among the files whose pods run as the same ServiceAccount, the first few; none in the cluster, where nobody knows
+    /// them all.
+    pub neighbours: Vec<&'a str>,
     /// Now, in seconds since 1970: waivers end.
     pub now: i64,
 }
@@ -243,6 +246,7 @@ impl Facts<'_> {
             service_account: Fact::Unknown(reason.into()),
             token_secrets: Fact::Unknown(reason.into()),
             related: BTreeMap::new(),
+            neighbours: Vec::new(),
             now: 0,
         }
     }

@@ -143,6 +143,7 @@ impl Learned {
                 None => Fact::Unknown("no list of token Secrets is given by `--token-secrets`".into()),
             },
             related: BTreeMap::new(),
+            neighbours: Vec::new(),
             now,
         }
     }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::enforcement::{EnforcementOverride, Preset};
 use super::exemption::Exemption;
-use crate::object::{Object, ShapeError};
+use crate::object::{FieldPath, Object, ShapeError};
 
 /// Everything the operator sets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,16 +44,28 @@ pub struct Settings {
     pub secret_token_controllers: Vec<String>,
     /// Requesters whose owner reference to a Job counts.
     pub job_controllers: Vec<String>,
-    /// ServiceAccounts that exist though no manifest shows them, as `namespace/name`.
+    /// ServiceAccounts that exist though no manifest shows them, as `namespace/name`; rule `require-existing-service-account`.
     pub external_service_accounts: Vec<String>,
+    /// ServiceAccounts that several workloads share on purpose, as `namespace/name`; rule `no-shared-service-account`.
+    pub shared_service_accounts: Vec<String>,
+    /// Requesters that may ask for tokens that are bound to no pod, such as a secret operator that logs in to Vault as a workload; rule
+    /// `token-request-limit`.
+    pub token_requesters: Vec<String>,
+    /// Groups of those on call, whose debugging is recorded and not refused; rule `no-identity-in-ephemeral-container`.
+    pub break_glass_groups: Vec<String>,
+    /// Kubernetes' own roles.
+    pub rbac: Rbac,
     /// CSI drivers whose volumes are an identity.
     pub csi_identity_drivers: Vec<String>,
     /// Environment variables that hold credentials; `*` stands for any text.
     pub credential_env_names: Vec<String>,
     /// Namespaces whose pods must start before Doorward does: no webhook is called for them.
     pub bootstrap_namespaces: Vec<String>,
-    /// Namespace labels and annotations that only listed groups may change.
+    /// Keys of Namespace labels and annotations that only listed groups may change; a `*` at the end stands for any text. Every label
+    /// that an entry of `enforcement` selects by must be among them; rule `protected-namespace-label`.
     pub protected_labels: Vec<String>,
+    /// Who may change them.
+    pub protected_label_groups: Vec<String>,
     /// What a missing related object means in CI.
     pub on_missing_related: OnMissingRelated,
     /// Whether an UPDATE is refused for new violations only.
@@ -199,11 +211,22 @@ pub struct Audience {
     pub max_seconds: i64,
 }
 
+/// Kubernetes' own roles: what the RBAC rules leave alone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Rbac {
+    /// Requesters that write Kubernetes' own roles in the cluster. A name `system:...` proves nothing there: anybody may choose it.
+    pub controllers: Vec<String>,
+    /// Names of Kubernetes' own roles and bindings, for files, where nobody asks.
+    pub built_in: Vec<String>,
+}
+
 /// `podCertificate` projected volumes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct PodCertificate {
-    /// Signers that may be asked, each with its longest lifetime. Empty: every `podCertificate` source is a violation.
+    /// Signers that may be asked, each with its longest lifetime. Empty: every `podCertificate` source is a violation; `*` names any
+    /// other signer.
     pub signers: BTreeMap<String, Audience>,
 }
 
@@ -217,7 +240,7 @@ pub struct Ttl {
     pub vault_token_max_hours: i64,
     /// Refresh of managed secrets.
     pub secret_refresh_max_hours: i64,
-    /// Delegations to agents.
+    /// Delegations to agents; rule `agent-delegation-declared`.
     pub delegation_max_hours: i64,
 }
 
@@ -266,7 +289,7 @@ pub struct Federation {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Delegation {
-    /// Issuers of delegations.
+    /// Issuers of delegations. Empty: none; `["*"]`: any; rule `agent-delegation-declared`.
     pub issuers: Vec<String>,
 }
 
@@ -303,7 +326,36 @@ impl Settings {
     /// # Errors
     /// [`ShapeError`] with the path of the field that is unknown or of a wrong type.
     pub fn read(document: &Object) -> Result<Self, ShapeError> {
-        if document.root().is_null() { Ok(Self::default()) } else { document.root().read() }
+        if document.root().is_null() {
+            return Ok(Self::default());
+        }
+        let settings: Self = document.root().read()?;
+        settings.check_selectors()?;
+        Ok(settings)
+    }
+
+    /// Whoever may write a label that decides how strictly rules are enforced may switch them off (`hardening.md` A24).
+    fn check_selectors(&self) -> Result<(), ShapeError> {
+        let protected = |key: &str| {
+            key == "kubernetes.io/metadata.name"
+                || self.protected_labels.iter().any(|listed| match listed.strip_suffix('*') {
+                    Some(start) => key.starts_with(start),
+                    None => listed == key,
+                })
+        };
+        for (index, entry) in self.enforcement.iter().enumerate() {
+            let Some(selector) = &entry.namespace_selector else { continue };
+            let keys = selector.match_labels.keys().chain(selector.match_expressions.iter().map(|requirement| &requirement.key));
+            if let Some(key) = keys.into_iter().find(|key| !protected(key)) {
+                let path = FieldPath::of(&["enforcement"]).index(index).field("namespaceSelector");
+                let message = format!(
+                    "selects by the label `{key}`, which whoever may label a namespace can write; select by \
+                     `kubernetes.io/metadata.name`, or list the label under `protectedLabels`"
+                );
+                return Err(ShapeError { path, message });
+            }
+        }
+        Ok(())
     }
 
     /// What `serve` uses when it has neither a cluster nor a settings file, so that every built-in rule and injection has something
@@ -381,6 +433,22 @@ mod tests {
         let error = Settings::read(&Object::from_json(r#"{"audiences":{"vault":{"maxSeconds":"600"}}}"#).unwrap()).unwrap_err();
         assert_eq!(error.path.to_string(), "audiences.vault.maxSeconds");
         assert!(error.message.starts_with("invalid type: string \"600\", expected i64"), "{error}");
+    }
+
+    #[test]
+    fn hardening_a24_enforcement_is_selected_by_protected_labels_only() {
+        let settings = |protected: &str| {
+            let text = format!(
+                r#"{{"protectedLabels":[{protected}],"enforcement":[{{"rules":["*"],"enforcement":"Audit",
+                "namespaceSelector":{{"matchExpressions":[{{"key":"team.example.com/tier","operator":"Exists"}}]}}}}]}}"#
+            );
+            Settings::read(&Object::from_json(text).unwrap())
+        };
+        let error = settings("").unwrap_err();
+        assert_eq!(error.path.to_string(), "enforcement[0].namespaceSelector");
+        assert!(error.message.contains("list the label under `protectedLabels`"), "{error}");
+        assert!(settings(r#""team.example.com/tier""#).is_ok() && settings(r#""team.example.com/*""#).is_ok());
+        assert!(settings(r#""other.example.com/*""#).is_err());
     }
 
     #[test]
