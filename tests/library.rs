@@ -97,8 +97,12 @@ fn what_the_injections_make_passes_every_rule() {
     let silent = set.policies().iter().filter(|policy| speaks_of_pods(policy)).map(|policy| &*policy.id);
     let silent: Vec<&str> = silent.filter(|id| !verdict.evaluated.iter().any(|evaluated| &**evaluated == *id)).collect();
     // No agent, no ephemeral container, no workload's template: every other rule that speaks of pods had its say.
-    let expected =
-        ["agent-delegation-declared", "no-identity-in-ephemeral-container", "no-shared-service-account", "require-existing-service-account"];
+    let expected = [
+        "agent-delegation-declared",
+        "no-identity-in-ephemeral-container",
+        "no-shared-service-account",
+        "require-existing-service-account",
+    ];
     assert_eq!(silent, expected);
 }
 

@@ -3,7 +3,7 @@
 use crate::object::{Node, PodTemplate};
 
 /// The name of an object's workload: label `app.kubernetes.io/name` of the object, else of its pods; else the name of the controller
-/// that made it, for a Deployment's ReplicaSets are no workloads of their own; else its own.
+/// that made it, for a Deployment's `ReplicaSet`s are no workloads of their own; else its own.
 pub(super) fn workload_of<'a>(object: Node<'a>, template: Option<PodTemplate<'a>>) -> &'a str {
     const NAME: &str = "app.kubernetes.io/name";
     let Some(metadata) = object.get("metadata") else { return "" };

@@ -2,6 +2,7 @@
 //!
 //! - `parameters`: the fields
 //! - `defaults`: their defaults
+//! - `check`: what a file may not say although it has the right shape
 //! - `built_in_roles`: the roles that Kubernetes makes for itself
 //! - `enforcement`: presets, and which enforcement holds for a rule in a namespace
 //! - `exemption`: who is free of which rules
@@ -10,6 +11,7 @@
 //! injection off: example values are never defaults.
 
 mod built_in_roles;
+mod check;
 mod defaults;
 mod enforcement;
 mod exemption;

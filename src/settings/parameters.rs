@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::enforcement::{EnforcementOverride, Preset};
 use super::exemption::Exemption;
-use crate::object::{FieldPath, Object, ShapeError};
+use crate::object::{Object, ShapeError};
 
 /// Everything the operator sets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -330,32 +330,8 @@ impl Settings {
             return Ok(Self::default());
         }
         let settings: Self = document.root().read()?;
-        settings.check_selectors()?;
+        settings.check()?;
         Ok(settings)
-    }
-
-    /// Whoever may write a label that decides how strictly rules are enforced may switch them off (`hardening.md` A24).
-    fn check_selectors(&self) -> Result<(), ShapeError> {
-        let protected = |key: &str| {
-            key == "kubernetes.io/metadata.name"
-                || self.protected_labels.iter().any(|listed| match listed.strip_suffix('*') {
-                    Some(start) => key.starts_with(start),
-                    None => listed == key,
-                })
-        };
-        for (index, entry) in self.enforcement.iter().enumerate() {
-            let Some(selector) = &entry.namespace_selector else { continue };
-            let keys = selector.match_labels.keys().chain(selector.match_expressions.iter().map(|requirement| &requirement.key));
-            if let Some(key) = keys.into_iter().find(|key| !protected(key)) {
-                let path = FieldPath::of(&["enforcement"]).index(index).field("namespaceSelector");
-                let message = format!(
-                    "selects by the label `{key}`, which whoever may label a namespace can write; select by \
-                     `kubernetes.io/metadata.name`, or list the label under `protectedLabels`"
-                );
-                return Err(ShapeError { path, message });
-            }
-        }
-        Ok(())
     }
 
     /// What `serve` uses when it has neither a cluster nor a settings file, so that every built-in rule and injection has something
@@ -433,22 +409,6 @@ mod tests {
         let error = Settings::read(&Object::from_json(r#"{"audiences":{"vault":{"maxSeconds":"600"}}}"#).unwrap()).unwrap_err();
         assert_eq!(error.path.to_string(), "audiences.vault.maxSeconds");
         assert!(error.message.starts_with("invalid type: string \"600\", expected i64"), "{error}");
-    }
-
-    #[test]
-    fn hardening_a24_enforcement_is_selected_by_protected_labels_only() {
-        let settings = |protected: &str| {
-            let text = format!(
-                r#"{{"protectedLabels":[{protected}],"enforcement":[{{"rules":["*"],"enforcement":"Audit",
-                "namespaceSelector":{{"matchExpressions":[{{"key":"team.example.com/tier","operator":"Exists"}}]}}}}]}}"#
-            );
-            Settings::read(&Object::from_json(text).unwrap())
-        };
-        let error = settings("").unwrap_err();
-        assert_eq!(error.path.to_string(), "enforcement[0].namespaceSelector");
-        assert!(error.message.contains("list the label under `protectedLabels`"), "{error}");
-        assert!(settings(r#""team.example.com/tier""#).is_ok() && settings(r#""team.example.com/*""#).is_ok());
-        assert!(settings(r#""other.example.com/*""#).is_err());
     }
 
     #[test]

@@ -13,6 +13,7 @@ const CERTIFICATES: &str = "certificates.k8s.io";
 const WRITES: [&str; 5] = ["create", "update", "patch", "delete", "deletecollection"];
 
 /// A request that a rule is asked about.
+#[derive(Clone, Copy)]
 pub(super) struct Ask {
     pub(super) power: Power,
     verb: &'static str,
