@@ -240,6 +240,7 @@ fn the_schema_has_exactly_the_keys_of_a_full_identity() {
         ("identity", &full, &schema),
         ("apiToken", &full["apiToken"], &defs["apiToken"]),
         ("credential", &full["credentials"][0], &defs["credential"]),
+        ("mount", &full["mounts"][0], &defs["mount"]),
         ("mesh", &full["mesh"], &defs["mesh"]),
         ("vault", &full["vault"], &defs["vault"]),
         ("login", &full["vault"]["login"], &defs["login"]),
@@ -252,4 +253,28 @@ fn the_schema_has_exactly_the_keys_of_a_full_identity() {
     let mut problems = Vec::new();
     check(&schema, &schema, &full, "identity", &mut problems);
     assert_eq!(problems, Vec::<String>::new());
+}
+
+#[test]
+fn the_models_of_other_objects_have_the_shape_of_the_schema() {
+    let schema: Value = serde_json::from_str(super::SCHEMA).unwrap();
+    let of = |api: &str, kind: &str, object: &Value| {
+        let object = crate::object::Object::from_serialize(object).unwrap();
+        let kind = crate::object::GroupVersionKind::new(api, "v1", kind);
+        let secrets = crate::object::Fact::Unknown("not listed".to_owned());
+        serde_json::to_value(super::read_object(&kind, object.root(), "payments", &secrets).unwrap()).unwrap()
+    };
+    let rbac = "rbac.authorization.k8s.io";
+    let role = of(rbac, "ClusterRole", &json!({ "rules": [{ "verbs": ["*"], "apiGroups": ["*"], "resources": ["*"] }] }));
+    let binding = of(rbac, "RoleBinding", &json!({ "subjects": [{ "kind": "ServiceAccount", "name": "default" }] }));
+    let account =
+        of("", "ServiceAccount", &json!({ "secrets": [{ "name": "api-token-x7k2p" }], "imagePullSecrets": [{ "name": "pull" }] }));
+    let mut problems = Vec::new();
+    check(&schema, &schema["$defs"]["grants"], &role["grants"], "grants", &mut problems);
+    check(&schema, &schema["$defs"]["grants"], &binding["grants"], "grants", &mut problems);
+    for secret in account["secrets"].as_array().unwrap() {
+        check(&schema, &schema["$defs"]["listedSecret"], secret, "secrets", &mut problems);
+    }
+    assert_eq!(problems, Vec::<String>::new());
+    assert_eq!((role["grants"]["powers"].as_array().unwrap().len(), account["secrets"].as_array().unwrap().len()), (8, 2));
 }

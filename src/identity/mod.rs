@@ -8,30 +8,41 @@
 //! - `plugin_volume`: the ServiceAccount plugin's own token volume
 //! - `service_account`: whether that plugin acts
 //! - `credentials`: every door by which a pod obtains a credential
+//! - `identity_mounts`: which containers hold an identity
+//! - `grants`: what a role grants, and whom a binding means
+//! - `listed_secrets`: the Secrets that a `ServiceAccount` lists
+//! - `reading`: the models of objects that carry no pod template
 //! - `mesh`: whether the mesh carries it, with proof
 //! - `vault`: whether and how it logs in to Vault
 
 mod credentials;
 #[cfg(test)]
 mod fixture;
+mod grants;
+mod identity_mounts;
 #[cfg(test)]
 mod laws;
+mod listed_secrets;
 mod mesh;
 mod model;
 mod mount_path;
 mod mounts;
 mod plugin_volume;
+mod reading;
 mod secret_name;
 mod service_account;
 mod surroundings;
 mod vault;
 
+pub use grants::{GrantSubject, GrantedPower, Grants, Power, SubjectKind};
+pub use listed_secrets::ListedSecret;
 pub use model::{
-    ApiToken, ApiTokenSource, Certainty, Conflict, Credential, CredentialKind, Identity, InjectionState, Login, MeshAnswer, MeshState,
-    VaultLogin, VaultToken,
+    ApiToken, ApiTokenSource, Certainty, Conflict, Credential, CredentialKind, Holder, Identity, IdentityMount, InjectionState, Login,
+    MeshAnswer, MeshState, VaultLogin, VaultToken,
 };
 pub use mount_path::{MountPath, Relation};
 pub use plugin_volume::is_plugin_token_volume;
+pub use reading::{Reading, read_object};
 pub use service_account::Automount;
 pub use surroundings::{Class, Surroundings};
 
@@ -50,6 +61,7 @@ pub fn read<'a>(template: PodTemplate<'a>, surroundings: &Surroundings<'a>) -> I
     let api_token = credentials::api_token(template, &credentials, automount);
     let mesh = mesh::read(template, surroundings, &credentials);
     let vault = vault::read(template, surroundings.settings, &credentials);
+    let mounts = identity_mounts::read(template, surroundings.settings, &credentials, &vault);
     Identity {
         namespace: surroundings.namespace,
         service_account,
@@ -57,8 +69,11 @@ pub fn read<'a>(template: PodTemplate<'a>, surroundings: &Surroundings<'a>) -> I
         spiffe_id: surroundings.settings.expected_spiffe_id(surroundings.namespace, service_account),
         api_token,
         credentials,
+        mounts,
         mesh,
         vault,
         injections: Vec::new(),
+        workload: std::borrow::Cow::Borrowed(""),
+        neighbours: Vec::new(),
     }
 }

@@ -27,12 +27,20 @@ pub struct Identity<'a> {
     pub api_token: ApiToken<'a>,
     /// Every credential that the pod can obtain. At most some thousands: past that the last one is of kind `unknown`.
     pub credentials: Vec<Credential<'a>>,
+    /// Every mount of a volume that gives an identity.
+    pub mounts: Vec<IdentityMount<'a>>,
     /// Whether the mesh carries the pod.
     pub mesh: MeshState,
     /// Whether and how it logs in to Vault.
     pub vault: VaultLogin<'a>,
     /// What was, or is to be, added to it. Filled by the policy room.
     pub injections: Vec<InjectionState>,
+    /// The workload that the template belongs to: label `app.kubernetes.io/name`, else the name of its controller, else its own.
+    /// Filled by the policy room.
+    pub workload: Cow<'a, str>,
+    /// Other workloads among the files that run as the same `ServiceAccount`, the first few; empty in a cluster. Filled by the policy
+    /// room.
+    pub neighbours: Vec<&'a str>,
 }
 
 /// Whether some container holds a token that the Kubernetes API accepts.
@@ -143,6 +151,39 @@ pub enum Certainty {
     Shaped,
     /// It hangs on an object that was not at hand.
     Unknown,
+}
+
+/// One mount of a volume that gives an identity: a projected token or certificate, a CSI volume of an identity driver, a legacy token,
+/// or the directory of Vault's rendered secrets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IdentityMount<'a> {
+    /// The volume.
+    pub volume: &'a str,
+    /// The container.
+    pub container: &'a str,
+    /// Where the container finds it.
+    pub path: MountPath,
+    /// False if the container may write there.
+    pub read_only: bool,
+    /// What the container is to the identity.
+    pub holder: Holder,
+    /// Where the mount stands in the pod template.
+    pub field_path: String,
+}
+
+/// What a container is to an identity that it mounts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Holder {
+    /// Any container of the pod.
+    App,
+    /// An agent of Vault, which writes what it renders.
+    VaultAgent,
+    /// The mesh's proxy, with its own identity.
+    MeshProxy,
+    /// A container that was added to the running pod.
+    Ephemeral,
 }
 
 /// Whether the mesh carries a pod.
@@ -311,6 +352,14 @@ pub(super) mod sample {
                 api_audience: false,
                 automounted: false,
             }],
+            mounts: vec![IdentityMount {
+                volume: "vault-token",
+                container: "app",
+                path: path.clone(),
+                read_only: true,
+                holder: Holder::App,
+                field_path: "spec.containers[0].volumeMounts[0]".into(),
+            }],
             mesh: MeshState { state: MeshAnswer::Bypassed, cause: Some("c".into()), field_path: Some("spec".into()), proven: false },
             vault: VaultLogin {
                 client: true,
@@ -338,6 +387,8 @@ pub(super) mod sample {
                 done: false,
                 conflict: Some(Conflict { field_path: "spec.volumes[0]".into(), reason: "taken".into(), remedy: "rename it".into() }),
             }],
+            workload: "api".into(),
+            neighbours: vec!["web"],
         }
     }
 }

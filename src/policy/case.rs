@@ -32,6 +32,9 @@ pub struct Case {
     /// What is done; `CREATE` if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<String>,
+    /// Resource of the request where the object is of another kind: `serviceaccounts` for the TokenRequest of `serviceaccounts/token`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<String>,
     /// Subresource of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subresource: Option<String>,
@@ -215,6 +218,11 @@ fn request(case: &Case, object: Node<'_>, kind: &GroupVersionKind, namespace: &s
     if let Some(fields) = request.as_object_mut() {
         fields.insert("operation".into(), operation.into());
         fields.insert("uid".into(), "00000000-0000-4000-8000-000000000000".into());
+        if let (Some(resource), Some(named)) = (&case.resource, fields.get_mut("resource").and_then(serde_json::Value::as_object_mut)) {
+            // Of the core group, as every resource whose subresource takes another kind.
+            named.insert("group".into(), "".into());
+            named.insert("resource".into(), resource.as_str().into());
+        }
         if let Some(subresource) = &case.subresource {
             fields.insert("subResource".into(), subresource.as_str().into());
         }

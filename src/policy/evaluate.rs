@@ -257,8 +257,15 @@ impl<'a> Judge<'_, 'a, '_> {
         // What the identity model found tells itself where it stands in the template.
         let place = if validation.in_identity { FieldPath::parse(found.node.text("fieldPath")).unwrap_or_default() } else { found.path() };
         let path = place.join(&validation.field_path);
-        // An item that no field of the template decided is its own value: the whole template's would change with every image.
-        let own = (validation.in_identity && path.is_root()).then(|| found.node.digest());
+        // An item that no field of the template decided is its own value: the whole template's would change with every image. An item
+        // may also tell what it is in substance, where its field holds lists whose order means nothing.
+        let own = if !validation.in_identity {
+            None
+        } else if path.is_root() {
+            Some(found.node.digest())
+        } else {
+            Some(found.node.text("key")).filter(|key| !key.is_empty()).map(|key| hex_digest(key.as_bytes()))
+        };
         match answer {
             Ok(_) => {
                 let message = self

@@ -41,6 +41,7 @@ mod subject;
 mod verdict;
 mod waive;
 mod waiver_object;
+mod workload;
 
 pub use case::{Case, CaseFailure, CaseFile, run_case};
 pub use compile::{IdentityPolicy, InjectionPolicy, PolicyError};

@@ -6,7 +6,11 @@ use super::native::ParameterQuery;
 use super::schema::RelatedResource;
 use super::set::PolicySet;
 use super::subject::{Facts, RequestError, Source, Subject, manifest_request};
-use crate::object::{Fact, GroupVersionKind, Node, namespace_of, resource_of};
+use super::workload::workload_of;
+use crate::object::{Fact, GroupVersionKind, Node, PodTemplate, namespace_of, resource_of};
+
+/// How many other workloads of a ServiceAccount are told.
+const NEIGHBOURS: usize = 3;
 
 /// An index over objects that may be related to others.
 #[derive(Debug, Default)]
@@ -17,6 +21,8 @@ pub struct RelatedIndex<'a> {
     service_accounts: HashMap<(&'a str, &'a str), Node<'a>>,
     token_secrets: HashMap<&'a str, BTreeSet<String>>,
     default_namespace: &'a str,
+    /// Names of the workloads that run as a ServiceAccount, by namespace and its name.
+    workloads: HashMap<(&'a str, &'a str), BTreeSet<&'a str>>,
     /// By resource and namespace, so that a lookup is linear in what it finds.
     others: HashMap<RelatedResource, HashMap<&'a str, Vec<Node<'a>>>>,
 }
@@ -43,6 +49,13 @@ impl<'a> RelatedIndex<'a> {
                 }
                 _ => {}
             }
+            // A Pod stands for itself or for a workload that is among the files too.
+            if let Some(template) = PodTemplate::of(&kind, object)
+                && !(kind.group.is_empty() && kind.kind == "Pod")
+            {
+                let account = (namespace, template.service_account_name());
+                index.workloads.entry(account).or_default().insert(workload_of(object, Some(template)));
+            }
             let resource = RelatedResource { group: kind.group.clone(), resource: resource_of(&kind.kind) };
             index.others.entry(resource).or_default().entry(namespace).or_default().push(object);
         }
@@ -67,6 +80,7 @@ impl<'a> RelatedIndex<'a> {
             token_secrets: Fact::Found(self.token_secrets.get(namespace).cloned().unwrap_or_default()),
             related: self.related(set, namespace),
             parameters: self.parameters(set, subject),
+            neighbours: self.neighbours(subject),
             now,
         }
     }
@@ -104,6 +118,13 @@ impl<'a> RelatedIndex<'a> {
             (query, fact)
         };
         set.parameters(subject).into_iter().map(known).collect()
+    }
+
+    fn neighbours(&self, subject: &Subject<'_>) -> Vec<&'a str> {
+        let (Some(template), Some(object), false) = (subject.template(), subject.object, self.complete) else { return Vec::new() };
+        let own = workload_of(object, Some(template));
+        let all = self.workloads.get(&(subject.namespace, template.service_account_name()));
+        all.into_iter().flatten().copied().filter(|name| *name != own).take(NEIGHBOURS).collect()
     }
 
     fn fact(&self, found: Option<Node<'a>>, reason: impl FnOnce() -> String) -> Fact<Node<'a>> {

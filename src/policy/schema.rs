@@ -418,7 +418,8 @@ pub struct BoundUids {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WaiverSubject {
-    /// Namespace, exact.
+    /// Namespace, exact; a Namespace object counts to itself. Absent: a cluster-scoped object.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub namespace: String,
     /// ServiceAccount, exact.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,6 +5,7 @@ use std::cell::{OnceCell, RefCell};
 use super::compile::{CompiledRelated, slot};
 use super::set::PolicySet;
 use super::subject::{Facts, Subject};
+use super::workload::workload_of;
 use crate::cel::{Budget, EvaluationError, Expression, Value, Variables};
 use crate::identity::{Class, Identity, InjectionState, Surroundings};
 use crate::object::{Fact, Node, Object, PodTemplate};
@@ -42,17 +43,26 @@ impl<'a> Stage<'a> {
         Self { set, subject, facts, pod: subject.template(), identity: IdentitySource::None }
     }
 
-    /// The identity model; `None` for a subject without a pod template.
+    /// The identity model; `None` for a subject that has neither a pod template nor a model of its own.
     pub(super) fn identity(&self) -> Option<Node<'a>> {
         let IdentitySource::Lazy { cell, injections } = &self.identity else { return None };
-        let pod = self.pod?;
         let object = cell.get_or_init(|| {
+            let Some(pod) = self.pod else { return self.read_object() };
             let mut identity = self.read_identity(pod);
             identity.injections = injections.to_vec();
+            identity.workload = workload_of(self.subject.object.unwrap_or(pod.node), Some(pod)).into();
+            identity.neighbours.clone_from(&self.facts.neighbours);
             // Its fields are strings, numbers and lists of them: it always serialises.
             Object::from_serialize(&identity).unwrap_or_default()
         });
-        Some(object.root())
+        Some(object.root()).filter(|identity| !identity.is_null())
+    }
+
+    /// The model of an object without a pod template; null for a kind that has none.
+    fn read_object(&self) -> Object {
+        let Subject { kind, object, namespace, .. } = self.subject;
+        let reading = object.and_then(|object| crate::identity::read_object(kind, object, namespace, &self.facts.token_secrets));
+        reading.and_then(|reading| Object::from_serialize(&reading).ok()).unwrap_or_default()
     }
 
     fn read_identity(&self, pod: PodTemplate<'a>) -> Identity<'a> {
@@ -88,7 +98,7 @@ impl<'a> Stage<'a> {
             slot::SERVICE_ACCOUNT => optional(&self.facts.service_account),
             slot::IDENTITY => match self.identity() {
                 Some(identity) => Ok(Value::from_node(identity)),
-                None => Err(EvaluationError::Failed("`identity` exists for pod templates only".into())),
+                None => Err(EvaluationError::Failed("this kind of object has no `identity`".into())),
             },
             _ => Err(EvaluationError::Failed("undeclared variable".into())),
         }

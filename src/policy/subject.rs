@@ -242,6 +242,9 @@ pub struct Facts<'a> {
     pub related: BTreeMap<RelatedResource, Fact<Vec<Node<'a>>>>,
     /// The parameters of native policies, each as it was asked for ([`PolicySet::parameters`](super::PolicySet::parameters)).
     pub parameters: Vec<(ParameterQuery, Fact<Vec<Node<'a>>>)>,
+    /// Other workloads among the files whose pods run as the same ServiceAccount, the first few; none in the cluster, where nobody knows
+    /// them all.
+    pub neighbours: Vec<&'a str>,
     /// Now, in seconds since 1970: waivers end.
     pub now: i64,
 }
@@ -256,6 +259,7 @@ impl Facts<'_> {
             token_secrets: Fact::Unknown(reason.into()),
             related: BTreeMap::new(),
             parameters: Vec::new(),
+            neighbours: Vec::new(),
             now: 0,
         }
     }

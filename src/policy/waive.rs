@@ -39,8 +39,10 @@ impl Waiver {
         if spec.rules.is_empty() || spec.rules.iter().any(|rule| rule.contains('*')) {
             return Err(("spec.rules", "must list rule ids one by one: a waiver has no wildcard".into()));
         }
-        if spec.subject.namespace.is_empty() || (spec.subject.service_account.is_none() && spec.subject.object.is_none()) {
-            return Err(("spec.subject", "must name a namespace and in it a `serviceAccount` or an `object`".into()));
+        let subject = &spec.subject;
+        if subject.object.is_none() && (subject.namespace.is_empty() || subject.service_account.is_none()) {
+            let message = "must name a namespace and in it a `serviceAccount` or an `object`; for a cluster-scoped kind an `object` alone";
+            return Err(("spec.subject", message.into()));
         }
         let expires_at = spec
             .expires_at
@@ -58,11 +60,17 @@ impl Waiver {
     pub fn covers(&self, rule: &str, subject: &Subject<'_>, service_account: Option<&str>, now: i64) -> bool {
         let wanted = &self.spec.subject;
         now < self.expires_at
-            && wanted.namespace == subject.namespace
+            && wanted.namespace == place(subject)
             && self.spec.rules.iter().any(|listed| listed == rule)
             && wanted.service_account.as_deref().is_none_or(|name| service_account == Some(name))
             && wanted.object.as_ref().is_none_or(|object| object.kind == subject.kind.kind && object.name == subject.name)
     }
+}
+
+/// The namespace that an object counts to: a Namespace object counts to itself, every other cluster-scoped one to none.
+fn place<'a>(subject: &Subject<'a>) -> &'a str {
+    let is_namespace = subject.kind.group.is_empty() && subject.kind.kind == "Namespace";
+    if is_namespace { subject.name } else { subject.namespace }
 }
 
 /// What lifts a rule for a subject: the first exemption, else the first waiver that covers it, of the files before the cluster's.
@@ -75,9 +83,12 @@ pub(super) fn lifted_by(
     waivers: &[Waiver],
     facts: &Facts<'_>,
 ) -> Option<String> {
-    let exemption = settings.exemptions.iter().find(|entry| entry.covers(rule, subject.namespace, service_account, subject.name));
+    let exemption = settings.exemptions.iter().find(|entry| entry.covers(rule, place(subject), service_account, subject.name));
     if let Some(exemption) = exemption {
-        return Some(format!("exemption of namespace {}", exemption.namespace));
+        return Some(match (exemption.namespace.as_str(), &exemption.name) {
+            ("", Some(name)) => format!("exemption of {name}"),
+            (namespace, _) => format!("exemption of namespace {namespace}"),
+        });
     }
     let given = waivers.iter().find(|waiver| waiver.covers(rule, subject, service_account, facts.now));
     given.map(|waiver| format!("waiver {}", waiver.name)).or_else(|| waiver_object::lifted_by(rule, subject, service_account, facts))

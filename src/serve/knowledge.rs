@@ -165,6 +165,7 @@ impl Learned {
             },
             related: BTreeMap::new(),
             parameters: self.parameters.iter().map(|(query, found)| (query.clone(), views(found))).collect(),
+            neighbours: Vec::new(),
             now,
         }
     }

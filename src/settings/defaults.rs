@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::built_in_roles::BUILT_IN_ROLES;
 use super::enforcement::Preset;
 use super::exemption::Exemption;
 use super::parameters::{
-    Agent, Audience, Cloud, Cluster, ConfigMode, Delegation, Federation, KubeApi, Mesh, MeshKind, PodCertificate, Resources, Settings,
-    Spiffe, SpiffeRegistration, Ttl, Vault, Waiver,
+    Agent, Audience, Cloud, Cluster, ConfigMode, Delegation, Federation, KubeApi, Mesh, MeshKind, PodCertificate, Rbac,
+    Resources, Settings, Spiffe, SpiffeRegistration, Ttl, Vault, Waiver,
 };
 
 fn strings(items: &[&str]) -> Vec<String> {
@@ -46,6 +47,10 @@ impl Default for Settings {
             secret_token_controllers: strings(&["system:kube-controller-manager", "system:serviceaccount:kube-system:tokens-controller"]),
             job_controllers: strings(&["system:serviceaccount:kube-system:job-controller", "system:kube-controller-manager"]),
             external_service_accounts: Vec::new(),
+            shared_service_accounts: Vec::new(),
+            token_requesters: Vec::new(),
+            break_glass_groups: Vec::new(),
+            rbac: Rbac::default(),
             csi_identity_drivers: strings(&["csi.spiffe.io", "spiffe.csi.cert-manager.io", "csi.cert-manager.io"]),
             credential_env_names: strings(&[
                 "AWS_ACCESS_KEY_ID",
@@ -63,6 +68,7 @@ impl Default for Settings {
             bootstrap_namespaces: Vec::new(),
             protected_labels: Vec::new(),
             on_missing_related: None,
+            protected_label_groups: strings(&["system:masters"]),
             update_ratchet: true,
             waiver: Waiver::default(),
             exemptions: Exemption::shipped(),
@@ -134,6 +140,15 @@ impl Default for KubeApi {
             audience: String::new(),
             aliases: strings(&["kubernetes.default.svc", "https://kubernetes.default.svc", "https://kubernetes.default.svc.cluster.local"]),
             ttl: 3600,
+        }
+    }
+}
+
+impl Default for Rbac {
+    fn default() -> Self {
+        Self {
+            controllers: strings(&["system:apiserver", "system:serviceaccount:kube-system:clusterrole-aggregation-controller"]),
+            built_in: strings(&BUILT_IN_ROLES),
         }
     }
 }

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 pub struct Exemption {
     /// Rule ids; `*` names all of them.
     pub rules: Vec<String>,
-    /// Namespace, by exact name.
+    /// Namespace, by exact name; a Namespace object counts to itself. Absent: the cluster-scoped object of that `name`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub namespace: String,
     /// ServiceAccount of the pod, by exact name; absent: every object of the namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -41,8 +42,8 @@ impl Exemption {
     /// Whether this exempts an object from a rule.
     #[must_use]
     pub fn covers(&self, rule: &str, namespace: &str, service_account: Option<&str>, name: &str) -> bool {
-        !namespace.is_empty()
-            && self.namespace == namespace
+        self.namespace == namespace
+            && (!namespace.is_empty() || self.name.is_some())
             && self.rules.iter().any(|listed| listed == "*" || listed == rule)
             && self.service_account.as_deref().is_none_or(|wanted| service_account == Some(wanted))
             && self.name.as_deref().is_none_or(|wanted| wanted == name)
@@ -79,5 +80,11 @@ mod tests {
         assert!(!entry.covers("no-host-namespaces", "spire", None, "x"));
         assert!(!entry.covers("no-legacy-token-use", "spire", Some("spire-agent"), "x"));
         assert!(!entry.covers("no-host-namespaces", "spire-evil", Some("spire-agent"), "x"));
+        let cluster: Exemption = serde_json::from_str(r#"{"rules":["no-wildcard-rbac"],"name":"argocd"}"#).unwrap();
+        assert!(cluster.covers("no-wildcard-rbac", "", None, "argocd"));
+        assert!(!cluster.covers("no-wildcard-rbac", "", None, "other"));
+        assert!(!cluster.covers("no-wildcard-rbac", "argocd", None, "argocd"));
+        let nobody: Exemption = serde_json::from_str(r#"{"rules":["*"]}"#).unwrap();
+        assert!(!nobody.covers("no-wildcard-rbac", "", None, "argocd"));
     }
 }

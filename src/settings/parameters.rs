@@ -45,19 +45,31 @@ pub struct Settings {
     pub secret_token_controllers: Vec<String>,
     /// Requesters whose owner reference to a Job counts.
     pub job_controllers: Vec<String>,
-    /// ServiceAccounts that exist though no manifest shows them, as `namespace/name`.
+    /// ServiceAccounts that exist though no manifest shows them, as `namespace/name`; rule `require-existing-service-account`.
     pub external_service_accounts: Vec<String>,
+    /// ServiceAccounts that several workloads share on purpose, as `namespace/name`; rule `no-shared-service-account`.
+    pub shared_service_accounts: Vec<String>,
+    /// Requesters that may ask for tokens that are bound to no pod, such as a secret operator that logs in to Vault as a workload; rule
+    /// `token-request-limit`.
+    pub token_requesters: Vec<String>,
+    /// Groups of those on call, whose debugging is recorded and not refused; rule `no-identity-in-ephemeral-container`.
+    pub break_glass_groups: Vec<String>,
+    /// Kubernetes' own roles.
+    pub rbac: Rbac,
     /// CSI drivers whose volumes are an identity.
     pub csi_identity_drivers: Vec<String>,
     /// Environment variables that hold credentials; `*` stands for any text.
     pub credential_env_names: Vec<String>,
     /// Namespaces whose pods must start before Doorward does: no webhook is called for them.
     pub bootstrap_namespaces: Vec<String>,
-    /// Namespace labels and annotations that only listed groups may change.
+    /// Keys of Namespace labels and annotations that only listed groups may change; a `*` at the end stands for any text. Every label
+    /// that an entry of `enforcement` selects by must be among them; rule `protected-namespace-label`.
     pub protected_labels: Vec<String>,
     /// What a missing related object means in CI. Unset: `warn`, and `deny` from the preset `pipelines` on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_missing_related: Option<OnMissingRelated>,
+    /// Who may change them.
+    pub protected_label_groups: Vec<String>,
     /// Whether an UPDATE is refused for new violations only.
     pub update_ratchet: bool,
     /// Bounds on waivers.
@@ -210,12 +222,24 @@ pub struct Audience {
     pub max_seconds: i64,
 }
 
+/// Kubernetes' own roles: what the RBAC rules leave alone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Rbac {
+    /// Requesters that write Kubernetes' own roles in the cluster. A name `system:...` proves nothing there: anybody may choose it.
+    pub controllers: Vec<String>,
+    /// Names of Kubernetes' own roles and bindings, for files, where nobody asks.
+    pub built_in: Vec<String>,
+}
+
 /// `podCertificate` projected volumes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct PodCertificate {
-    /// Signers that may be asked, each with its longest lifetime. Empty: every `podCertificate` source is a violation.
+    /// Signers that may be asked, each with its longest lifetime. Empty: every `podCertificate` source is a violation; `*` names any
+    /// other signer.
     pub signers: BTreeMap<String, Audience>,
 }
 
@@ -230,7 +254,7 @@ pub struct Ttl {
     pub vault_token_max_hours: i64,
     /// Refresh of managed secrets.
     pub secret_refresh_max_hours: i64,
-    /// Delegations to agents.
+    /// Delegations to agents; rule `agent-delegation-declared`.
     pub delegation_max_hours: i64,
 }
 
@@ -283,7 +307,7 @@ pub struct Federation {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Delegation {
-    /// Issuers of delegations.
+    /// Issuers of delegations. Empty: none; `["*"]`: any; rule `agent-delegation-declared`.
     pub issuers: Vec<String>,
 }
 
@@ -328,7 +352,12 @@ impl Settings {
     /// # Errors
     /// [`ShapeError`] with the path of the field that is unknown or of a wrong type.
     pub fn read(document: &Object) -> Result<Self, ShapeError> {
-        if document.root().is_null() { Ok(Self::default()) } else { document.root().read() }
+        if document.root().is_null() {
+            return Ok(Self::default());
+        }
+        let settings: Self = document.root().read()?;
+        settings.check()?;
+        Ok(settings)
     }
 
     /// What `serve` uses when it has neither a cluster nor a settings file, so that every built-in rule and injection has something

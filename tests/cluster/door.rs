@@ -87,6 +87,7 @@ pub(crate) fn settings() -> Value {
         "cluster": { "name": "test", "spireName": "test" },
         "vault": { "address": "https://vault.vault.svc.cluster.local:8200" },
         "mesh": { "kind": "linkerd", "proxyImages": ["cr.l5d.io/linkerd/proxy:"], "clusterDefaultInboundPolicy": "all-authenticated" },
+        "protectedLabels": [MESH_LABEL],
         "enforcement": [{ "rules": MESH_RULES, "enforcement": "Off", "namespaceSelector": unmeshed }],
     })
 }

@@ -199,7 +199,10 @@ async fn a_namespace_that_leaves_the_mesh() {
     let cluster = cluster().await;
     let name = format!("leaving-{}", std::process::id());
     let mut made = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } });
-    warned(&cluster.try_out(&made).await, "require-meshed-namespace", "linkerd.io/inject");
+    let answer = cluster.try_out(&made).await;
+    warned(&answer, "require-meshed-namespace", "linkerd.io/inject");
+    warned(&answer, "require-pod-security", "enforces no Pod Security Standard");
+    made["metadata"]["labels"] = json!({ "pod-security.kubernetes.io/enforce": "baseline" });
     made["metadata"]["annotations"] = json!({ "linkerd.io/inject": "enabled" });
     let answer = cluster.create(&made).await;
     assert_eq!(answer.warnings, [""; 0]);

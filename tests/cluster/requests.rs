@@ -95,7 +95,9 @@ async fn an_update_of_a_pod() {
     denied(namespace.cluster.patch(&path, MERGE, &forged).await)
         .by("spiffe-id-annotation-matches")
         .at("metadata.annotations[spiffe.io/spiffe-id]")
-        .in_all(1);
+        .by("correlation-id-integrity")
+        .at("metadata.annotations")
+        .in_all(2);
     namespace.cluster.delete(&format!("{path}?gracePeriodSeconds=0")).await;
     until("the pod to be gone", || async {
         let answer = namespace.cluster.get(&path).await;
