@@ -10,30 +10,43 @@
 //! - `credentials`: every door by which a pod obtains a credential
 //! - `mesh`: whether the mesh carries it, with proof
 //! - `vault`: whether and how it logs in to Vault
+//! - `environment`: static credentials in the environment of containers
+//! - `detect`: credentials recognised by their shape
+//! - `material`: where they are written down
+//! - `operators`: kinds without a pod template that hold or hand out credentials
 
 mod credentials;
+mod detect;
+mod environment;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
 mod laws;
+mod material;
 mod mesh;
 mod model;
 mod mount_path;
 mod mounts;
+mod operators;
 mod plugin_volume;
 mod secret_name;
 mod service_account;
 mod surroundings;
 mod vault;
 
+pub use detect::Detector;
+pub use environment::{StaticCredential, StaticSource};
+pub use material::CredentialMaterial;
 pub use model::{
     ApiToken, ApiTokenSource, Certainty, Conflict, Credential, CredentialKind, Identity, InjectionState, Login, MeshAnswer, MeshState,
     VaultLogin, VaultToken,
 };
 pub use mount_path::{MountPath, Relation};
+pub use operators::{ObjectIdentity, SecretStore, read_object};
 pub use plugin_volume::is_plugin_token_volume;
 pub use service_account::Automount;
 pub use surroundings::{Class, Surroundings};
+pub use vault::{AgentShape, AuthMethod, AuthMount, Named, TokenAudiences, TokenSeconds, VaultAccess, VaultAddress, VaultRole};
 
 use crate::object::PodTemplate;
 
@@ -49,7 +62,9 @@ pub fn read<'a>(template: PodTemplate<'a>, surroundings: &Surroundings<'a>) -> I
     let credentials = credentials::read(template, surroundings, automount);
     let api_token = credentials::api_token(template, &credentials, automount);
     let mesh = mesh::read(template, surroundings, &credentials);
-    let vault = vault::read(template, surroundings.settings, &credentials);
+    let settings = surroundings.settings;
+    let (vault, vault_access) = vault::read(template, settings, surroundings.namespace, &credentials);
+    let static_credentials = environment::of_pod(template, &settings.credential_env_names, vault.client);
     Identity {
         namespace: surroundings.namespace,
         service_account,
@@ -59,6 +74,10 @@ pub fn read<'a>(template: PodTemplate<'a>, surroundings: &Surroundings<'a>) -> I
         credentials,
         mesh,
         vault,
+        vault_access,
+        vendor_annotations: vault::unlisted_annotations(template, settings),
+        static_credentials,
+        credential_material: material::of_pod(template),
         injections: Vec::new(),
     }
 }

@@ -42,10 +42,13 @@ impl<'a> Stage<'a> {
         Self { set, subject, facts, pod: subject.template(), identity: IdentitySource::None }
     }
 
-    /// The identity model; `None` for a subject without a pod template.
+    /// The identity model; `None` for a subject that neither carries a pod template nor is of a kind that is read as an identity.
     pub(super) fn identity(&self) -> Option<Node<'a>> {
         let IdentitySource::Lazy { cell, injections } = &self.identity else { return None };
-        let pod = self.pod?;
+        let Some(pod) = self.pod else {
+            let read = cell.get_or_init(|| self.read_object());
+            return (!read.root().is_null()).then(|| read.root());
+        };
         let object = cell.get_or_init(|| {
             let mut identity = self.read_identity(pod);
             identity.injections = injections.to_vec();
@@ -53,6 +56,13 @@ impl<'a> Stage<'a> {
             Object::from_serialize(&identity).unwrap_or_default()
         });
         Some(object.root())
+    }
+
+    /// `null` for a kind that is not read.
+    fn read_object(&self) -> Object {
+        let Subject { kind, object, namespace, .. } = self.subject;
+        let identity = object.and_then(|object| crate::identity::read_object(kind, object, namespace, &self.set.settings));
+        identity.and_then(|identity| Object::from_serialize(&identity).ok()).unwrap_or_default()
     }
 
     fn read_identity(&self, pod: PodTemplate<'a>) -> Identity<'a> {
@@ -88,7 +98,7 @@ impl<'a> Stage<'a> {
             slot::SERVICE_ACCOUNT => optional(&self.facts.service_account),
             slot::IDENTITY => match self.identity() {
                 Some(identity) => Ok(Value::from_node(identity)),
-                None => Err(EvaluationError::Failed("`identity` exists for pod templates only".into())),
+                None => Err(EvaluationError::Failed("`identity` does not exist for this kind".into())),
             },
             _ => Err(EvaluationError::Failed("undeclared variable".into())),
         }
