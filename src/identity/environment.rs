@@ -58,22 +58,29 @@ pub enum StaticSource {
     EveryKey,
 }
 
-/// Names of variables that hold credentials, with `*` for any text.
-#[derive(Clone, Copy)]
-struct Names<'s>(&'s [String]);
+/// Names of variables that hold credentials, those with a `*` apart: every variable of every pod is compared.
+struct Names<'s> {
+    exact: Vec<&'s str>,
+    patterns: Vec<&'s str>,
+}
 
-impl Names<'_> {
-    fn hold(self, name: &str) -> bool {
-        self.0.iter().any(|pattern| matches(pattern, name))
+impl<'s> Names<'s> {
+    fn of(names: &'s [String]) -> Self {
+        let (patterns, exact) = names.iter().map(String::as_str).partition(|name| name.contains('*'));
+        Self { exact, patterns }
+    }
+
+    fn hold(&self, name: &str) -> bool {
+        self.exact.contains(&name) || self.patterns.iter().any(|pattern| matches(pattern, name))
     }
 
     /// Whether a prefix and some key make one of the names. A name that begins with `*` says nothing about prefixes.
-    fn may_begin_with(self, prefix: &str) -> bool {
-        self.0.iter().any(|pattern| match pattern.split_once('*') {
-            None => pattern.len() > prefix.len() && pattern.starts_with(prefix),
-            Some(("", _)) => false,
-            Some((stem, _)) => stem.starts_with(prefix) || prefix.starts_with(stem),
-        })
+    fn may_begin_with(&self, prefix: &str) -> bool {
+        self.exact.iter().any(|name| name.len() > prefix.len() && name.starts_with(prefix))
+            || self.patterns.iter().any(|pattern| match pattern.split_once('*') {
+                None | Some(("", _)) => false,
+                Some((stem, _)) => stem.starts_with(prefix) || prefix.starts_with(stem),
+            })
     }
 }
 
@@ -91,7 +98,7 @@ pub(super) fn matches(pattern: &str, name: &str) -> bool {
 
 /// Reads every container of a pod template; `vault_client` makes every key of a Secret a finding (`hardening.md` A19).
 pub(super) fn of_pod<'a>(template: PodTemplate<'a>, names: &[String], vault_client: bool) -> Vec<StaticCredential<'a>> {
-    let mut reader = Reader { names: Names(names), every_key: vault_client, found: Vec::new() };
+    let mut reader = Reader { names: Names::of(names), every_key: vault_client, found: Vec::new() };
     for (list, index, container) in template.containers() {
         reader.container(container, template.spec(), &|| format!("spec.{list}[{index}]"));
     }
@@ -100,7 +107,7 @@ pub(super) fn of_pod<'a>(template: PodTemplate<'a>, names: &[String], vault_clie
 
 /// Reads everything below an object's `spec` that has an environment, however deep the kind embeds it.
 pub(super) fn of_embedded<'a>(object: Node<'a>, names: &[String]) -> Vec<StaticCredential<'a>> {
-    let mut reader = Reader { names: Names(names), every_key: false, found: Vec::new() };
+    let mut reader = Reader { names: Names::of(names), every_key: false, found: Vec::new() };
     if let Some(spec) = object.get("spec") {
         reader.descend(spec, spec, "spec", 0);
     }
@@ -122,13 +129,13 @@ impl<'a> Reader<'a, '_> {
         for (position, item) in node.items().enumerate() {
             self.descend(item, volumes, &format!("{at}[{position}]"), depth + 1);
         }
-        if node.len() == 0 || node.items().len() > 0 {
+        if node.is_empty() || node.items().len() > 0 {
             return;
         }
         let volumes = if node.list("volumes").len() > 0 { node } else { volumes };
         self.container(node, volumes, &|| at.to_owned());
         for (field, value) in node.sorted_entries() {
-            if !matches!(field, "env" | "envFrom" | "volumes" | "volumeMounts") && (value.len() > 0) {
+            if !matches!(field, "env" | "envFrom" | "volumes" | "volumeMounts") && !value.is_empty() {
                 self.descend(value, volumes, &format!("{at}.{field}"), depth + 1);
             }
         }

@@ -1,6 +1,6 @@
 //! Kinds without a pod template that hold credentials, or log in to hand them out, read as identities: stores of the External Secrets
 //! Operator and its generators, cert-manager's issuers, the Vault Secrets Operator, the Secrets Store CSI driver, Tekton's kinds, and
-//! Secrets and ConfigMaps themselves.
+//! Secrets and `ConfigMap`s themselves.
 
 mod cert_manager;
 mod external_secrets;

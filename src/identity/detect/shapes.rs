@@ -1,4 +1,4 @@
-//! The shapes: one pass over the bytes, in which only a byte that begins some shape is looked at twice.
+//! The shapes: one pass over the bytes, in which only what begins some shape is looked at twice.
 
 use base64::Engine as _;
 
@@ -10,28 +10,66 @@ const LEGACY_TOKEN: usize = 24;
 /// Longest label between the dashes of a PEM header.
 const PEM_LABEL: usize = 48;
 
+/// Shortest text that can hold any shape.
+const SHORTEST: usize = 16;
+
+/// The two bytes that begin each shape. Nearly every pair of a text begins none, and is passed over by two looks into a table.
+const BEGINNINGS: [(u8, &[u8]); 9] =
+    [(b'A', b"KSIcT"), (b'h', b"v"), (b's', b"."), (b'g', b"hil"), (b'n', b"p"), (b'e', b"y"), (b'-', b"-"), (b'"', b"s"), (b'c', b"l")];
+
+/// For each byte the beginnings in which it is the first, and those in which it is the second, as bits.
+const FIRST: [u16; 256] = table(true);
+const SECOND: [u16; 256] = table(false);
+
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, which stops on an index out of bounds")]
+const fn table(first: bool) -> [u16; 256] {
+    let mut table = [0; 256];
+    let mut bit = 0;
+    while bit < BEGINNINGS.len() {
+        let (byte, followers) = BEGINNINGS[bit];
+        if first {
+            table[byte as usize] |= 1 << bit;
+        } else {
+            let mut next = 0;
+            while next < followers.len() {
+                table[followers[next] as usize] |= 1 << bit;
+                next += 1;
+            }
+        }
+        bit += 1;
+    }
+    table
+}
+
+fn bits(table: &[u16; 256], byte: u8) -> u16 {
+    table.get(usize::from(byte)).copied().unwrap_or_default()
+}
+
 /// Everything that the bytes hold.
 pub(super) fn scan(text: &[u8]) -> Detected {
     let mut found = Detected::default();
-    let mut before = b' ';
-    for (start, byte) in text.iter().copied().enumerate() {
-        let begins = !is_word(before);
-        before = byte;
-        let hit = match byte {
-            b'A' | b'h' | b's' | b'g' | b'n' | b'e' if begins => {
-                let rest = text.get(start..).unwrap_or_default();
-                token(byte, rest)
+    if text.len() < SHORTEST {
+        return found;
+    }
+    let mut lists_clusters = false;
+    let pairs = text.iter().zip(text.iter().skip(1)).enumerate();
+    for (start, (first, _)) in pairs.filter(|(_, (first, second))| bits(&FIRST, **first) & bits(&SECOND, **second) != 0) {
+        let rest = text.get(start..).unwrap_or_default();
+        let begins = start == 0 || !text.get(start - 1).copied().is_some_and(is_word);
+        let hit = match first {
+            b'-' => is_private_key(rest).then_some(Detector::PrivateKey),
+            b'"' => is_service_account(rest, text, start).then_some(Detector::GcpServiceAccount),
+            b'c' => {
+                lists_clusters |= rest.starts_with(b"clusters");
+                (begins && is_client_key(rest)).then_some(Detector::Kubeconfig)
             }
-            b'-' => text.get(start..).filter(|rest| is_private_key(rest)).map(|_| Detector::PrivateKey),
-            b'"' => text.get(start..).filter(|rest| is_service_account(rest, text, start)).map(|_| Detector::GcpServiceAccount),
-            b'c' if begins => text.get(start..).filter(|rest| is_client_key(rest)).map(|_| Detector::Kubeconfig),
-            _ => None,
+            first => begins.then(|| token(*first, rest)).flatten(),
         };
         if let Some(detector) = hit {
             found.insert(detector);
         }
     }
-    if !found.contains(Detector::Kubeconfig) && is_kubeconfig(text) {
+    if lists_clusters && is_kubeconfig(text) {
         found.insert(Detector::Kubeconfig);
     }
     found
@@ -90,7 +128,7 @@ fn ends(text: &[u8], position: usize) -> bool {
     text.get(position).is_none_or(|next| !is_word(*next))
 }
 
-/// `-----BEGIN ... PRIVATE KEY`, of every algorithm and of OpenPGP.
+/// `-----BEGIN ... PRIVATE KEY`, of every algorithm and of `OpenPGP`.
 fn is_private_key(text: &[u8]) -> bool {
     let Some(label) = text.strip_prefix(b"-----BEGIN ".as_slice()) else { return false };
     let label = label.get(..PEM_LABEL.min(label.len())).unwrap_or_default();
@@ -108,14 +146,12 @@ fn is_service_account(rest: &[u8], text: &[u8], start: usize) -> bool {
 
 /// `client-key-data` with a value: only a kubeconfig has it.
 fn is_client_key(text: &[u8]) -> bool {
-    text.strip_prefix(b"client-key-data".as_slice()).is_some_and(|rest| has_value(rest))
+    text.strip_prefix(b"client-key-data".as_slice()).is_some_and(has_value)
 }
 
-/// A kubeconfig with a token or a password of a user.
+/// A kubeconfig with a token or a password of a user; its clusters were seen.
 fn is_kubeconfig(text: &[u8]) -> bool {
-    text.len() > 64
-        && contains(text, b"clusters")
-        && contains(text, b"users")
+    contains(text, b"users")
         && contains(text, b"Config")
         && ["token", "password"].iter().any(|key| has_key_with_value(text, key.as_bytes()))
 }

@@ -1,4 +1,4 @@
-//! The External Secrets Operator: SecretStore, `ClusterSecretStore` and the generators that log in (`external-secrets.io` v1 and v1beta1,
+//! The External Secrets Operator: `SecretStore`, `ClusterSecretStore` and the generators that log in (`external-secrets.io` v1 and v1beta1,
 //! `generators.external-secrets.io` v1alpha1; fields as in its CRDs).
 
 use super::super::vault::access::{Access, Who};

@@ -22,7 +22,7 @@ pub(in super::super) fn unlisted<'a>(template: PodTemplate<'a>, settings: &Setti
     keys.dedup();
     let acted = || template.containers().any(|(_, _, container)| AGENTS.contains(&container.text("name")));
     keys.into_iter()
-        .filter(|(_, name)| !listed.iter().any(|pattern| matches(pattern, name)) && !(*name == STATUS && acted()))
+        .filter(|(_, name)| !(listed.iter().any(|pattern| matches(pattern, name)) || *name == STATUS && acted()))
         .map(|(key, _)| Named { name: key.into(), field_path: format!("metadata.annotations[{key}]") })
         .collect()
 }
