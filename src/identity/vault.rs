@@ -98,7 +98,7 @@ pub(super) fn read<'a>(
         sign = sign.or_else(|| Some(Sign { evidence, field_path: token.field_path.clone() }));
     }
     // A container that was added to a running pod, or a variable of the client alone, makes no client; where it leads is read all the same.
-    let Some(sign) = sign else { return (VaultLogin::none(), pod_access::read(template, settings, namespace, &[], &[], None)) };
+    let Some(sign) = sign else { return (VaultLogin::none(), pod_access::read(template, settings, namespace, &[], &[], None, None)) };
 
     let mut holders: Vec<&str> = tokens.iter().flat_map(|token| token.containers.iter().copied()).collect();
     holders.sort_unstable();
@@ -119,7 +119,8 @@ pub(super) fn read<'a>(
     let without_token = containers.iter().copied().filter(|name| holders.binary_search(name).is_err()).collect();
 
     let configs: Vec<AgentConfig> = agents.iter().take(AGENTS).map(|agent| AgentConfig::of(template, agent)).collect();
-    let unread = agents.get(AGENTS).map(|agent| login::unread(format!("spec.{}[{}]", agent.list, agent.index)));
+    let too_many = agents.get(AGENTS).map(|agent| format!("spec.{}[{}]", agent.list, agent.index));
+    let unread = too_many.clone().map(login::unread);
     let mut logins = agents.iter().zip(&configs).map(|(agent, config)| login::of_agent(agent, config, credentials)).chain(unread);
     let (login, other_logins) = match (logins.next(), vendor) {
         (Some(first), _) => {
@@ -137,7 +138,7 @@ pub(super) fn read<'a>(
         }
     });
     let still_to_come = vendor.filter(|_| agents.is_empty());
-    let access = pod_access::read(template, settings, namespace, &containers, &configs, still_to_come);
+    let access = pod_access::read(template, settings, namespace, &containers, &configs, too_many, still_to_come);
     let login = VaultLogin {
         client: true,
         evidence: Some(sign.evidence),

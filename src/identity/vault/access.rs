@@ -198,13 +198,14 @@ fn mount_name(path: &str) -> &str {
     path.strip_prefix("auth/").unwrap_or(path)
 }
 
-/// Whether a mount is this cluster's or listed; and this cluster's. A cluster without a name may be any.
+/// Whether a mount is this cluster's or listed; and this cluster's. A cluster without a name may be any, and an injected agent leaves the
+/// name out.
 fn is_listed_mount(settings: &Settings, name: &str) -> (bool, String) {
     let template = mount_name(&settings.vault.auth_mount);
     let listed = settings.vault.other_auth_mounts.iter().any(|other| other == "*" || mount_name(other) == name);
     match template.split_once("{cluster}") {
         Some((start, end)) if settings.cluster.name.is_empty() => {
-            let fits = name.len() > start.len() + end.len() && name.starts_with(start) && name.ends_with(end);
+            let fits = name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end);
             (listed || fits, format!("{start}<cluster>{end}"))
         }
         _ => {
@@ -254,7 +255,7 @@ mod tests {
             ("prod", "kubernetes-test", false, "kubernetes-prod"),
             ("", "kubernetes-test", true, "kubernetes-<cluster>"),
             ("", "kubernetes", false, "kubernetes-<cluster>"),
-            ("", "kubernetes-", false, "kubernetes-<cluster>"),
+            ("", "kubernetes-", true, "kubernetes-<cluster>"),
         ] {
             settings.cluster.name = cluster.into();
             assert_eq!(is_listed_mount(&settings, mount_name(mount)), (listed, expected.to_owned()), "{cluster} {mount}");

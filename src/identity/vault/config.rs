@@ -34,6 +34,10 @@ impl AgentConfig {
             let object = text.and_then(|text| Object::from_json(text).ok());
             return Self { object, field_path: format!("{place}.env[{index}].value"), in_variable: true };
         }
+        let elsewhere = |variable: Node<'_>| CONFIG_VARIABLES.contains(&variable.text("name")) && variable.get("valueFrom").is_some();
+        if let Some(index) = agent.node.list("env").position(elsewhere) {
+            return Self { object: None, field_path: format!("{place}.env[{index}]"), in_variable: true };
+        }
         if projects_config(template, agent.node) {
             let object = template.annotation(CONFIG_ANNOTATION).and_then(|text| Object::from_json(text).ok());
             return Self { object, field_path: format!("metadata.annotations[{CONFIG_ANNOTATION}]"), in_variable: false };
@@ -44,6 +48,11 @@ impl AgentConfig {
     /// The configuration in JSON.
     pub(super) fn root(&self) -> Option<Node<'_>> {
         self.object.as_ref().map(Object::root)
+    }
+
+    /// Whether a variable holds it, but not so that it can be read here.
+    pub(super) fn is_hidden(&self) -> bool {
+        self.in_variable && self.object.is_none()
     }
 
     /// Whether the agent ends once it has rendered everything.

@@ -22,20 +22,21 @@ const APPROLE_VARIABLES: [&str; 4] = ["VAULT_ROLE_ID", "VAULT_SECRET_ID", "BAO_R
 /// The role that an injected agent is asked to log in as.
 const ROLE_ANNOTATION: &str = "doorward.dev/vault-role";
 
-/// Reads a pod. `logs_in` names the containers that log in, `vendor` the prefix under which the vendor's agent is still to come.
+/// Reads a pod. `logs_in` names the containers that log in, `unread` the place of an agent too many to be read, `vendor` the prefix under
+/// which the vendor's agent is still to come.
 pub(super) fn read<'a>(
     template: PodTemplate<'a>,
     settings: &'a Settings,
     namespace: &'a str,
     logs_in: &[&str],
     configs: &[AgentConfig],
+    unread: Option<String>,
     vendor: Option<&'static str>,
 ) -> Option<VaultAccess<'a>> {
     let mut access = Access::new(settings, true);
     let who = Who { namespace, service_account: Some(template.service_account_name()) };
-    let configured = configs.iter().any(|config| config.root().and_then(|root| block(root, "vault")).is_some());
     for (list, index, container) in template.containers() {
-        let mut has_address = configured;
+        let mut has_address = false;
         for (position, variable) in container.list("env").enumerate() {
             let name = variable.text("name");
             if name.starts_with("VAULT_") || name.starts_with("BAO_") {
@@ -54,7 +55,13 @@ pub(super) fn read<'a>(
     for config in configs {
         if let Some(root) = config.root() {
             of_config(&mut access, root, who, &config.field_path);
+        } else if config.is_hidden() {
+            access.address_from_elsewhere(config.field_path.clone());
         }
+    }
+    if let Some(place) = unread {
+        // At its name, for an injection may add to the rest of the container.
+        access.method("unknown", false, format!("{place}.name"));
     }
     if let Some(prefix) = vendor {
         of_vendor(&mut access, template, prefix, who);

@@ -247,6 +247,22 @@ fn hardening_a13_every_address_of_a_pod_is_judged() {
 }
 
 #[test]
+fn hardening_a27_a_configuration_that_is_not_seen_is_told() {
+    let agent = |name: &str, env: Value| json!({ "name": name, "args": ["vault agent"], "env": [env] });
+    let scene = Scene::pod(json!({ "containers": [
+        agent("hcl", json!({ "name": "VAULT_CONFIG", "value": STANDARD.encode("vault { address = \"https://evil.example.com\" }") })),
+        agent("secret", json!({ "name": "BAO_CONFIG", "valueFrom": { "secretKeyRef": { "name": "s", "key": "k" } } })),
+    ] }));
+    assert_eq!(
+        said(&scene, "addresses", ["fieldPath", "readable", "listed"]),
+        ["spec.containers[0].env[0].value false false", "spec.containers[1].env[0] false false"]
+    );
+    let many: Vec<Value> = (0..9).map(|n| json!({ "name": format!("a{n}"), "args": ["vault agent"] })).collect();
+    let scene = Scene::pod(json!({ "containers": many }));
+    assert_eq!(said(&scene, "methods", ["name", "attested", "fieldPath"]), ["unknown false spec.containers[8].name"]);
+}
+
+#[test]
 fn what_a_pod_says_of_its_login_is_read_from_every_place() {
     let scene = Scene::pod(json!({ "containers": [{ "name": "app", "env": [
         { "name": "VAULT_SKIP_VERIFY", "value": "t" },
