@@ -164,6 +164,8 @@ spec:
             "require-vault-token",
             "spiffe-id-annotation-matches",
             "token-ttl-limit",
+            "vault-login-target",
+            "vault-tls-required",
         ],
         "{:#?}",
         lines(&verdict)

@@ -316,7 +316,19 @@ const FAMILIES: &[Family] = &[
         shapes: &[Shape::Operators],
         resources: &["clusterexternalsecrets", "clustersecretstores", "externalsecrets", "secretstores"],
     },
-    Family { group: "generators.external-secrets.io", versions: &["*"], shapes: &[Shape::Operators], resources: &["vaultdynamicsecrets"] },
+    Family {
+        group: "generators.external-secrets.io",
+        versions: &["v1alpha1"],
+        shapes: &[Shape::Operators],
+        resources: &[
+            "acraccesstokens",
+            "clustergenerators",
+            "ecrauthorizationtokens",
+            "gcraccesstokens",
+            "stssessiontokens",
+            "vaultdynamicsecrets",
+        ],
+    },
     Family { group: "gateway.networking.k8s.io", versions: &["v1", "v1beta1"], shapes: &[Shape::Operators], resources: &["httproutes"] },
     Family {
         group: "policy.linkerd.io",
@@ -335,7 +347,7 @@ const FAMILIES: &[Family] = &[
         group: "secrets.hashicorp.com",
         versions: &["v1beta1"],
         shapes: &[Shape::Operators],
-        resources: &["vaultauths", "vaultconnections"],
+        resources: &["vaultauthglobals", "vaultauths", "vaultconnections"],
     },
     Family { group: "secrets-store.csi.x-k8s.io", versions: &["v1"], shapes: &[Shape::Operators], resources: &["secretproviderclasses"] },
     Family {

@@ -152,6 +152,9 @@ fn unordered(mut identity: Value) -> Value {
     for part in ["mesh", "vault"] {
         identity[part].as_object_mut().unwrap().remove("fieldPath");
     }
+    for agent in identity["vault"]["agents"].as_array_mut().unwrap() {
+        agent.as_object_mut().unwrap().remove("onDisk");
+    }
     // Of several tokens for Vault the first one is shown; which that is, is the author's order.
     identity["vault"]["token"] = json!(identity["vault"].get("token").is_some());
     identity
@@ -235,6 +238,7 @@ fn the_schema_has_exactly_the_keys_of_a_full_identity() {
     let schema: Value = serde_json::from_str(super::SCHEMA).unwrap();
     let of = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
     let full = serde_json::to_value(super::model::sample::full()).unwrap();
+    let object = serde_json::to_value(super::model::sample::full_object()).unwrap();
     let defs = &schema["$defs"];
     for (name, value, schema) in [
         ("identity", &full, &schema),
@@ -245,6 +249,19 @@ fn the_schema_has_exactly_the_keys_of_a_full_identity() {
         ("vault", &full["vault"], &defs["vault"]),
         ("login", &full["vault"]["login"], &defs["login"]),
         ("vaultToken", &full["vault"]["token"], &defs["vaultToken"]),
+        ("agent", &full["vault"]["agents"][0], &defs["agent"]),
+        ("named", &full["vendorAnnotations"][0], &defs["named"]),
+        ("vaultAccess", &full["vaultAccess"], &defs["vaultAccess"]),
+        ("address", &full["vaultAccess"]["addresses"][0], &defs["address"]),
+        ("authMethod", &full["vaultAccess"]["methods"][0], &defs["authMethod"]),
+        ("authMount", &full["vaultAccess"]["mounts"][0], &defs["authMount"]),
+        ("vaultRole", &full["vaultAccess"]["roles"][0], &defs["vaultRole"]),
+        ("tokenAudiences", &full["vaultAccess"]["audiences"][0], &defs["tokenAudiences"]),
+        ("tokenSeconds", &full["vaultAccess"]["tokenSeconds"][0], &defs["tokenSeconds"]),
+        ("staticCredential", &full["staticCredentials"][0], &defs["staticCredential"]),
+        ("material", &full["credentialMaterial"][0], &defs["material"]),
+        ("object", &object, &defs["object"]),
+        ("store", &object["store"], &defs["store"]),
         ("injection", &full["injections"][0], &defs["injection"]),
         ("conflict", &full["injections"][0]["conflict"], &defs["conflict"]),
     ] {
@@ -252,6 +269,7 @@ fn the_schema_has_exactly_the_keys_of_a_full_identity() {
     }
     let mut problems = Vec::new();
     check(&schema, &schema, &full, "identity", &mut problems);
+    check(&schema, &defs["object"], &object, "identity", &mut problems);
     assert_eq!(problems, Vec::<String>::new());
 }
 
@@ -262,7 +280,7 @@ fn the_models_of_other_objects_have_the_shape_of_the_schema() {
         let object = crate::object::Object::from_serialize(object).unwrap();
         let kind = crate::object::GroupVersionKind::new(api, "v1", kind);
         let secrets = crate::object::Fact::Unknown("not listed".to_owned());
-        serde_json::to_value(super::read_object(&kind, object.root(), "payments", &secrets).unwrap()).unwrap()
+        serde_json::to_value(super::read_object(&kind, object.root(), "payments", &crate::settings::Settings::default(), &secrets).unwrap()).unwrap()
     };
     let rbac = "rbac.authorization.k8s.io";
     let role = of(rbac, "ClusterRole", &json!({ "rules": [{ "verbs": ["*"], "apiGroups": ["*"], "resources": ["*"] }] }));

@@ -14,8 +14,14 @@
 //! - `reading`: the models of objects that carry no pod template
 //! - `mesh`: whether the mesh carries it, with proof
 //! - `vault`: whether and how it logs in to Vault
+//! - `environment`: static credentials in the environment of containers
+//! - `detect`: credentials recognised by their shape
+//! - `material`: where they are written down
+//! - `operators`: kinds without a pod template that hold or hand out credentials
 
 mod credentials;
+mod detect;
+mod environment;
 #[cfg(test)]
 mod fixture;
 mod grants;
@@ -23,10 +29,12 @@ mod identity_mounts;
 #[cfg(test)]
 mod laws;
 mod listed_secrets;
+mod material;
 mod mesh;
 mod model;
 mod mount_path;
 mod mounts;
+mod operators;
 mod plugin_volume;
 mod reading;
 mod secret_name;
@@ -36,15 +44,20 @@ mod vault;
 
 pub use grants::{GrantSubject, GrantedPower, Grants, Power, SubjectKind};
 pub use listed_secrets::ListedSecret;
+pub use detect::Detector;
+pub use environment::{StaticCredential, StaticSource};
+pub use material::CredentialMaterial;
 pub use model::{
     ApiToken, ApiTokenSource, Certainty, Conflict, Credential, CredentialKind, Holder, Identity, IdentityMount, InjectionState, Login,
     MeshAnswer, MeshState, VaultLogin, VaultToken,
 };
 pub use mount_path::{MountPath, Relation};
+pub use operators::SecretStore;
 pub use plugin_volume::is_plugin_token_volume;
-pub use reading::{Reading, read_object};
+pub use reading::{ObjectIdentity, read_object};
 pub use service_account::Automount;
 pub use surroundings::{Class, Surroundings};
+pub use vault::{AgentShape, AuthMethod, AuthMount, Named, TokenAudiences, TokenSeconds, VaultAccess, VaultAddress, VaultRole};
 
 use crate::object::PodTemplate;
 
@@ -60,8 +73,10 @@ pub fn read<'a>(template: PodTemplate<'a>, surroundings: &Surroundings<'a>) -> I
     let credentials = credentials::read(template, surroundings, automount);
     let api_token = credentials::api_token(template, &credentials, automount);
     let mesh = mesh::read(template, surroundings, &credentials);
-    let vault = vault::read(template, surroundings.settings, &credentials);
-    let mounts = identity_mounts::read(template, surroundings.settings, &credentials, &vault);
+    let settings = surroundings.settings;
+    let (vault, vault_access) = vault::read(template, settings, surroundings.namespace, &credentials);
+    let mounts = identity_mounts::read(template, settings, &credentials, &vault);
+    let static_credentials = environment::of_pod(template, &settings.credential_env_names, vault.client);
     Identity {
         namespace: surroundings.namespace,
         service_account,
@@ -72,6 +87,10 @@ pub fn read<'a>(template: PodTemplate<'a>, surroundings: &Surroundings<'a>) -> I
         mounts,
         mesh,
         vault,
+        vault_access,
+        vendor_annotations: vault::unlisted_annotations(template, settings),
+        static_credentials,
+        credential_material: material::of_pod(template),
         injections: Vec::new(),
         workload: std::borrow::Cow::Borrowed(""),
         neighbours: Vec::new(),

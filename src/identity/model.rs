@@ -7,8 +7,11 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
+use super::environment::StaticCredential;
+use super::material::CredentialMaterial;
 use super::mount_path::MountPath;
 use super::surroundings::Class;
+use super::vault::{AgentShape, Named, VaultAccess};
 
 /// A pod template read as an identity.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -33,6 +36,15 @@ pub struct Identity<'a> {
     pub mesh: MeshState,
     /// Whether and how it logs in to Vault.
     pub vault: VaultLogin<'a>,
+    /// How it reaches Vault, in the words that the operators' kinds share; absent if nothing of it leads there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vault_access: Option<VaultAccess<'a>>,
+    /// Annotations of the vendors' Vault injectors that the settings do not list.
+    pub vendor_annotations: Vec<Named<'a>>,
+    /// Static credentials in the environment of its containers.
+    pub static_credentials: Vec<StaticCredential<'a>>,
+    /// Credentials that are written into it.
+    pub credential_material: Vec<CredentialMaterial>,
     /// What was, or is to be, added to it. Filled by the policy room.
     pub injections: Vec<InjectionState>,
     /// The workload that the template belongs to: label `app.kubernetes.io/name`, else the name of its controller, else its own.
@@ -242,6 +254,8 @@ pub struct VaultLogin<'a> {
     pub login: Option<Login<'a>>,
     /// The logins of further agents in the pod that differ from it.
     pub other_logins: Vec<Login<'a>>,
+    /// The containers that run the agent, each with its shape. At most eight.
+    pub agents: Vec<AgentShape<'a>>,
     /// The containers that log in: the agents, else the app containers. Empty when the pod is no client.
     pub containers: Vec<&'a str>,
     /// Those of `containers` that have no token of the Vault audience.
@@ -326,7 +340,59 @@ pub struct Conflict {
 pub(super) mod sample {
     //! An identity with every optional field set.
 
+    use super::super::environment::StaticSource;
+    use super::super::operators::{ObjectIdentity, SecretStore};
+    use super::super::vault::{AuthMethod, AuthMount, TokenAudiences, TokenSeconds, VaultAddress, VaultRole};
     use super::*;
+
+    fn named() -> Named<'static> {
+        Named { name: "n".into(), field_path: "spec".into() }
+    }
+
+    fn material() -> CredentialMaterial {
+        CredentialMaterial { detector: "vault-token", field_path: "spec".into() }
+    }
+
+    fn static_credential() -> StaticCredential<'static> {
+        StaticCredential {
+            name: "DB_PASSWORD",
+            source: StaticSource::Secret,
+            from: Some("db"),
+            container: Some("app"),
+            field_path: "spec".into(),
+        }
+    }
+
+    fn access() -> VaultAccess<'static> {
+        let field_path = || "spec".to_owned();
+        VaultAccess {
+            addresses: vec![VaultAddress {
+                host: Some("vault".into()),
+                readable: true,
+                https: true,
+                local: false,
+                listed: true,
+                field_path: field_path(),
+            }],
+            unverified: vec![named()],
+            methods: vec![AuthMethod { name: "kubernetes".into(), attested: false, field_path: field_path() }],
+            secrets: vec![named()],
+            mounts: vec![AuthMount { name: "m".into(), listed: true, expected: "m".into(), field_path: field_path() }],
+            roles: vec![VaultRole { name: "r".into(), own: true, expected: "r".into(), field_path: field_path() }],
+            audiences: vec![TokenAudiences { names: vec!["vault".into()], field_path: field_path() }],
+            token_seconds: vec![TokenSeconds { seconds: 600, field_path: field_path() }],
+        }
+    }
+
+    /// An object of an operator's kind with every optional field set.
+    pub(in super::super) fn full_object() -> ObjectIdentity<'static> {
+        ObjectIdentity {
+            vault_access: Some(access()),
+            store: Some(SecretStore { ambient: vec![named()], secrets: vec![named()] }),
+            static_credentials: vec![static_credential()],
+            credential_material: vec![material()],
+        }
+    }
 
     pub(in super::super) fn full() -> Identity<'static> {
         let path = MountPath::new("/run/secrets/vault/token");
@@ -377,10 +443,23 @@ pub(super) mod sample {
                     field_path: "spec".into(),
                 }),
                 other_logins: Vec::new(),
+                agents: vec![AgentShape {
+                    container: "vault-agent",
+                    init: true,
+                    exits: false,
+                    stays: true,
+                    on_disk: Some(named()),
+                    extras: vec![named()],
+                    field_path: "spec".into(),
+                }],
                 containers: vec!["vault-agent"],
                 without_token: Vec::new(),
                 token: Some(VaultToken { volume: "vault-token", path: Some(path), seconds: 600, field_path: "spec".into() }),
             },
+            vault_access: Some(access()),
+            vendor_annotations: vec![named()],
+            static_credentials: vec![static_credential()],
+            credential_material: vec![material()],
             injections: vec![InjectionState {
                 id: "vault-token".into(),
                 due: true,

@@ -4,30 +4,53 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use super::environment::StaticCredential;
 use super::grants::{self, Grants};
 use super::listed_secrets::{self, ListedSecret};
+use super::material::CredentialMaterial;
+use super::operators::{self, SecretStore};
+use super::vault::VaultAccess;
 use crate::object::{Fact, GroupVersionKind, Node};
+use crate::settings::Settings;
 
-/// The model of an object's kind, under its name: `identity.grants`, `identity.secrets`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// Such an object as data: what its kind has to say, each under its name. Lists are always there.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Reading<'a> {
-    /// Roles and bindings.
-    Grants(Grants<'a>),
+pub struct ObjectIdentity<'a> {
+    /// What a role grants, and whom a binding means.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grants: Option<Grants<'a>>,
     /// The Secrets that a `ServiceAccount` lists.
-    Secrets(Vec<ListedSecret<'a>>),
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secrets: Option<Vec<ListedSecret<'a>>>,
+    /// How it reaches Vault.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vault_access: Option<VaultAccess<'a>>,
+    /// What a store or a generator acts as.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store: Option<SecretStore<'a>>,
+    /// Static credentials in the environments that it embeds.
+    pub static_credentials: Vec<StaticCredential<'a>>,
+    /// Credentials that are written into it.
+    pub credential_material: Vec<CredentialMaterial>,
 }
 
-/// Reads an object that carries no pod template; `None` for a kind that has no model.
+/// Reads an object that carries no pod template; `None` for a kind that has no model. Only the kinds that have one cost anything.
 #[must_use]
 pub fn read_object<'a>(
     kind: &GroupVersionKind,
     object: Node<'a>,
     namespace: &'a str,
+    settings: &'a Settings,
     token_secrets: &'a Fact<BTreeSet<String>>,
-) -> Option<Reading<'a>> {
+) -> Option<ObjectIdentity<'a>> {
     match (kind.group.as_str(), kind.kind.as_str()) {
-        ("", "ServiceAccount") => Some(Reading::Secrets(listed_secrets::read(object, token_secrets))),
-        _ => grants::read(kind, object, namespace).map(Reading::Grants),
+        ("", "ServiceAccount") => {
+            Some(ObjectIdentity { secrets: Some(listed_secrets::read(object, token_secrets)), ..ObjectIdentity::default() })
+        }
+        ("rbac.authorization.k8s.io", _) => {
+            Some(ObjectIdentity { grants: Some(grants::read(kind, object, namespace)?), ..ObjectIdentity::default() })
+        }
+        _ => operators::read(kind, object, namespace, settings),
     }
 }

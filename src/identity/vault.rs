@@ -2,10 +2,31 @@
 //!
 //! A pod is a client by any one sign: an agent container, a token of the Vault audience, the vendor's annotation, `VAULT_ADDR` or
 //! `BAO_ADDR`, or a Vault server's host anywhere in env, command or args.
+//!
+//! - `access`: how an object reaches Vault, in words that pods and the operators' kinds share
+//! - `address`: where it connects
+//! - `config`: the configuration of an agent
+//! - `login`: how an agent logs in
+//! - `pod_access`: how a pod reaches Vault
+//! - `shape`: whether a pod can start and end with its agents
+//! - `vendor`: annotations of the vendors' injectors
 
+pub(super) mod access;
+mod address;
+mod config;
 mod login;
+mod pod_access;
+mod shape;
+mod vendor;
+
+pub use access::{AuthMethod, AuthMount, Named, TokenAudiences, TokenSeconds, VaultAccess, VaultRole};
+pub use address::VaultAddress;
+pub use shape::AgentShape;
+pub(super) use vendor::unlisted as unlisted_annotations;
 
 use std::borrow::Cow;
+
+use config::AgentConfig;
 
 use super::model::{Credential, CredentialKind, VaultLogin, VaultToken};
 use crate::object::{Node, PodTemplate};
@@ -38,7 +59,12 @@ struct Sign<'a> {
 }
 
 /// Reads the pod as a client of Vault.
-pub(super) fn read<'a>(template: PodTemplate<'a>, settings: &'a Settings, credentials: &[Credential<'a>]) -> VaultLogin<'a> {
+pub(super) fn read<'a>(
+    template: PodTemplate<'a>,
+    settings: &'a Settings,
+    namespace: &'a str,
+    credentials: &[Credential<'a>],
+) -> (VaultLogin<'a>, Option<VaultAccess<'a>>) {
     let vendor = PREFIXES.into_iter().find(|prefix| annotation(template, prefix, "agent-inject").is_some_and(go_true));
     let hosts: Vec<Host<'_>> = settings.vault.address.iter().chain(&settings.vault.addresses).filter_map(|url| Host::of(url)).collect();
     let mut agents: Vec<Agent<'a>> = Vec::new();
@@ -71,7 +97,8 @@ pub(super) fn read<'a>(template: PodTemplate<'a>, settings: &'a Settings, creden
         let evidence = Cow::Owned(format!("a projected token has the audience `{}`", settings.vault.audience));
         sign = sign.or_else(|| Some(Sign { evidence, field_path: token.field_path.clone() }));
     }
-    let Some(sign) = sign else { return VaultLogin::none() };
+    // A container that was added to a running pod, or a variable of the client alone, makes no client; where it leads is read all the same.
+    let Some(sign) = sign else { return (VaultLogin::none(), pod_access::read(template, settings, namespace, &[], &[], None, None)) };
 
     let mut holders: Vec<&str> = tokens.iter().flat_map(|token| token.containers.iter().copied()).collect();
     holders.sort_unstable();
@@ -91,8 +118,10 @@ pub(super) fn read<'a>(template: PodTemplate<'a>, settings: &'a Settings, creden
     };
     let without_token = containers.iter().copied().filter(|name| holders.binary_search(name).is_err()).collect();
 
-    let unread = agents.get(AGENTS).map(|agent| login::unread(format!("spec.{}[{}]", agent.list, agent.index)));
-    let mut logins = agents.iter().take(AGENTS).map(|agent| login::of_agent(template, agent, credentials)).chain(unread);
+    let configs: Vec<AgentConfig> = agents.iter().take(AGENTS).map(|agent| AgentConfig::of(template, agent)).collect();
+    let too_many = agents.get(AGENTS).map(|agent| format!("spec.{}[{}]", agent.list, agent.index));
+    let unread = too_many.clone().map(login::unread);
+    let mut logins = agents.iter().zip(&configs).map(|(agent, config)| login::of_agent(agent, config, credentials)).chain(unread);
     let (login, other_logins) = match (logins.next(), vendor) {
         (Some(first), _) => {
             let others = logins.filter(|other| !login::same(&first, other)).collect();
@@ -108,13 +137,16 @@ pub(super) fn read<'a>(template: PodTemplate<'a>, settings: &'a Settings, creden
             containers.iter().any(|name| token.containers.contains(name))
         }
     });
-    VaultLogin {
+    let still_to_come = vendor.filter(|_| agents.is_empty());
+    let access = pod_access::read(template, settings, namespace, &containers, &configs, too_many, still_to_come);
+    let login = VaultLogin {
         client: true,
         evidence: Some(sign.evidence),
         field_path: Some(sign.field_path),
         vendor: vendor.is_some(),
         login,
         other_logins,
+        agents: shape::read(template, settings, &agents, &configs),
         containers,
         without_token,
         token: token.map(|token| VaultToken {
@@ -123,7 +155,8 @@ pub(super) fn read<'a>(template: PodTemplate<'a>, settings: &'a Settings, creden
             seconds: token.seconds.unwrap_or_default(),
             field_path: token.field_path.clone(),
         }),
-    }
+    };
+    (login, access)
 }
 
 impl VaultLogin<'_> {
@@ -135,6 +168,7 @@ impl VaultLogin<'_> {
             vendor: false,
             login: None,
             other_logins: Vec::new(),
+            agents: Vec::new(),
             containers: Vec::new(),
             without_token: Vec::new(),
             token: None,
@@ -155,15 +189,10 @@ fn go_true(value: &str) -> bool {
 /// Whether a container runs Vault's program other than as a server: by command and args, or by image with something to do.
 fn is_agent(container: Node<'_>, settings: &Settings) -> bool {
     let words = || container.list("command").chain(container.list("args")).filter_map(Node::as_str);
-    let mut program = false;
-    for word in words() {
-        if program && !word.starts_with('-') {
-            return matches!(word, "agent" | "proxy");
-        }
-        program |= matches!(word.rsplit('/').next(), Some("vault" | "bao"));
-        if word.contains(' ') && ["vault agent", "bao agent", "vault proxy", "bao proxy"].iter().any(|call| word.contains(call)) {
-            return true;
-        }
+    match called(words()) {
+        Called::Agent => return true,
+        Called::Another => return false,
+        Called::Unknown => {}
     }
     let repository = repository(container.text("image"));
     let agent = &settings.vault.agent;
@@ -173,6 +202,37 @@ fn is_agent(container: Node<'_>, settings: &Settings) -> bool {
     (vaults || !repository.is_empty() && ours())
         && words().next().is_some()
         && !words().any(|word| word.split_whitespace().any(|w| w == "server"))
+}
+
+/// Whether a container runs the agent itself, rather than a script around Vault's client: by its words, or by the image's program.
+fn runs_agent(container: Node<'_>) -> bool {
+    let words = || container.list("command").chain(container.list("args")).filter_map(Node::as_str);
+    match called(words()) {
+        Called::Agent => true,
+        Called::Another => false,
+        Called::Unknown => words().find(|word| !word.starts_with('-')).is_some_and(|word| matches!(word, "agent" | "proxy")),
+    }
+}
+
+/// What words say is called of Vault's program.
+enum Called {
+    Agent,
+    Another,
+    Unknown,
+}
+
+fn called<'a>(words: impl Iterator<Item = &'a str>) -> Called {
+    let mut program = false;
+    for word in words {
+        if program && !word.starts_with('-') {
+            return if matches!(word, "agent" | "proxy") { Called::Agent } else { Called::Another };
+        }
+        program |= matches!(word.rsplit('/').next(), Some("vault" | "bao"));
+        if word.contains(' ') && ["vault agent", "bao agent", "vault proxy", "bao proxy"].iter().any(|call| word.contains(call)) {
+            return Called::Agent;
+        }
+    }
+    Called::Unknown
 }
 
 /// An image without tag and digest.
@@ -215,11 +275,13 @@ fn talks<'a>(container: Node<'a>, hosts: &[Host<'_>]) -> Option<(Cow<'a, str>, S
 }
 
 /// The host of a Vault server's URL. A Service's name is found in each form that the cluster's DNS resolves.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Host<'s> {
     name: &'s str,
     /// Whether `name` is `<service>.<namespace>`, to which `.svc` and the cluster's domain may be appended.
     service: bool,
+    /// What the settings append to a Service's name: `.svc` and the cluster's domain.
+    domain: &'s str,
 }
 
 impl<'s> Host<'s> {
@@ -231,9 +293,11 @@ impl<'s> Host<'s> {
             Some(address) => address.split(']').next().unwrap_or_default(),
             None => host.split(':').next().unwrap_or_default(),
         };
-        let service = name.split_once(".svc").filter(|(_, rest)| rest.is_empty() || rest.starts_with('.')).map(|(name, _)| name);
-        let name = service.unwrap_or(name);
-        (!name.is_empty()).then_some(Self { name, service: service.is_some() })
+        let name = name.trim_end_matches('.');
+        let service =
+            name.find(".svc").map(|end| name.split_at(end)).filter(|(_, domain)| *domain == ".svc" || domain.starts_with(".svc."));
+        let (name, domain) = service.unwrap_or((name, ""));
+        (!name.is_empty()).then_some(Self { name, service: service.is_some(), domain })
     }
 
     /// Whether a text names the host, whole and in any case. Every variable of every pod is searched, so candidates are found by the

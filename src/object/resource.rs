@@ -94,6 +94,7 @@ pub fn is_cluster_scoped(kind: &GroupVersionKind) -> bool {
         "rbac.authorization.k8s.io" => &["ClusterRole", "ClusterRoleBinding"],
         "spire.spiffe.io" => &["ClusterSPIFFEID", "ClusterStaticEntry", "ClusterFederatedTrustDomain"],
         "external-secrets.io" => &["ClusterSecretStore", "ClusterExternalSecret"],
+        "generators.external-secrets.io" => &["ClusterGenerator"],
         "cert-manager.io" => &["ClusterIssuer"],
         "apiextensions.k8s.io" => &["CustomResourceDefinition"],
         "storage.k8s.io" => &["StorageClass", "CSIDriver", "CSINode", "VolumeAttachment"],

@@ -61,7 +61,8 @@ impl<'a> Stage<'a> {
     /// The model of an object without a pod template; null for a kind that has none.
     fn read_object(&self) -> Object {
         let Subject { kind, object, namespace, .. } = self.subject;
-        let reading = object.and_then(|object| crate::identity::read_object(kind, object, namespace, &self.facts.token_secrets));
+        let settings = &self.set.settings;
+        let reading = object.and_then(|object| crate::identity::read_object(kind, object, namespace, settings, &self.facts.token_secrets));
         reading.and_then(|reading| Object::from_serialize(&reading).ok()).unwrap_or_default()
     }
 

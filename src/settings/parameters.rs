@@ -39,7 +39,7 @@ pub struct Settings {
     pub delegation: Delegation,
     /// Cloud accounts.
     pub cloud: Cloud,
-    /// Requesters that may write Secrets.
+    /// Requesters that may write Secrets: `no-unmanaged-secret` and `no-credential-material` do not ask them.
     pub secret_managers: Vec<String>,
     /// Requesters that may fill ServiceAccount token Secrets.
     pub secret_token_controllers: Vec<String>,
@@ -58,7 +58,7 @@ pub struct Settings {
     pub rbac: Rbac,
     /// CSI drivers whose volumes are an identity.
     pub csi_identity_drivers: Vec<String>,
-    /// Environment variables that hold credentials; `*` stands for any text.
+    /// Environment variables that hold credentials, for `no-static-credential`; `*` stands for any text.
     pub credential_env_names: Vec<String>,
     /// Namespaces whose pods must start before Doorward does: no webhook is called for them.
     pub bootstrap_namespaces: Vec<String>,
@@ -133,7 +133,8 @@ pub struct Vault {
     /// The server's URL. Unset: no agent is injected.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
-    /// Every URL a pod may talk to; `address` is one of them by itself.
+    /// Every URL that may be logged in to; `address` is one of them by itself. With neither set, or with `["*"]`, `vault-login-target`
+    /// takes any.
     pub addresses: Vec<String>,
     /// Path of the CA bundle inside the agent container.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -144,8 +145,10 @@ pub struct Vault {
     pub token_seconds: i64,
     /// Where those tokens are mounted.
     pub token_mount_path: String,
-    /// The auth mount; `{cluster}` is the cluster's name.
+    /// The auth mount; `{cluster}` is the cluster's name. While that is unset, `vault-login-target` takes any name in its place.
     pub auth_mount: String,
+    /// Further auth mounts that `vault-login-target` takes, such as those of other clusters.
+    pub other_auth_mounts: Vec<String>,
     /// Auth methods a workload may use.
     pub allowed_auth_methods: Vec<String>,
     /// The role a workload logs in as; `{namespace}` and `{serviceAccount}` are its own.
@@ -154,6 +157,9 @@ pub struct Vault {
     pub roles: BTreeMap<String, Vec<String>>,
     /// Where rendered secrets are mounted.
     pub secrets_path: String,
+    /// Annotations of the vendors' injectors that `vendor-agent-annotations` takes, without their prefix; `*` stands for any text.
+    /// Empty: none; `["*"]`: any.
+    pub vendor_annotations: Vec<String>,
     /// The injected agent.
     pub agent: Agent,
 }
@@ -252,7 +258,7 @@ pub struct Ttl {
     pub svid_max_hours: i64,
     /// Vault tokens; for texts.
     pub vault_token_max_hours: i64,
-    /// Refresh of managed secrets.
+    /// Refresh of managed secrets, for `external-secret-refresh`.
     pub secret_refresh_max_hours: i64,
     /// Delegations to agents; rule `agent-delegation-declared`.
     pub delegation_max_hours: i64,
@@ -316,7 +322,7 @@ pub struct Delegation {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Cloud {
-    /// Accounts and projects whose roles may be bound. Empty: none; `["*"]`: any.
+    /// AWS accounts, Google projects and Azure tenants or client ids whose roles `cloud-role-binding` takes. Empty: none; `["*"]`: any.
     pub allowed: Vec<String>,
 }
 

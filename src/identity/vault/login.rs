@@ -2,30 +2,21 @@
 
 use std::borrow::Cow;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use super::super::credentials::TOKEN_DIRECTORY;
 use super::super::model::{Credential, Login};
 use super::super::mount_path::MountPath;
+use super::config::{AgentConfig, variable};
+use super::pod_access::block;
 use super::{ADDRESS_VARIABLES, Agent, PREFIXES, annotation};
-use crate::object::{Kind, Node, Object, PodTemplate};
-
-/// Variables in which the vendors' injectors hand the agent its configuration, base64 of JSON.
-const CONFIG_VARIABLES: [&str; 2] = ["VAULT_CONFIG", "BAO_CONFIG"];
-
-/// The annotation that holds the configuration of an injected agent, projected into it by the downward API.
-const CONFIG_ANNOTATION: &str = "doorward.dev/vault-agent-config";
-const CONFIG_FIELD: &str = "metadata.annotations['doorward.dev/vault-agent-config']";
+use crate::object::{Node, PodTemplate};
 
 /// Where the vendors' injectors mount a token volume that no container mounts.
 const VENDOR_TOKEN_PATHS: [&str; 2] =
     ["/var/run/secrets/vault.hashicorp.com/serviceaccount", "/var/run/secrets/openbao.openbao.org/serviceaccount"];
 
 /// The login of an agent container. What its configuration does not show (a `ConfigMap`, a file of the image) is absent.
-pub(super) fn of_agent<'a>(template: PodTemplate<'a>, agent: &Agent<'a>, credentials: &[Credential<'a>]) -> Login<'a> {
+pub(super) fn of_agent<'a>(agent: &Agent<'a>, config: &AgentConfig, credentials: &[Credential<'a>]) -> Login<'a> {
     let container = agent.node.text("name");
-    let place = format!("spec.{}[{}]", agent.list, agent.index);
     let mut login = Login {
         container: Some(container),
         method: None,
@@ -34,20 +25,10 @@ pub(super) fn of_agent<'a>(template: PodTemplate<'a>, agent: &Agent<'a>, credent
         address: variable(agent.node, &ADDRESS_VARIABLES).map(|(_, value)| Cow::Borrowed(value)),
         token_path: None,
         token_volume: None,
-        field_path: place.clone(),
+        field_path: config.field_path.clone(),
     };
-    let config = if let Some((index, value)) = variable(agent.node, &CONFIG_VARIABLES) {
-        login.field_path = format!("{place}.env[{index}].value");
-        let text = STANDARD.decode(value.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-        text.and_then(|text| Object::from_json(text).ok())
-    } else if projects_config(template, agent.node) {
-        login.field_path = format!("metadata.annotations[{CONFIG_ANNOTATION}]");
-        template.annotation(CONFIG_ANNOTATION).and_then(|text| Object::from_json(text).ok())
-    } else {
-        None
-    };
-    if let Some(config) = config {
-        read_config(&mut login, config.root());
+    if let Some(config) = config.root() {
+        read_config(&mut login, config);
     }
     if let Some(path) = &login.token_path {
         let token =
@@ -93,26 +74,6 @@ pub(super) fn same(one: &Login<'_>, other: &Login<'_>) -> bool {
         && one.token_path == other.token_path
 }
 
-/// The literal value of some variables, with its position. Of duplicates the last one counts, as in the kubelet.
-fn variable<'a>(container: Node<'a>, names: &[&str]) -> Option<(usize, &'a str)> {
-    let mut found = container.list("env").enumerate().rev().filter(|(_, variable)| names.contains(&variable.text("name")));
-    found.find_map(|(index, variable)| Some((index, variable.get("value")?.as_str().filter(|value| !value.is_empty())?)))
-}
-
-/// Whether a container mounts a downwardAPI volume that projects the configuration's annotation.
-fn projects_config<'a>(template: PodTemplate<'a>, container: Node<'a>) -> bool {
-    let projects = |volume: Node<'a>| {
-        volume.get("downwardAPI").is_some_and(|downward| {
-            downward.list("items").any(|item| item.get("fieldRef").is_some_and(|f| f.text("fieldPath") == CONFIG_FIELD))
-        })
-    };
-    template
-        .spec()
-        .list("volumes")
-        .filter(|volume| projects(*volume))
-        .any(|volume| container.list("volumeMounts").any(|mount| mount.text("name") == volume.text("name")))
-}
-
 /// Reads `auto_auth` and `vault` of an agent's configuration in JSON, where HCL's blocks may be lists of one.
 fn read_config(login: &mut Login<'_>, config: Node<'_>) {
     let owned = |node: Node<'_>, key: &str| node.get(key).and_then(Node::as_str).map(|value| Cow::Owned(value.to_owned()));
@@ -131,9 +92,4 @@ fn read_config(login: &mut Login<'_>, config: Node<'_>) {
         (None, "kubernetes") => Some(MountPath::new(TOKEN_DIRECTORY).join("token")),
         (None, _) => None,
     };
-}
-
-fn block<'a>(node: Node<'a>, key: &str) -> Option<Node<'a>> {
-    let value = node.get(key)?;
-    if value.kind() == Kind::List { value.item(0) } else { Some(value) }
 }

@@ -88,7 +88,7 @@ fn hardening_a20_every_sign_of_a_client_is_seen() {
     ] {
         assert_eq!(
             scene.read()["vault"],
-            json!({ "client": false, "vendor": false, "otherLogins": [], "containers": [], "withoutToken": [] }),
+            json!({ "client": false, "vendor": false, "otherLogins": [], "agents": [], "containers": [], "withoutToken": [] }),
             "{what}"
         );
     }
@@ -212,4 +212,130 @@ fn a_host_is_found_whole_and_in_every_form_of_a_service() {
         assert_eq!(Host::of(url).unwrap().is_in(text), found, "{url} {text}");
     }
     assert!(Host::of("https://").is_none());
+}
+
+/// The facets of one list of `vaultAccess`, each as some of its fields.
+fn said(scene: &Scene, list: &str, fields: [&str; 3]) -> Vec<String> {
+    let identity = scene.read();
+    let items = identity["vaultAccess"][list].as_array().cloned().unwrap_or_default();
+    items.iter().map(|item| fields.map(|field| item[field].as_str().map_or(item[field].to_string(), str::to_owned)).join(" ")).collect()
+}
+
+#[test]
+fn hardening_a13_every_address_of_a_pod_is_judged() {
+    let scene = Scene::pod(json!({ "containers": [
+        { "name": "app", "env": [
+            { "name": "VAULT_ADDR", "value": "http://evil.example.com" },
+            { "name": "BAO_ADDR", "valueFrom": { "configMapKeyRef": { "name": "c", "key": "k" } } },
+            { "name": "VAULT_AGENT_ADDR", "value": "http://127.0.0.1:8200" },
+            { "name": "VAULT_HTTP_PROXY", "value": "http://proxy.example.com:3128" },
+            { "name": "VAULT_NAMESPACE", "value": "x" },
+        ] },
+        { "name": "agent", "args": ["vault agent"], "envFrom": [{ "secretRef": { "name": "s" } }, { "prefix": "LOG_", "secretRef": { "name": "s" } }] },
+    ] }));
+    assert_eq!(
+        said(&scene, "addresses", ["fieldPath", "readable", "listed"]),
+        [
+            "spec.containers[0].env[0].value true false",
+            "spec.containers[0].env[1] false false",
+            "spec.containers[0].env[2].value true true",
+            "spec.containers[0].env[3].value true false",
+            "spec.containers[1].envFrom[0] false false",
+        ]
+    );
+    assert_eq!(said(&scene, "addresses", ["https", "local", "host"])[3], "true false proxy.example.com");
+}
+
+#[test]
+fn hardening_a27_a_configuration_that_is_not_seen_is_told() {
+    let agent = |name: &str, env: Value| json!({ "name": name, "args": ["vault agent"], "env": [env] });
+    let scene = Scene::pod(json!({ "containers": [
+        agent("hcl", json!({ "name": "VAULT_CONFIG", "value": STANDARD.encode("vault { address = \"https://evil.example.com\" }") })),
+        agent("secret", json!({ "name": "BAO_CONFIG", "valueFrom": { "secretKeyRef": { "name": "s", "key": "k" } } })),
+    ] }));
+    assert_eq!(
+        said(&scene, "addresses", ["fieldPath", "readable", "listed"]),
+        ["spec.containers[0].env[0].value false false", "spec.containers[1].env[0] false false"]
+    );
+    let many: Vec<Value> = (0..9).map(|n| json!({ "name": format!("a{n}"), "args": ["vault agent"] })).collect();
+    let scene = Scene::pod(json!({ "containers": many }));
+    assert_eq!(said(&scene, "methods", ["name", "attested", "fieldPath"]), ["unknown false spec.containers[8].name"]);
+}
+
+#[test]
+fn what_a_pod_says_of_its_login_is_read_from_every_place() {
+    let scene = Scene::pod(json!({ "containers": [{ "name": "app", "env": [
+        { "name": "VAULT_SKIP_VERIFY", "value": "t" },
+        { "name": "BAO_SKIP_VERIFY", "value": "0" },
+        { "name": "VAULT_ROLE_ID", "value": "r" },
+        { "name": "VAULT_SECRET_ID", "valueFrom": { "secretKeyRef": { "name": "s", "key": "k" } } },
+    ] }] }))
+    .annotated("vault.hashicorp.com/agent-inject", "true")
+    .annotated("openbao.org/auth-type", "kubernetes")
+    .annotated("vault.hashicorp.com/role", "shop.web")
+    .annotated("vault.hashicorp.com/service", "https://vault.vault.svc")
+    .annotated("vault.hashicorp.com/tls-skip-verify", "true")
+    .annotated("vault.hashicorp.com/agent-json-patch", "[]")
+    .annotated("doorward.dev/vault-role", "payments.api");
+    let annotation = |name: &str| format!("metadata.annotations[{name}]");
+    assert_eq!(
+        said(&scene, "methods", ["name", "attested", "fieldPath"]),
+        [
+            "approle false spec.containers[0].env[2]".to_owned(),
+            "approle false spec.containers[0].env[3]".to_owned(),
+            format!("kubernetes false {}", annotation("openbao.org/auth-type")),
+        ]
+    );
+    assert_eq!(
+        said(&scene, "mounts", ["name", "listed", "fieldPath"]),
+        [format!("kubernetes false {}", annotation("vault.hashicorp.com/agent-inject"))]
+    );
+    assert_eq!(
+        said(&scene, "roles", ["name", "own", "fieldPath"]),
+        [
+            format!("shop.web false {}", annotation("vault.hashicorp.com/role")),
+            format!("payments.api true {}", annotation("doorward.dev/vault-role")),
+        ]
+    );
+    assert_eq!(
+        said(&scene, "unverified", ["name", "fieldPath", "none"]),
+        [
+            "VAULT_SKIP_VERIFY spec.containers[0].env[0] null".to_owned(),
+            format!("tls-skip-verify {} null", annotation("vault.hashicorp.com/tls-skip-verify")),
+        ]
+    );
+    assert_eq!(
+        scene.read()["vendorAnnotations"].as_array().unwrap().len(),
+        2,
+        "the patch and the address are not listed: {}",
+        scene.read()
+    );
+}
+
+#[test]
+fn hardening_a27_the_configuration_that_an_injector_wrote_is_what_counts() {
+    let config = json!({
+        "vault": { "address": "https://evil.example.com", "tls_skip_verify": true },
+        "auto_auth": { "method": { "type": "approle", "config": { "role": "root" } }, "sink": [{ "config": { "path": "/vault/secrets/token" } }] },
+        "template": [{ "command": "id" }], "exec": {}, "listener": [{ "type": "tcp", "address": "0.0.0.0:8200" }], "cache": { "use_auto_auth_token": "force" },
+        "exit_after_auth": true,
+    });
+    let agent = json!({ "name": "vault-agent", "args": ["vault agent"], "env": [{ "name": "BAO_CONFIG", "value": STANDARD.encode(config.to_string()) }],
+        "volumeMounts": [{ "name": "s", "mountPath": "/vault/secrets/" }] });
+    let scene = Scene::pod(json!({ "initContainers": [agent], "volumes": [{ "name": "s", "emptyDir": {} }] }))
+        .annotated("vault.hashicorp.com/agent-inject", "true")
+        .annotated("vault.hashicorp.com/agent-inject-status", "injected")
+        .annotated("vault.hashicorp.com/service", "https://vault.vault.svc");
+    let identity = scene.read();
+    let at = "spec.initContainers[0].env[0].value";
+    assert_eq!(said(&scene, "addresses", ["host", "listed", "fieldPath"]), [format!("evil.example.com false {at}")]);
+    assert_eq!(said(&scene, "methods", ["name", "attested", "fieldPath"]), [format!("approle false {at}")]);
+    assert_eq!(said(&scene, "roles", ["name", "own", "fieldPath"]), [format!("root false {at}")]);
+    assert_eq!(said(&scene, "unverified", ["name", "fieldPath", "none"]), [format!("tls_skip_verify {at} null")]);
+    let shape = &identity["vault"]["agents"][0];
+    assert_eq!((&shape["init"], &shape["exits"], &shape["stays"]), (&json!(true), &json!(true), &json!(false)));
+    assert_eq!(shape["onDisk"], json!({ "name": "s", "fieldPath": "spec.volumes[0]" }));
+    assert_eq!(shape["extras"].as_array().unwrap().len(), 5, "{shape}");
+    let listed: Vec<_> = identity["vendorAnnotations"].as_array().unwrap().iter().map(|found| found["name"].clone()).collect();
+    assert_eq!(listed, [json!("vault.hashicorp.com/service")], "the vendor's agent is there, so its status is its own");
 }

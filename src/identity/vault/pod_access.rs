@@ -1,0 +1,155 @@
+//! How a pod reaches Vault: by the variables of its containers, the configurations of its agents, and what it asks of the vendors'
+//! injectors.
+
+use super::access::{Access, VaultAccess, Who};
+use super::config::AgentConfig;
+use super::{ADDRESS_VARIABLES, PREFIXES, annotation, go_true};
+use crate::object::{Kind, Node, PodTemplate};
+use crate::settings::Settings;
+
+/// Variables of Vault's own client that lead to an agent or a proxy that speaks for it.
+const RELAY_VARIABLES: [&str; 4] = ["VAULT_AGENT_ADDR", "BAO_AGENT_ADDR", "VAULT_PROXY_ADDR", "BAO_PROXY_ADDR"];
+
+/// Variables that name an HTTP proxy for the client.
+const PROXY_VARIABLES: [&str; 2] = ["VAULT_HTTP_PROXY", "BAO_HTTP_PROXY"];
+
+/// Variables that turn the verification of the server off.
+const SKIP_VARIABLES: [&str; 2] = ["VAULT_SKIP_VERIFY", "BAO_SKIP_VERIFY"];
+
+/// The two halves of an `AppRole` login.
+const APPROLE_VARIABLES: [&str; 4] = ["VAULT_ROLE_ID", "VAULT_SECRET_ID", "BAO_ROLE_ID", "BAO_SECRET_ID"];
+
+/// The role that an injected agent is asked to log in as.
+const ROLE_ANNOTATION: &str = "doorward.dev/vault-role";
+
+/// Reads a pod. `logs_in` names the containers that log in, `unread` the place of an agent too many to be read, `vendor` the prefix under
+/// which the vendor's agent is still to come.
+pub(super) fn read<'a>(
+    template: PodTemplate<'a>,
+    settings: &'a Settings,
+    namespace: &'a str,
+    logs_in: &[&str],
+    configs: &[AgentConfig],
+    unread: Option<String>,
+    vendor: Option<&'static str>,
+) -> Option<VaultAccess<'a>> {
+    let mut access = Access::new(settings, true);
+    let who = Who { namespace, service_account: Some(template.service_account_name()) };
+    for (list, index, container) in template.containers() {
+        let mut has_address = false;
+        for (position, variable) in container.list("env").enumerate() {
+            let name = variable.text("name");
+            if name.starts_with("VAULT_") || name.starts_with("BAO_") {
+                has_address |= ADDRESS_VARIABLES.contains(&name);
+                of_variable(&mut access, name, variable, || format!("spec.{list}[{index}].env[{position}]"));
+            }
+        }
+        if !has_address && logs_in.contains(&container.text("name")) {
+            // What a Secret or a ConfigMap makes of these names is not seen here.
+            let hides = |prefix: &str| ADDRESS_VARIABLES.iter().any(|name| name.starts_with(prefix));
+            for (position, _) in container.list("envFrom").enumerate().filter(|(_, all)| hides(all.text("prefix"))) {
+                access.address_from_elsewhere(format!("spec.{list}[{index}].envFrom[{position}]"));
+            }
+        }
+    }
+    for config in configs {
+        if let Some(root) = config.root() {
+            of_config(&mut access, root, who, &config.field_path);
+        } else if config.is_hidden() {
+            access.address_from_elsewhere(config.field_path.clone());
+        }
+    }
+    if let Some(place) = unread {
+        // At its name, for an injection may add to the rest of the container.
+        access.method("unknown", false, format!("{place}.name"));
+    }
+    if let Some(prefix) = vendor {
+        of_vendor(&mut access, template, prefix, who);
+    }
+    if let Some(role) = template.annotation(ROLE_ANNOTATION).filter(|role| !role.is_empty()) {
+        access.role(role, who, format!("metadata.annotations[{ROLE_ANNOTATION}]"));
+    }
+    access.finish()
+}
+
+fn of_variable<'a>(access: &mut Access<'a>, name: &'a str, variable: Node<'a>, at: impl Fn() -> String) {
+    let (value, elsewhere) = (variable.text("value"), variable.get("valueFrom").is_some());
+    let is_address = ADDRESS_VARIABLES.contains(&name) || RELAY_VARIABLES.contains(&name);
+    let is_proxy = PROXY_VARIABLES.contains(&name);
+    if (is_address || is_proxy) && elsewhere {
+        access.address_from_elsewhere(at());
+    } else if is_address && !value.is_empty() {
+        access.address(value, format!("{}.value", at()));
+    } else if is_proxy && !value.is_empty() {
+        access.proxy(value, format!("{}.value", at()));
+    } else if SKIP_VARIABLES.contains(&name) && (elsewhere || go_true(value) || value.contains("$(")) {
+        access.unverified(name, at());
+    } else if APPROLE_VARIABLES.contains(&name) && (elsewhere || !value.is_empty()) {
+        access.method("approle", false, at());
+    }
+}
+
+/// Reads an agent's configuration, where HCL's blocks may be lists of one.
+fn of_config(access: &mut Access<'_>, config: Node<'_>, who: Who<'_>, at: &str) {
+    if let Some(vault) = block(config, "vault") {
+        if let Some(url) = vault.get("address").and_then(Node::as_str).filter(|url| !url.is_empty()) {
+            access.address(url, at.to_owned());
+        }
+        if vault.get("tls_skip_verify").is_some_and(is_on) {
+            access.unverified("tls_skip_verify", at.to_owned());
+        }
+    }
+    let methods = block(config, "auto_auth").and_then(|auth| auth.get("method"));
+    let methods =
+        methods.into_iter().flat_map(|methods| if methods.kind() == Kind::List { methods.items().collect() } else { vec![methods] });
+    for method in methods {
+        let kind = method.text("type");
+        access.method(kind.to_owned(), false, at.to_owned());
+        if kind == "kubernetes" {
+            let mount = method.get("mount_path").and_then(Node::as_str).unwrap_or("auth/kubernetes");
+            access.mount(mount.to_owned(), at.to_owned());
+        }
+        if let Some(role) = block(method, "config").and_then(|config| config.get("role")).and_then(Node::as_str) {
+            access.role(role.to_owned(), who, at.to_owned());
+        }
+    }
+}
+
+/// Reads what the vendor's injector will be told, with the vendor's defaults at the annotation that asks for it.
+fn of_vendor<'a>(access: &mut Access<'a>, template: PodTemplate<'a>, asked_by: &str, who: Who<'_>) {
+    // openbao-k8s reads the annotations of vault-k8s as its own.
+    let value = |key: &str| {
+        let found =
+            PREFIXES.iter().find_map(|prefix| Some((annotation(template, prefix, key)?, format!("metadata.annotations[{prefix}{key}]"))));
+        found.filter(|(value, _)| !value.is_empty())
+    };
+    let asked = || format!("metadata.annotations[{asked_by}agent-inject]");
+    let (method, at) = value("auth-type").unwrap_or_else(|| ("kubernetes", asked()));
+    access.method(method, false, at);
+    if method == "kubernetes" {
+        let (mount, at) = value("auth-path").unwrap_or_else(|| ("auth/kubernetes", asked()));
+        access.mount(mount, at);
+    }
+    if let Some((role, at)) = value("role") {
+        access.role(role, who, at);
+    }
+    if let Some((url, at)) = value("service") {
+        access.address(url, at);
+    }
+    if let Some((url, at)) = value("proxy-address") {
+        access.proxy(url, at);
+    }
+    if let Some((_, at)) = value("tls-skip-verify").filter(|(value, _)| go_true(value)) {
+        access.unverified("tls-skip-verify", at);
+    }
+}
+
+pub(super) fn block<'a>(node: Node<'a>, key: &str) -> Option<Node<'a>> {
+    let value = node.get(key)?;
+    if value.kind() == Kind::List { value.item(0) } else { Some(value) }
+}
+
+/// Whether a switch of a configuration is on: the agent takes booleans and their words.
+pub(super) fn is_on(value: Node<'_>) -> bool {
+    value.as_bool() == Some(true) || value.as_str().is_some_and(go_true) || value.as_i64() == Some(1)
+}
