@@ -91,11 +91,11 @@ pub(super) fn map_on_parser_stacks<T: Sync, R: Send>(
 }
 
 /// An expression with names replaced: see [`print::Replace`].
-pub(super) fn rewrite(source: &str, replace: &(dyn Fn(&[&str]) -> Option<(usize, String)> + Sync)) -> Result<String, CompileError> {
+pub(super) fn rewrite(source: &str, replace: &print::Replace<'_>) -> Result<String, CompileError> {
     let failed = |reason: &str| CompileError::new(source, 0..source.len(), reason);
     let work = |source: &&str| {
         PARSER.with_borrow(|parser| match parser {
-            Some(env) => parse(env, source).map(|(expression, _)| print::print(&expression, replace)),
+            Some(env) => parse(env, source).map(|(expression, _)| print::print(&expression, print::Items::OfAnyType, replace)),
             None => Err(failed("no thread to parse on")),
         })
     };

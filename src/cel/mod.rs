@@ -33,5 +33,6 @@ pub use collections::{List, Map};
 pub use cost::Budget;
 pub use error::{CompileError, EvaluationError};
 pub use evaluate::{Expression, Variables};
+pub use lower::print::Replace;
 pub use scope::Scope;
 pub use value::{Text, Timestamp, Value};

@@ -38,7 +38,10 @@ mod refusal;
 mod webhooks;
 
 mod drain;
+#[path = "../exported/mod.rs"]
+mod exported;
 mod injected;
+mod native;
 mod outage;
 mod refused;
 mod reinvoked;
