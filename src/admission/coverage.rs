@@ -137,7 +137,8 @@ impl Coverage {
                     let alone = Covered { operations: [*operation].into(), ..covered.clone() };
                     if served(&alone, &known).is_empty() {
                         let reason = format!(
-                            "Doorward's webhook is not sent {} of `{place}`, because the cluster's own work hangs on it or nothing of it can                              be judged; leave this policy to the API server",
+                            "Doorward's webhook is not sent {} of `{place}`, because the cluster's own work hangs on it or nothing of it can \
+                             be judged; leave this policy to the API server",
                             operation.word()
                         );
                         unseen.push((&*policy.id, reason));
@@ -189,7 +190,7 @@ fn named(rule: &ResourceRule, native: bool) -> Vec<Covered> {
             OperationName::Delete if native => operations.extend([Operation::Delete]),
             OperationName::Connect if native => operations.extend([Operation::Connect]),
             OperationName::Any if native => {
-                operations.extend([Operation::Create, Operation::Update, Operation::Delete, Operation::Connect])
+                operations.extend([Operation::Create, Operation::Update, Operation::Delete, Operation::Connect]);
             }
             OperationName::Any => operations.extend([Operation::Create, Operation::Update]),
             OperationName::Delete | OperationName::Connect => {}

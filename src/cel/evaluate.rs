@@ -68,7 +68,7 @@ impl Expression {
     ///
     /// # Errors
     /// [`CompileError`] if the text is no expression.
-    pub fn rewrite(source: &str, replace: &(dyn Fn(&[&str]) -> Option<(usize, String)> + Sync)) -> Result<String, CompileError> {
+    pub fn rewrite(source: &str, replace: &lower::print::Replace<'_>) -> Result<String, CompileError> {
         lower::rewrite(source, replace)
     }
 

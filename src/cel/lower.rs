@@ -96,14 +96,14 @@ pub(super) fn map_on_parser_stacks<T: Sync, R: Send>(
 }
 
 /// An expression with names replaced: see [`print::Replace`].
-pub(super) fn rewrite(source: &str, replace: &(dyn Fn(&[&str]) -> Option<(usize, String)> + Sync)) -> Result<String, CompileError> {
+pub(super) fn rewrite(source: &str, replace: &print::Replace<'_>) -> Result<String, CompileError> {
     let failed = |reason: &str| CompileError::new(source, 0..source.len(), reason);
     let work = |source: &&str| {
         PARSER.with_borrow(|parser| match parser {
             Some(env) => {
                 let (expression, _) = read(env, source)?;
                 checked_depth(source, &expression)?;
-                Ok(print::print(&expression, replace))
+                Ok(print::print(&expression, print::Items::OfAnyType, replace))
             }
             None => Err(failed("no thread to parse on")),
         })
@@ -132,7 +132,7 @@ fn read(env: &Env, source: &str) -> Result<(IdedExpr, SourceInfo), CompileError>
 #[cfg(fuzzing)]
 fn assert_read_alike(env: &Env, source: &str, (expression, _): &(IdedExpr, SourceInfo)) {
     let (other, _) = parse(env, source).unwrap_or_else(|error| panic!("only the quick parser reads this: {error}"));
-    let shown = |tree| print::print(tree, &|_| None);
+    let shown = |tree| print::print(tree, print::Items::OfAnyType, &|_| None);
     assert_eq!(shown(expression), shown(&other));
 }
 

@@ -42,6 +42,7 @@ pub use error::{CompileError, EvaluationError};
 pub use evaluate::{Expression, Variables};
 pub use opaque::Opaque;
 pub use reference::Reference;
+pub use lower::print::Replace;
 pub use scope::Scope;
 pub use types::Type;
 pub use value::{Text, Timestamp, Value};

@@ -38,8 +38,11 @@ mod refusal;
 mod webhooks;
 
 mod drain;
+#[path = "../exported/mod.rs"]
+mod exported;
 mod injected;
 mod live;
+mod native;
 mod outage;
 mod refused;
 mod reinvoked;

@@ -10,11 +10,21 @@ use super::super::macros::bound_by;
 
 /// What is written in place of the first names of a chain `a.b.c` whose root no macro binds: how many of them, and a text that may
 /// stand before a `.` or `[`.
-pub(in crate::cel) type Replace<'r> = dyn Fn(&[&str]) -> Option<(usize, String)> + 'r;
+pub type Replace<'r> = dyn Fn(&[&str]) -> Option<(usize, String)> + Sync + 'r;
+
+/// How the items of a list are written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::cel) enum Items {
+    /// As they were read.
+    #[cfg(test)]
+    AsRead,
+    /// As `dyn` where they may be of several types once names are replaced: Kubernetes refuses such a list.
+    OfAnyType,
+}
 
 /// The text of a tree.
-pub(in crate::cel) fn print(root: &IdedExpr, replace: &Replace<'_>) -> String {
-    let mut printer = Printer { out: String::new(), bound: Vec::new(), replace };
+pub(in crate::cel) fn print(root: &IdedExpr, items: Items, replace: &Replace<'_>) -> String {
+    let mut printer = Printer { out: String::new(), bound: Vec::new(), items, replace };
     printer.expression(root, Level::Conditional);
     printer.out
 }
@@ -50,6 +60,7 @@ struct Printer<'e, 'r> {
     out: String,
     /// Names of the macros around.
     bound: Vec<&'e str>,
+    items: Items,
     replace: &'r Replace<'r>,
 }
 
@@ -72,11 +83,16 @@ impl<'e> Printer<'e, '_> {
                 None => self.operator(part, &call.func_name, &call.args),
             },
             Expr::List(list) => {
+                let optional = |index| list.optional_indices.contains(&index);
+                let of_any_type = self.items == Items::OfAnyType && list.elements.len() > 1 && !is_plain(&list.elements);
                 self.out.push('[');
                 for (index, element) in list.elements.iter().enumerate() {
                     self.comma(index);
-                    self.optional(list.optional_indices.contains(&index));
+                    self.optional(optional(index));
+                    let marked = of_any_type && !optional(index);
+                    self.out.push_str(if marked { "dyn(" } else { "" });
                     self.expression(element, Level::Conditional);
+                    self.out.push_str(if marked { ")" } else { "" });
                 }
                 self.out.push(']');
             }
@@ -253,6 +269,13 @@ impl<'e> Printer<'e, '_> {
     }
 }
 
+/// Whether items are literals of one type.
+fn is_plain(items: &[IdedExpr]) -> bool {
+    let literal = |item: &IdedExpr| if let Expr::Literal(literal) = &item.expr { Some(std::mem::discriminant(literal)) } else { None };
+    let mut types = items.iter().map(literal);
+    types.next().flatten().is_some_and(|first| types.all(|other| other == Some(first)))
+}
+
 /// A string as a literal of CEL.
 pub(in crate::cel) fn string(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
@@ -381,7 +404,7 @@ pub(in crate::cel) mod tests {
             |source| {
                 let env = Env::default();
                 let (first, _) = super::super::parse(&env, source).ok()?;
-                let text = print(&first, &|_| None);
+                let text = print(&first, Items::AsRead, &|_| None);
                 let (second, _) = super::super::parse(&env, &text).unwrap_or_else(|error| panic!("{source}\n{text}: {error}"));
                 assert!(tree(&first) == tree(&second), "{source}\n{text}");
                 Some(text)
@@ -414,6 +437,15 @@ pub(in crate::cel) mod tests {
             ("a in [1u, 2.0, 1e30, null, true]", "a in [1u, 2.0, 1e30, null, true]"),
         ] {
             assert_eq!(printed(source).as_deref(), Some(text), "{source}");
+        }
+    }
+
+    #[test]
+    fn a_list_whose_items_may_be_of_several_types_is_one_of_dyn() {
+        for (source, text) in
+            [("[a, 'b']", "[dyn(a), dyn('b')]"), ("['a', 'b'] + [c]", "['a', 'b'] + [c]"), ("[1, 2u]", "[dyn(1), dyn(2u)]")]
+        {
+            assert_eq!(super::super::rewrite(source, &|_| None).unwrap(), text);
         }
     }
 

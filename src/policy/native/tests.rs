@@ -1,4 +1,5 @@
 //! Native policies in the engine: what matches, what is seen, what is refused, and with which words.
+#![expect(clippy::needless_pass_by_value, reason = "objects are written once and given away")]
 
 use serde_json::{Value, json};
 

@@ -70,7 +70,10 @@ pub fn export(set: &PolicySet, wanted: &dyn Fn(&str) -> bool) -> Export {
             rule::RuleExport { set, id: &policy.id, spec: written, rule, index }.write(&mut export);
         }
     }
-    if set.settings.update_ratchet && !export.policies.is_empty() {
+    if export.policies.is_empty() {
+        return export;
+    }
+    if set.settings.update_ratchet {
         export.notes.push(
             "an UPDATE that changes what a rule looks at is judged as a whole: CEL cannot tell a new violation from one that was there before"
                 .into(),

@@ -1,4 +1,5 @@
 //! What is written out, and what is not, with the reason.
+#![expect(clippy::needless_pass_by_value, reason = "objects are written once and given away")]
 
 use serde_json::{Value, json};
 
