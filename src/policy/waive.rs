@@ -70,7 +70,10 @@ pub(super) fn lifted_by(
 ) -> Option<String> {
     let exemption = settings.exemptions.iter().find(|entry| entry.covers(rule, subject.namespace, service_account, subject.name));
     if let Some(exemption) = exemption {
-        return Some(format!("exemption of namespace {}", exemption.namespace));
+        return Some(match (exemption.namespace.as_str(), &exemption.name) {
+            ("", Some(name)) => format!("exemption of {name}"),
+            (namespace, _) => format!("exemption of namespace {namespace}"),
+        });
     }
     waivers.iter().find(|waiver| waiver.covers(rule, subject, service_account, now)).map(|waiver| format!("waiver {}", waiver.name))
 }

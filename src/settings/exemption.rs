@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub struct Exemption {
     /// Rule ids; `*` names all of them.
     pub rules: Vec<String>,
-    /// Namespace, by exact name.
+    /// Namespace, by exact name; empty for a cluster-scoped object, which `name` must then name.
     pub namespace: String,
     /// ServiceAccount of the pod, by exact name; absent: every object of the namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -39,8 +39,8 @@ impl Exemption {
     /// Whether this exempts an object from a rule.
     #[must_use]
     pub fn covers(&self, rule: &str, namespace: &str, service_account: Option<&str>, name: &str) -> bool {
-        !namespace.is_empty()
-            && self.namespace == namespace
+        self.namespace == namespace
+            && (!namespace.is_empty() || self.name.is_some())
             && self.rules.iter().any(|listed| listed == "*" || listed == rule)
             && self.service_account.as_deref().is_none_or(|wanted| service_account == Some(wanted))
             && self.name.as_deref().is_none_or(|wanted| wanted == name)
@@ -77,5 +77,15 @@ mod tests {
         assert!(!entry.covers("no-host-namespaces", "spire", None, "x"));
         assert!(!entry.covers("no-legacy-token-use", "spire", Some("spire-agent"), "x"));
         assert!(!entry.covers("no-host-namespaces", "spire-evil", Some("spire-agent"), "x"));
+    }
+
+    #[test]
+    fn a_cluster_scoped_object_is_exempt_by_its_name_alone() {
+        let entry: Exemption = serde_json::from_str(r#"{"rules":["*"],"namespace":"","name":"nested"}"#).unwrap();
+        assert!(entry.covers("no-privileged-spiffe-entry", "", None, "nested"));
+        assert!(!entry.covers("no-privileged-spiffe-entry", "", None, "other"));
+        assert!(!entry.covers("no-privileged-spiffe-entry", "payments", None, "nested"));
+        let nameless: Exemption = serde_json::from_str(r#"{"rules":["*"],"namespace":""}"#).unwrap();
+        assert!(!nameless.covers("no-privileged-spiffe-entry", "", None, "any"), "no name must not mean every object");
     }
 }
