@@ -241,6 +241,7 @@ fn the_schema_has_exactly_the_keys_of_a_full_identity() {
         ("apiToken", &full["apiToken"], &defs["apiToken"]),
         ("credential", &full["credentials"][0], &defs["credential"]),
         ("mesh", &full["mesh"], &defs["mesh"]),
+        ("meshFinding", &full["mesh"]["findings"][0], &defs["meshFinding"]),
         ("vault", &full["vault"], &defs["vault"]),
         ("login", &full["vault"]["login"], &defs["login"]),
         ("vaultToken", &full["vault"]["token"], &defs["vaultToken"]),
@@ -251,5 +252,26 @@ fn the_schema_has_exactly_the_keys_of_a_full_identity() {
     }
     let mut problems = Vec::new();
     check(&schema, &schema, &full, "identity", &mut problems);
+    assert_eq!(problems, Vec::<String>::new());
+}
+
+#[test]
+fn the_schema_has_exactly_the_keys_of_a_full_object() {
+    let schema: Value = serde_json::from_str(super::SCHEMA).unwrap();
+    let full = serde_json::to_value(super::model::sample::full_object()).unwrap();
+    let defs = &schema["$defs"];
+    let of = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
+    for (name, value) in [
+        ("objectIdentity", &full),
+        ("registration", &full["registration"]),
+        ("registrationFinding", &full["registration"]["findings"][0]),
+        ("signingRequest", &full["signingRequest"]),
+        ("namespaceMesh", &full["mesh"]),
+        ("meshFinding", &full["mesh"]["findings"][0]),
+    ] {
+        assert_eq!(of(value), keys(&defs[name]), "{name}");
+    }
+    let mut problems = Vec::new();
+    check(&schema, &defs["objectIdentity"], &full, "identity", &mut problems);
     assert_eq!(problems, Vec::<String>::new());
 }

@@ -8,6 +8,8 @@ use std::borrow::Cow;
 use serde::Serialize;
 
 use super::mount_path::MountPath;
+use super::registration::Registration;
+use super::signing_request::SigningRequest;
 use super::surroundings::Class;
 
 /// A pod template read as an identity.
@@ -160,6 +162,94 @@ pub struct MeshState {
     /// Whether a proxy stands in this very object and passed every check. Of a template, or of a pod before the mesh's injector ran, it
     /// is false: the state then tells intent.
     pub proven: bool,
+    /// Ways past the mesh of a pod that it carries, or is to carry.
+    pub findings: Vec<MeshFinding>,
+}
+
+/// One way past the mesh.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MeshFinding {
+    /// Which way.
+    pub vector: MeshVector,
+    /// How it is open, in the field's words.
+    pub cause: Cow<'static, str>,
+    /// The port, network, policy or user that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// The field of the pod template, or of the Namespace judged; absent if it stands outside.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field_path: Option<String>,
+}
+
+impl MeshFinding {
+    /// A finding in a field.
+    pub(super) fn at(vector: MeshVector, cause: impl Into<Cow<'static, str>>, field_path: impl Into<String>) -> Self {
+        Self { vector, cause: cause.into(), value: None, field_path: Some(field_path.into()) }
+    }
+}
+
+/// The ways past a mesh that an object shows. Whether the mesh acts on a pod at all is [`MeshAnswer`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum MeshVector {
+    /// A port goes past the proxy that `mesh.allowedSkip` does not list.
+    SkippedPort,
+    /// A network does.
+    SkippedSubnet,
+    /// A port is carried without being understood: still authenticated.
+    OpaquePort,
+    /// The proxy lets in callers without an identity.
+    InboundPolicy,
+    /// Nothing says whom the proxy lets in, and the mesh lets in callers without an identity.
+    InboundPolicyDefault,
+    /// The environment or configuration of the proxy is changed.
+    ProxyEnvironment,
+    /// Its image or version is another.
+    ProxyImage,
+    /// A container beside it sees its traffic.
+    DebugSidecar,
+    /// Something else runs as its user, or its redirection leaves another user out.
+    ProxyUser,
+    /// A container can undo the redirection.
+    NetworkCapability,
+    /// An init container runs before it.
+    StartsBeforeProxy,
+    /// A container reads its identity.
+    ProxyIdentity,
+    /// Every container reads its memory.
+    SharedProcesses,
+    /// Any container can end it.
+    ProxyShutdown,
+    /// Its ports are moved.
+    ProxyPort,
+    /// A proxy that is not the mesh's own, or that was disarmed.
+    UnprovenProxy,
+    /// What the Namespace hands down is not known.
+    Unknown,
+}
+
+/// What a Namespace tells the mesh for its pods.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NamespaceMesh {
+    /// Ways past the mesh that its pods inherit.
+    pub findings: Vec<MeshFinding>,
+}
+
+/// An object without a pod template, as far as it makes or hands out identities: what rules see as `identity` of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectIdentity<'a> {
+    /// Of a `ClusterSPIFFEID` or a `ClusterStaticEntry`: what it lets SPIRE issue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registration: Option<Registration<'a>>,
+    /// Of a `CertificateSigningRequest` or a `CertificateRequest`: what it asks for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signing_request: Option<SigningRequest>,
+    /// Of a Namespace: what it tells the mesh.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mesh: Option<NamespaceMesh>,
 }
 
 /// The answers to "does the mesh carry this pod?".
@@ -285,7 +375,22 @@ pub struct Conflict {
 pub(super) mod sample {
     //! An identity with every optional field set.
 
+    use super::super::registration::{RegistrationFinding, RegistrationProblem};
     use super::*;
+
+    fn finding() -> MeshFinding {
+        MeshFinding { value: Some("25".into()), ..MeshFinding::at(MeshVector::SkippedPort, "c", "metadata") }
+    }
+
+    pub(in super::super) fn full_object() -> ObjectIdentity<'static> {
+        let reason = RegistrationFinding { problem: RegistrationProblem::Unbound, cause: "c".into(), field_path: "spec" };
+        let request = SigningRequest { readable: true, uris: vec!["spiffe://a/b".into()], ca: true, field_path: "spec.request" };
+        ObjectIdentity {
+            registration: Some(Registration { spiffe_id: "spiffe://a/b", findings: vec![reason] }),
+            signing_request: Some(request),
+            mesh: Some(NamespaceMesh { findings: vec![finding()] }),
+        }
+    }
 
     pub(in super::super) fn full() -> Identity<'static> {
         let path = MountPath::new("/run/secrets/vault/token");
@@ -311,7 +416,13 @@ pub(super) mod sample {
                 api_audience: false,
                 automounted: false,
             }],
-            mesh: MeshState { state: MeshAnswer::Bypassed, cause: Some("c".into()), field_path: Some("spec".into()), proven: false },
+            mesh: MeshState {
+                state: MeshAnswer::Bypassed,
+                cause: Some("c".into()),
+                field_path: Some("spec".into()),
+                proven: false,
+                findings: vec![finding()],
+            },
             vault: VaultLogin {
                 client: true,
                 evidence: Some("e".into()),

@@ -42,17 +42,22 @@ impl<'a> Stage<'a> {
         Self { set, subject, facts, pod: subject.template(), identity: IdentitySource::None }
     }
 
-    /// The identity model; `None` for a subject without a pod template.
+    /// The identity model: of the pod template, else of the object itself; `None` for a subject that has neither.
     pub(super) fn identity(&self) -> Option<Node<'a>> {
         let IdentitySource::Lazy { cell, injections } = &self.identity else { return None };
-        let pod = self.pod?;
-        let object = cell.get_or_init(|| {
-            let mut identity = self.read_identity(pod);
-            identity.injections = injections.to_vec();
-            // Its fields are strings, numbers and lists of them: it always serialises.
-            Object::from_serialize(&identity).unwrap_or_default()
+        // The fields of both are strings, numbers and lists of them: they always serialise.
+        let object = cell.get_or_init(|| match (self.pod, self.subject.object) {
+            (Some(pod), _) => {
+                let mut identity = self.read_identity(pod);
+                identity.injections = injections.to_vec();
+                Object::from_serialize(&identity).unwrap_or_default()
+            }
+            (None, Some(object)) => crate::identity::read_object(&self.subject.kind, object, &self.set.settings)
+                .and_then(|identity| Object::from_serialize(&identity).ok())
+                .unwrap_or_default(),
+            (None, None) => Object::default(),
         });
-        Some(object.root())
+        Some(object.root()).filter(|identity| !identity.is_null())
     }
 
     fn read_identity(&self, pod: PodTemplate<'a>) -> Identity<'a> {
@@ -88,7 +93,9 @@ impl<'a> Stage<'a> {
             slot::SERVICE_ACCOUNT => optional(&self.facts.service_account),
             slot::IDENTITY => match self.identity() {
                 Some(identity) => Ok(Value::from_node(identity)),
-                None => Err(EvaluationError::Failed("`identity` exists for pod templates only".into())),
+                None => {
+                    Err(EvaluationError::Failed("`identity` of this object is not known: it has neither a pod template nor a model".into()))
+                }
             },
             _ => Err(EvaluationError::Failed("undeclared variable".into())),
         }

@@ -90,6 +90,12 @@ impl Default for Spiffe {
             ]),
             registration: SpiffeRegistration::default(),
             unapproved_drivers: strings(&["spiffe.csi.cert-manager.io"]),
+            class_name: None,
+            watch_classless: false,
+            ignored_namespaces: strings(&["kube-system", "kube-public", "spire-system"]),
+            static_path_prefixes: Vec::new(),
+            authorised_issuers: Vec::new(),
+            certificate_requesters: Vec::new(),
         }
     }
 }
@@ -153,6 +159,7 @@ impl Default for Mesh {
             allowed_skip: Vec::new(),
             proxy_images: Vec::new(),
             proxy_uid: 2102,
+            probe_authentications: Vec::new(),
         }
     }
 }
