@@ -12,7 +12,7 @@ apiVersion: v1
 kind: Namespace
 metadata:
   name: payments
-  annotations: { linkerd.io/inject: enabled }
+  annotations: { linkerd.io/inject: enabled, config.linkerd.io/default-inbound-policy: all-authenticated }
   labels:
     inject.doorward.dev/automount-off: "true"
     inject.doorward.dev/vault-agent: "true"
@@ -21,6 +21,11 @@ metadata:
 apiVersion: v1
 kind: ServiceAccount
 metadata: { name: api, namespace: payments }
+---
+apiVersion: spire.spiffe.io/v1alpha1
+kind: ClusterSPIFFEID
+metadata: { name: every-pod }
+spec: { spiffeIDTemplate: "spiffe://{{ .TrustDomain }}/ns/{{ .PodMeta.Namespace }}/sa/{{ .PodSpec.ServiceAccountName }}" }
 "#;
 
 const POD: &str = "
