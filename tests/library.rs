@@ -101,6 +101,29 @@ fn what_the_injections_make_passes_every_rule() {
     assert_eq!(verdict.evaluated.len(), set.policies().iter().filter(|policy| speaks_of_pods(policy)).count());
 }
 
+/// The role of `deploy/` lets the server read what the built-in rules read, and nothing else.
+#[test]
+fn the_cluster_role_grants_exactly_what_is_read() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/kustomize/base/rbac.yaml");
+    let documents = objects(&std::fs::read_to_string(path).expect("the role is there"));
+    let role = documents.iter().map(Object::root).find(|object| object.text("kind") == "ClusterRole").expect("a ClusterRole");
+    let texts = |rule: Node<'_>, key: &str| rule.list(key).filter_map(|item| item.as_str().map(str::to_owned)).collect::<Vec<_>>();
+    let mut granted = Vec::new();
+    for rule in role.list("rules") {
+        assert_eq!(texts(rule, "verbs"), ["get", "list", "watch"], "{}", rule.to_json());
+        for group in texts(rule, "apiGroups") {
+            granted.extend(texts(rule, "resources").into_iter().map(|resource| (group.clone(), resource)));
+        }
+    }
+    let always = ["namespaces", "serviceaccounts"].map(|resource| (String::new(), resource.to_owned()));
+    let mut read: Vec<_> = always.into_iter().chain(library().related().into_iter().map(|read| (read.group, read.resource))).collect();
+    for list in [&mut granted, &mut read] {
+        list.sort();
+        list.dedup();
+    }
+    assert_eq!(granted, read);
+}
+
 fn speaks_of_pods(policy: &doorward::policy::IdentityPolicy) -> bool {
     policy.matches().any(|matches| matches.pod_template.is_some())
 }

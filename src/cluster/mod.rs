@@ -5,7 +5,8 @@
 //!
 //! - `connect`: a client from `--kubeconfig FILE`, or from the pod that Doorward runs in
 //! - `discovery`: which of the resources that policies name the cluster serves
-//! - `caches`: Namespaces, ServiceAccounts and related objects, watched and kept small
+//! - `caches`: Namespaces and ServiceAccounts, watched and kept small
+//! - `related`: the objects that policies read beside those, watched where the cluster serves them
 //! - `lookups`: one live `GET` when a cache lacks an object
 //! - `surroundings`: both together, as facts about what stands around a pod
 //! - `installation`: the webhook configurations, applied whole and read back
@@ -21,12 +22,14 @@ pub mod discovery;
 pub mod installation;
 mod kept;
 pub mod lookups;
+pub mod related;
 pub mod surroundings;
 
 pub use authority::{Authority, AuthorityError, Leaf};
 pub use caches::{Cache, Caches};
 pub use connect::{ConnectError, connect};
 pub use lookups::{Limits, Lookups, ObjectKey};
+pub use related::Related;
 pub use surroundings::Surroundings;
 
 /// What went wrong at the API server, for people: lower case, the innermost cause, no type names.

@@ -8,6 +8,7 @@
 //! - `load`: texts to a [`PolicySet`], mistakes with line and column
 //! - `subject`: [`Subject`] and [`Facts`], what is judged and what is known
 //! - `related`: what a set of files knows about the rest of the cluster
+//! - `wanted`: which objects judging a subject will read beside it
 //! - `select`: which policies speak about a subject
 //! - `staging`: the pod as it will be after defaults and injections
 //! - `stage`: what an expression sees
@@ -31,6 +32,7 @@ mod staging;
 mod subject;
 mod verdict;
 mod waive;
+mod wanted;
 
 pub use case::{Case, CaseFailure, CaseFile, run_case};
 pub use compile::{IdentityPolicy, InjectionPolicy, PolicyError};
@@ -48,3 +50,4 @@ pub use staging::{Mutation, inject_virtually, mutate};
 pub use subject::{Facts, Operation, RequestError, Source, Subject, manifest_request};
 pub use verdict::{Certainty, Verdict, Violation};
 pub use waive::Waiver;
+pub use wanted::wanted;

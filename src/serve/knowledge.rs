@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::cluster::Surroundings;
 use crate::manifest::{Document, InputError};
-use crate::object::{Fact, GroupVersionKind, Node, Object, PodTemplate, quoted};
-use crate::policy::{Facts, Subject};
+use crate::object::{Fact, GroupVersionKind, Node, Object, PodTemplate, namespace_of, quoted, resource_of};
+use crate::policy::{Facts, PolicySet, RelatedResource, Source, Subject, wanted};
 
 /// A source of facts.
 #[derive(Debug)]
@@ -17,15 +17,17 @@ pub enum Knowledge {
     Files(KnownObjects),
 }
 
-/// Namespaces and ServiceAccounts by name.
+/// Namespaces and ServiceAccounts by name, and every object by its resource.
 #[derive(Debug, Default)]
 pub struct KnownObjects {
     namespaces: HashMap<String, Arc<Object>>,
     service_accounts: HashMap<(String, String), Arc<Object>>,
+    /// With the namespace that each is in.
+    related: HashMap<RelatedResource, Vec<(String, Arc<Object>)>>,
 }
 
 impl KnownObjects {
-    /// Keeps the Namespaces and ServiceAccounts among some documents.
+    /// Keeps the objects of some documents.
     #[must_use]
     pub fn of(documents: impl IntoIterator<Item = Document>, default_namespace: &str) -> Self {
         let mut known = Self::default();
@@ -47,8 +49,17 @@ impl KnownObjects {
                 }
                 _ => {}
             }
+            let resource = RelatedResource { group: kind.group.clone(), resource: resource_of(&kind.kind) };
+            let namespace = namespace_of(root, &kind, default_namespace).to_owned();
+            known.related.entry(resource).or_default().push((namespace, Arc::clone(&object)));
         }
         known
+    }
+
+    /// The objects of a resource that are in a namespace or in none.
+    fn related(&self, resource: &RelatedResource, namespace: &str) -> Vec<Arc<Object>> {
+        let all = self.related.get(resource).into_iter().flatten();
+        all.filter(|(place, _)| place.is_empty() || place == namespace).map(|(_, object)| Arc::clone(object)).collect()
     }
 }
 
@@ -90,18 +101,45 @@ impl TokenSecrets {
 pub(super) struct Learned {
     namespace: Fact<Arc<Object>>,
     service_account: Fact<Arc<Object>>,
+    related: BTreeMap<RelatedResource, Fact<Vec<Arc<Object>>>>,
 }
 
 impl Knowledge {
-    /// Learns what judging a subject may need.
-    pub(super) async fn learn(&self, subject: &Subject<'_>) -> Learned {
+    /// Learns what judging a subject may need. The mutating webhook reads no related objects.
+    pub(super) async fn learn(&self, set: &PolicySet, subject: &Subject<'_>) -> Learned {
         let account = subject.template().map(PodTemplate::service_account_name);
-        Learned {
+        let mut learned = Learned {
             namespace: if subject.namespace.is_empty() { Fact::Absent } else { self.namespace(subject.namespace).await },
             service_account: match account {
                 Some(name) if !subject.namespace.is_empty() => self.service_account(subject.namespace, name).await,
                 _ => Fact::Absent,
             },
+            related: BTreeMap::new(),
+        };
+        if subject.source == Source::Validating {
+            let wanted = wanted(set, subject, &learned.facts(subject.namespace, None, 0));
+            for (resource, names) in wanted {
+                let found = match self {
+                    Self::Files(known) => Fact::Found(known.related(&resource, subject.namespace)),
+                    Self::Cluster(surroundings) => surroundings.related(&resource, subject.namespace, &names).await,
+                };
+                learned.related.insert(resource, found);
+            }
+        }
+        learned
+    }
+
+    /// Follows what these policies read beside the objects they judge; what else was followed is forgotten.
+    pub(super) fn follow(&self, resources: &BTreeSet<RelatedResource>) {
+        if let Self::Cluster(surroundings) = self {
+            surroundings.follow(resources);
+        }
+    }
+
+    /// Waits until what is followed is known.
+    pub(super) async fn related_ready(&self) {
+        if let Self::Cluster(surroundings) = self {
+            surroundings.related_ready().await;
         }
     }
 
@@ -125,7 +163,7 @@ impl Knowledge {
     pub(super) fn waits(&self) -> Option<&'static str> {
         match self {
             Self::Cluster(surroundings) if !surroundings.is_ready() => {
-                Some("the first lists of Namespaces and ServiceAccounts are not complete")
+                Some("the first lists of Namespaces, ServiceAccounts and related objects are not complete")
             }
             _ => None,
         }
@@ -142,7 +180,7 @@ impl Learned {
                 Some(names) => Fact::Found(names.of(namespace)),
                 None => Fact::Unknown("no list of token Secrets is given by `--token-secrets`".into()),
             },
-            related: BTreeMap::new(),
+            related: self.related.iter().map(|(resource, fact)| (resource.clone(), views(fact))).collect(),
             now,
         }
     }
@@ -150,6 +188,10 @@ impl Learned {
 
 fn view(fact: &Fact<Arc<Object>>) -> Fact<Node<'_>> {
     fact.as_ref().map(|object| object.root())
+}
+
+fn views(fact: &Fact<Vec<Arc<Object>>>) -> Fact<Vec<Node<'_>>> {
+    fact.as_ref().map(|objects| objects.iter().map(|object| object.root()).collect())
 }
 
 #[cfg(test)]

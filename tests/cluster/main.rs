@@ -42,5 +42,6 @@ mod injected;
 mod outage;
 mod refused;
 mod reinvoked;
+mod related;
 mod requests;
 mod workloads;
