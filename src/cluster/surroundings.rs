@@ -63,7 +63,7 @@ impl Surroundings {
         if let Some(cache) = self.caches.get(&resource.group, &resource.resource) {
             return match (cache.is_ready(), resource.resource.as_str()) {
                 (false, name) => Fact::Unknown(format!("{name} are not listed yet")),
-                (true, "namespaces") => self.completed(cache.list(""), names, |name| ObjectKey::namespace(name)).await,
+                (true, "namespaces") => self.completed(cache.list(""), names, ObjectKey::namespace).await,
                 (true, _) => self.completed(cache.list(namespace), names, |name| ObjectKey::service_account(namespace, name)).await,
             };
         }

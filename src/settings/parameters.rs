@@ -96,8 +96,8 @@ pub struct Spiffe {
     /// Beginnings of paths that static entries of machines may have, such as `/machines/`, whatever attests them. Empty: every static
     /// entry is judged. Read by `spiffe-entry-scoped`.
     pub static_path_prefixes: Vec<String>,
-    /// cert-manager issuers that may sign SPIFFE IDs and CAs, each as `Kind/name`, an `Issuer` as `Issuer/namespace/name`. Empty: none;
-    /// `["*"]`: any. Read by `no-self-issued-identity`.
+    /// cert-manager issuers that may sign SPIFFE IDs and CAs, each as `Kind/name`, an `Issuer` as `Issuer/namespace/name`, one of another
+    /// API group with `group/` before that. Empty: none; `["*"]`: any. Read by `no-self-issued-identity`.
     pub authorised_issuers: Vec<String>,
     /// Requesters, by exact user name, that may ask for such certificates. Empty: none; `["*"]`: anyone. Read by
     /// `no-self-issued-identity`.

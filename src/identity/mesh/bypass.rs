@@ -3,6 +3,7 @@
 
 use super::super::model::{MeshFinding, MeshVector};
 use super::super::surroundings::Surroundings;
+use super::linkerd;
 use super::proof::{self, Proof};
 use super::skip::{entries, is_allowed};
 use super::words::{Effect, Words};
@@ -39,10 +40,14 @@ pub(super) fn of_pod<'a>(template: PodTemplate<'a>, surroundings: &Surroundings<
     findings
 }
 
-/// What a Namespace hands down to its pods.
+/// What a Namespace hands down to its pods. One that does not ask for the mesh need not say whom its proxies let in.
 pub(super) fn of_namespace(object: Node<'_>, mesh: &Mesh, words: &Words) -> Vec<MeshFinding> {
     let mut findings = Vec::new();
-    of_marks(Marks { metadata: object.get("metadata") }, Marks { metadata: None }, "", mesh, words, &mut findings);
+    let marks = Marks { metadata: object.get("metadata") };
+    of_marks(marks, Marks { metadata: None }, "", mesh, words, &mut findings);
+    if !linkerd::asks_for_it(marks) {
+        findings.retain(|finding| finding.vector != MeshVector::InboundPolicyDefault);
+    }
     findings
 }
 
@@ -124,7 +129,7 @@ fn of_proxy(template: PodTemplate<'_>, mesh: &Mesh, words: &Words, findings: &mu
     let stands = |vector| findings.iter().any(|finding| finding.vector == vector);
     if AUTHENTICATED.contains(&policy) {
         findings.retain(|finding| finding.vector != MeshVector::InboundPolicyDefault);
-    } else if !stands(MeshVector::InboundPolicy) && !(is_default && stands(MeshVector::InboundPolicyDefault)) {
+    } else if !(stands(MeshVector::InboundPolicy) || is_default && stands(MeshVector::InboundPolicyDefault)) {
         let cause = format!("`{variable}` of the proxy is `{}`, which asks no caller for an identity", quoted(policy));
         findings.push(MeshFinding { value: Some(policy.to_owned()), ..MeshFinding::at(MeshVector::InboundPolicy, cause, field_path) });
     }
@@ -178,12 +183,21 @@ fn of_containers(template: PodTemplate<'_>, settings: &Settings, words: &Words, 
                 add(MeshVector::ProxyIdentity, &format!(".volumeMounts[{position}].name"), cause);
             }
         }
-        let agent = &settings.vault.agent;
-        let is_agent = node.text("image") == agent.image || agent.accepted_images.iter().any(|image| image == node.text("image"));
-        if list == "initContainers" && first_meshed.is_some_and(|first| index < first) && !is_agent {
+        if list == "initContainers" && first_meshed.is_some_and(|first| index < first) && !is_injected_agent(node, settings) {
             add(MeshVector::StartsBeforeProxy, ".name", format!("init container `{name}` runs before the proxy, so its traffic is plain"));
         }
     }
+}
+
+/// Whether a container is the Vault agent that is injected before the redirection, running what it was injected for.
+fn is_injected_agent(node: Node<'_>, settings: &Settings) -> bool {
+    let agent = &settings.vault.agent;
+    let (name, image) = (node.text("name"), node.text("image"));
+    let mut command = node.list("command");
+    matches!(name, "vault-agent-init" | "vault-agent")
+        && (image == agent.image || agent.accepted_images.iter().any(|accepted| accepted == image))
+        && command.next().and_then(Node::as_str) == Some(agent.command.as_str())
+        && command.next().is_none()
 }
 
 fn has_native_proxy(template: PodTemplate<'_>, words: &Words) -> bool {

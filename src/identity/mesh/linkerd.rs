@@ -3,7 +3,7 @@
 use super::super::model::{MeshAnswer, MeshState};
 use super::super::surroundings::Surroundings;
 use super::proof::Proof;
-use super::{meshed, namespace, not, unplaced};
+use super::{Marks, meshed, namespace, not, unplaced};
 use crate::object::PodTemplate;
 
 const INJECT: &str = "linkerd.io/inject";
@@ -33,6 +33,11 @@ impl<'a> Mark<'a> {
             Some(value) => Self::Invalid(value),
         }
     }
+}
+
+/// Whether a Namespace asks for its pods to be injected.
+pub(super) fn asks_for_it(marks: Marks<'_>) -> bool {
+    Mark::of(marks.annotation(INJECT)) == Mark::Enabled
 }
 
 pub(super) fn read<'a>(template: PodTemplate<'a>, surroundings: &Surroundings<'a>, proof: &Proof) -> MeshState {

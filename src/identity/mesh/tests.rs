@@ -427,8 +427,11 @@ fn hardening_a25_what_runs_before_the_proxy_is_found() {
     classic.pod["spec"]["containers"].as_array_mut().unwrap().push(proxy);
     classic.pod["spec"]["initContainers"].as_array_mut().unwrap().insert(0, early);
     assert_eq!(findings(&classic), ["startsBeforeProxy - spec.initContainers[0].name"]);
-    classic.pod["spec"]["initContainers"][0]["image"] = json!(classic.settings.vault.agent.image);
+    let image = classic.settings.vault.agent.image.clone();
+    classic.pod["spec"]["initContainers"][0] = json!({ "name": "vault-agent-init", "image": image, "command": ["vault"] });
     assert_eq!(findings(&classic), Vec::<String>::new(), "the agent logs in before traffic is redirected");
+    classic.pod["spec"]["initContainers"][0]["command"] = json!(["sh"]);
+    assert_eq!(findings(&classic), ["startsBeforeProxy - spec.initContainers[0].name"], "the agent's image running something else");
 }
 
 #[test]
