@@ -34,6 +34,7 @@ struct Scene {
     set: PolicySet,
     namespace: Object,
     account: Object,
+    related: Object,
 }
 
 impl Scene {
@@ -51,6 +52,7 @@ impl Scene {
             set: load(&sources).expect("the built-in policies compile"),
             namespace: Object::from_serialize(&namespace).expect("JSON"),
             account: Object::from_json("{}").expect("JSON"),
+            related: Object::from_json(r#"{"metadata":{"name":"every-pod"},"spec":{}}"#).expect("JSON"),
         }
     }
 
@@ -61,6 +63,8 @@ impl Scene {
             namespace: Fact::Found(namespace.root()),
             service_account: Fact::Found(self.account.root()),
             token_secrets: Fact::Unknown("not watched".into()),
+            // One object of each resource that rules read: a registration of every pod among them.
+            related: self.set.related().into_iter().map(|resource| (resource, Fact::Found(vec![self.related.root()]))).collect(),
             ..Facts::unknown("not asked for")
         }
     }

@@ -12,7 +12,7 @@ apiVersion: v1
 kind: Namespace
 metadata:
   name: payments
-  annotations: { linkerd.io/inject: enabled }
+  annotations: { linkerd.io/inject: enabled, config.linkerd.io/default-inbound-policy: all-authenticated }
   labels:
     inject.doorward.dev/automount-off: "true"
     inject.doorward.dev/vault-agent: "true"
@@ -21,6 +21,11 @@ metadata:
 apiVersion: v1
 kind: ServiceAccount
 metadata: { name: api, namespace: payments }
+---
+apiVersion: spire.spiffe.io/v1alpha1
+kind: ClusterSPIFFEID
+metadata: { name: every-pod }
+spec: { spiffeIDTemplate: "spiffe://{{ .TrustDomain }}/ns/{{ .PodMeta.Namespace }}/sa/{{ .PodSpec.ServiceAccountName }}" }
 "#;
 
 const POD: &str = "
@@ -104,6 +109,29 @@ fn what_the_injections_make_passes_every_rule() {
         "require-existing-service-account",
     ];
     assert_eq!(silent, expected);
+}
+
+/// The role of `deploy/` lets the server read what the built-in rules read, and nothing else.
+#[test]
+fn the_cluster_role_grants_exactly_what_is_read() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/kustomize/base/rbac.yaml");
+    let documents = objects(&std::fs::read_to_string(path).expect("the role is there"));
+    let role = documents.iter().map(Object::root).find(|object| object.text("kind") == "ClusterRole").expect("a ClusterRole");
+    let texts = |rule: Node<'_>, key: &str| rule.list(key).filter_map(|item| item.as_str().map(str::to_owned)).collect::<Vec<_>>();
+    let mut granted = Vec::new();
+    for rule in role.list("rules") {
+        assert_eq!(texts(rule, "verbs"), ["get", "list", "watch"], "{}", rule.to_json());
+        for group in texts(rule, "apiGroups") {
+            granted.extend(texts(rule, "resources").into_iter().map(|resource| (group.clone(), resource)));
+        }
+    }
+    let always = ["namespaces", "serviceaccounts"].map(|resource| (String::new(), resource.to_owned()));
+    let mut read: Vec<_> = always.into_iter().chain(library().related().into_iter().map(|read| (read.group, read.resource))).collect();
+    for list in [&mut granted, &mut read] {
+        list.sort();
+        list.dedup();
+    }
+    assert_eq!(granted, read);
 }
 
 fn speaks_of_pods(policy: &doorward::policy::IdentityPolicy) -> bool {

@@ -2,14 +2,15 @@
 
 use crate::manifest::{self, Document};
 
-/// Namespaces and ServiceAccounts of the demonstration: `payments` is meshed, `payments-inject` asks for every injection too.
+/// Namespaces and ServiceAccounts of the demonstration: `payments` is meshed, `payments-inject` asks for every injection too, and SPIRE
+/// registers every pod.
 const OBJECTS: &str = "\
 apiVersion: v1
 kind: Namespace
 metadata:
   name: payments
   labels: {kubernetes.io/metadata.name: payments, pod-security.kubernetes.io/enforce: restricted}
-  annotations: {linkerd.io/inject: enabled}
+  annotations: {linkerd.io/inject: enabled, config.linkerd.io/default-inbound-policy: all-authenticated}
 ---
 apiVersion: v1
 kind: Namespace
@@ -23,7 +24,7 @@ metadata:
     inject.doorward.dev/vault-agent: 'true'
     inject.doorward.dev/spiffe-csi: 'true'
     inject.doorward.dev/spiffe-id: 'true'
-  annotations: {linkerd.io/inject: enabled}
+  annotations: {linkerd.io/inject: enabled, config.linkerd.io/default-inbound-policy: all-authenticated}
 ---
 apiVersion: v1
 kind: ServiceAccount
@@ -32,6 +33,11 @@ metadata: {name: api, namespace: payments}
 apiVersion: v1
 kind: ServiceAccount
 metadata: {name: api, namespace: payments-inject}
+---
+apiVersion: spire.spiffe.io/v1alpha1
+kind: ClusterSPIFFEID
+metadata: {name: every-pod}
+spec: {spiffeIDTemplate: 'spiffe://{{ .TrustDomain }}/ns/{{ .PodMeta.Namespace }}/sa/{{ .PodSpec.ServiceAccountName }}'}
 ";
 
 /// A review that is refused: a pod on the `default` ServiceAccount in the node's network.
@@ -54,7 +60,7 @@ mod tests {
     #[test]
     fn the_objects_are_what_they_say() {
         let kinds: Vec<String> = objects().iter().map(|document| document.object.root().text("kind").to_owned()).collect();
-        assert_eq!(kinds, ["Namespace", "Namespace", "ServiceAccount", "ServiceAccount"]);
+        assert_eq!(kinds, ["Namespace", "Namespace", "ServiceAccount", "ServiceAccount", "ClusterSPIFFEID"]);
         assert!(crate::admission::decode(REVIEW.as_bytes().to_vec()).is_ok());
     }
 }

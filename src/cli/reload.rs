@@ -64,7 +64,7 @@ impl Files {
                     let before = door.policies();
                     if set.revision() != before.revision() {
                         tracing::info!(revision = set.revision(), before = before.revision(), "new policies are in force");
-                        door.swap(set);
+                        door.swap(set).await;
                     }
                 }
                 Err(errors) => {

@@ -10,7 +10,7 @@ use super::exit::Exit;
 use super::reload::Files;
 use super::sources::{ContextArgs, PolicyArgs, complain_all};
 use super::{complain, demonstration};
-use crate::cluster::{self, Caches, Lookups, Surroundings, certificates};
+use crate::cluster::{self, Caches, Lookups, Related, Surroundings, certificates};
 use crate::manifest::InputError;
 use crate::serve::{
     CertificateSource, DecisionLog, Door, DrainTimes, Knowledge, KnownObjects, Metrics, Options, Pair, ServeError, Server,
@@ -63,7 +63,7 @@ pub(super) struct Args {
     /// shape only (Doorward may not list Secrets itself)
     #[arg(long, value_name = "FILE")]
     token_secrets: Option<PathBuf>,
-    /// Seconds between two looks at the policy, settings and waiver files
+    /// Seconds between two looks at the policy, settings and waiver files, and at which of the related resources the cluster serves
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     reload_every: u64,
     #[command(flatten)]
@@ -125,18 +125,19 @@ async fn start(args: Args) -> Result<(), Failure> {
     } else {
         None
     };
+    let every = Duration::from_secs(args.reload_every.max(1));
     let mut tasks = tokio::task::JoinSet::new();
     let knowledge = match &client {
         Some(client) => {
-            let caches = Caches::new(Vec::new());
+            let caches = Caches::default();
             tasks = caches.run(client);
-            Knowledge::Cluster(Surroundings::new(caches, Lookups::new(client.clone(), cluster::Limits::default())))
+            let related = Related::new(client.clone(), every);
+            Knowledge::Cluster(Surroundings::new(caches, related, Lookups::new(client.clone(), cluster::Limits::default())))
         }
         None => Knowledge::Files(known(&args, demonstration)?),
     };
     let certificate = certificate(&args, client.as_ref(), &mut tasks).await?;
     let door = Arc::new(Door::new(policies, knowledge, Arc::clone(&metrics), log.clone()));
-    let every = Duration::from_secs(args.reload_every.max(1));
     if let Some(names) = token_secrets {
         door.tell_token_secrets(names);
     }

@@ -1,32 +1,36 @@
-//! Namespaces, ServiceAccounts and related objects, watched: what a request can be judged with, without asking anybody.
+//! Namespaces, ServiceAccounts and what else is watched: what a request can be judged with, without asking anybody.
 //!
 //! A cache is ready once its first list is complete and stays ready: when the API server goes away, what was last known serves on
 //! (hardening B14), and [`Cache::trouble`] says so.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use futures::{Stream, StreamExt as _};
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use kube::api::{ApiResource, DynamicObject};
+use kube::core::PartialObjectMeta;
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt as _, watcher as watch};
 use kube::{Api, Client};
 use tokio::sync::watch::{Receiver, Sender, channel};
 use tokio::task::JoinSet;
 
-use super::kept::kept;
+use super::kept::{is_metadata_alone, kept};
 use super::reason;
 use crate::object::Object;
 
 /// Namespace (empty for cluster-scoped objects) and name.
 type Name = (String, String);
 
+/// Objects by namespace and name.
+type Objects = HashMap<String, BTreeMap<String, Arc<Object>>>;
+
 /// Every object of one resource, as last heard from the API server.
 #[derive(Debug)]
 pub struct Cache {
     resource: ApiResource,
-    objects: RwLock<HashMap<Name, Arc<Object>>>,
+    objects: RwLock<Objects>,
     ready: Sender<bool>,
     trouble: RwLock<Option<String>>,
 }
@@ -41,15 +45,21 @@ impl Cache {
     /// Lists and watches the resource in all namespaces, for ever: after an error with a growing pause, after a lost position by a
     /// new list. Dropping the future ends it.
     pub async fn run(&self, client: Client) {
-        let api: Api<DynamicObject> = Api::all_with(client, &self.resource);
-        self.follow(watch(api, watcher::Config::default()).default_backoff()).await;
+        if is_metadata_alone(&self.resource) {
+            let api: Api<PartialObjectMeta<DynamicObject>> = Api::all_with(client, &self.resource);
+            let events = watch(api, watcher::Config::default()).default_backoff();
+            self.follow(events.map(|event| event.map(whole))).await;
+        } else {
+            let api: Api<DynamicObject> = Api::all_with(client, &self.resource);
+            self.follow(watch(api, watcher::Config::default()).default_backoff()).await;
+        }
     }
 
     /// Applies the events of a watch; returns when it ends.
     async fn follow(&self, events: impl Stream<Item = Result<Event<DynamicObject>, watcher::Error>>) {
         let mut events = std::pin::pin!(events);
         // A new list replaces everything at once, and only when it is complete.
-        let mut listed = HashMap::new();
+        let mut listed = Objects::new();
         while let Some(event) = events.next().await {
             match event {
                 Ok(event) => {
@@ -61,27 +71,33 @@ impl Cache {
         }
     }
 
-    fn apply(&self, event: Event<DynamicObject>, listed: &mut HashMap<Name, Arc<Object>>) {
+    fn apply(&self, event: Event<DynamicObject>, listed: &mut Objects) {
         match event {
             Event::Init => listed.clear(),
-            Event::InitApply(object) => {
-                listed.extend(self.entry(&object));
-            }
+            Event::InitApply(object) => self.insert(&object, listed),
             Event::InitDone => {
                 *self.objects.write().unwrap_or_else(PoisonError::into_inner) = std::mem::take(listed);
                 self.ready.send_replace(true);
             }
-            Event::Apply(object) => {
-                self.objects.write().unwrap_or_else(PoisonError::into_inner).extend(self.entry(&object));
-            }
+            Event::Apply(object) => self.insert(&object, &mut self.objects.write().unwrap_or_else(PoisonError::into_inner)),
             Event::Delete(object) => {
-                self.objects.write().unwrap_or_else(PoisonError::into_inner).remove(&name_of(&object));
+                let (namespace, name) = name_of(&object);
+                let mut objects = self.objects.write().unwrap_or_else(PoisonError::into_inner);
+                if let Some(here) = objects.get_mut(&namespace) {
+                    here.remove(&name);
+                    if here.is_empty() {
+                        objects.remove(&namespace);
+                    }
+                }
             }
         }
     }
 
-    fn entry(&self, object: &DynamicObject) -> Option<(Name, Arc<Object>)> {
-        Some((name_of(object), Arc::new(kept(&self.resource, object)?)))
+    fn insert(&self, object: &DynamicObject, objects: &mut Objects) {
+        if let Some(kept) = kept(&self.resource, object) {
+            let (namespace, name) = name_of(object);
+            objects.entry(namespace).or_default().insert(name, Arc::new(kept));
+        }
     }
 
     fn note(&self, trouble: Option<String>) {
@@ -104,22 +120,24 @@ impl Cache {
     /// An object by namespace (empty for a cluster-scoped one) and name.
     #[must_use]
     pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<Object>> {
-        self.objects.read().unwrap_or_else(PoisonError::into_inner).get(&(namespace.to_owned(), name.to_owned())).cloned()
+        self.objects.read().unwrap_or_else(PoisonError::into_inner).get(namespace)?.get(name).cloned()
     }
 
-    /// Every object, in order of namespace and name.
+    /// The objects of no namespace, then those of this one, each in order of name.
     #[must_use]
-    pub fn list(&self) -> Vec<Arc<Object>> {
+    pub fn list(&self, namespace: &str) -> Vec<Arc<Object>> {
         let objects = self.objects.read().unwrap_or_else(PoisonError::into_inner);
-        let mut entries: Vec<_> = objects.iter().collect();
-        entries.sort_unstable_by_key(|(name, _)| *name);
-        entries.into_iter().map(|(_, object)| Arc::clone(object)).collect()
+        let mut places = vec![""];
+        if !namespace.is_empty() {
+            places.push(namespace);
+        }
+        places.into_iter().filter_map(|place| objects.get(place)).flat_map(BTreeMap::values).map(Arc::clone).collect()
     }
 
     /// How many objects there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.objects.read().unwrap_or_else(PoisonError::into_inner).len()
+        self.objects.read().unwrap_or_else(PoisonError::into_inner).values().map(BTreeMap::len).sum()
     }
 
     /// Whether there is none.
@@ -148,6 +166,22 @@ impl Cache {
     }
 }
 
+/// An event about metadata as one about an object that has nothing else.
+fn whole(event: Event<PartialObjectMeta<DynamicObject>>) -> Event<DynamicObject> {
+    let whole = |partial: PartialObjectMeta<DynamicObject>| DynamicObject {
+        types: partial.types,
+        metadata: partial.metadata,
+        data: serde_json::Value::Null,
+    };
+    match event {
+        Event::Apply(object) => Event::Apply(whole(object)),
+        Event::Delete(object) => Event::Delete(whole(object)),
+        Event::InitApply(object) => Event::InitApply(whole(object)),
+        Event::Init => Event::Init,
+        Event::InitDone => Event::InitDone,
+    }
+}
+
 fn name_of(object: &DynamicObject) -> Name {
     (object.metadata.namespace.clone().unwrap_or_default(), object.metadata.name.clone().unwrap_or_default())
 }
@@ -162,23 +196,22 @@ fn complaint(error: &watcher::Error) -> String {
     }
 }
 
-/// The caches of an installation. Cloning shares them.
+/// The caches that every installation has. Cloning shares them.
 #[derive(Clone, Debug)]
 pub struct Caches {
     namespaces: Arc<Cache>,
     service_accounts: Arc<Cache>,
-    related: Arc<Vec<Arc<Cache>>>,
+}
+
+impl Default for Caches {
+    fn default() -> Self {
+        Self::of(Cache::new(ApiResource::erase::<Namespace>(&())), Cache::new(ApiResource::erase::<ServiceAccount>(&())))
+    }
 }
 
 impl Caches {
-    /// Caches of Namespaces, ServiceAccounts, and of the related resources that policies name.
-    #[must_use]
-    pub fn new(related: Vec<ApiResource>) -> Self {
-        Self {
-            namespaces: Arc::new(Cache::new(ApiResource::erase::<Namespace>(&()))),
-            service_accounts: Arc::new(Cache::new(ApiResource::erase::<ServiceAccount>(&()))),
-            related: Arc::new(related.into_iter().map(|resource| Arc::new(Cache::new(resource))).collect()),
-        }
+    pub(super) fn of(namespaces: Cache, service_accounts: Cache) -> Self {
+        Self { namespaces: Arc::new(namespaces), service_accounts: Arc::new(service_accounts) }
     }
 
     /// Fills every cache until the set is dropped.
@@ -194,11 +227,10 @@ impl Caches {
 
     /// Every cache.
     pub fn all(&self) -> impl Iterator<Item = &Arc<Cache>> {
-        [&self.namespaces, &self.service_accounts].into_iter().chain(self.related.iter())
+        [&self.namespaces, &self.service_accounts].into_iter()
     }
 
-    /// Whether every first list is complete. A related resource that the cluster does not serve must not be among them, or this
-    /// never holds: ask `discovery::served` first.
+    /// Whether every first list is complete.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.all().all(|cache| cache.is_ready())
@@ -223,9 +255,9 @@ impl Caches {
         self.service_accounts.get(namespace, name)
     }
 
-    /// The cache of a related resource, by group and plural name; `None` if it is not watched.
+    /// The cache of a resource that is always watched.
     #[must_use]
-    pub fn related(&self, group: &str, resource: &str) -> Option<&Arc<Cache>> {
+    pub fn get(&self, group: &str, resource: &str) -> Option<&Arc<Cache>> {
         self.all().find(|cache| cache.resource.group == group && cache.resource.plural == resource)
     }
 }
@@ -234,20 +266,12 @@ impl Caches {
 impl Cache {
     /// A cache whose first list is complete and holds these objects.
     pub(super) fn listed(self, objects: Vec<DynamicObject>) -> Self {
-        let mut listed = HashMap::new();
+        let mut listed = Objects::new();
         for object in objects {
             self.apply(Event::InitApply(object), &mut listed);
         }
         self.apply(Event::InitDone, &mut listed);
         self
-    }
-}
-
-#[cfg(test)]
-impl Caches {
-    pub(super) fn of(namespaces: Cache, service_accounts: Cache, related: Vec<Cache>) -> Self {
-        let related = related.into_iter().map(Arc::new).collect();
-        Self { namespaces: Arc::new(namespaces), service_accounts: Arc::new(service_accounts), related: Arc::new(related) }
     }
 }
 
@@ -271,7 +295,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_cache_is_ready_when_its_first_list_is_complete() {
-        let caches = Caches::new(Vec::new());
+        let caches = Caches::default();
         let cache = &caches.namespaces;
         follow(cache, vec![Ok(Event::Init), Ok(Event::InitApply(namespace("a", "1")))]).await;
         assert!(!cache.is_ready(), "half a list");
@@ -292,7 +316,7 @@ mod tests {
             vec![Ok(Event::Apply(namespace("a", "2"))), Ok(Event::Apply(namespace("c", "1"))), Ok(Event::Delete(namespace("b", "1")))];
         follow(&cache, later).await;
         assert_eq!((label(&cache, "a"), label(&cache, "b"), label(&cache, "c")), (Some("2".into()), None, Some("1".into())));
-        let names: Vec<_> = cache.list().iter().map(|object| object.root().path(&["metadata", "name"]).unwrap().to_json()).collect();
+        let names: Vec<_> = cache.list("").iter().map(|object| object.root().path(&["metadata", "name"]).unwrap().to_json()).collect();
         assert_eq!(names, [r#""a""#, r#""c""#]);
     }
 

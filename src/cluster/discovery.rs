@@ -1,18 +1,28 @@
 //! Which resources the cluster serves: policies name groups and resources, a watch needs version and kind.
 
 use kube::api::ApiResource;
+use kube::discovery::Scope;
 use kube::error::DiscoveryError;
 use kube::{Client, discovery};
 
 use super::reason;
 use crate::object::Fact;
 
+/// A resource as the cluster serves it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Served {
+    /// Its version and kind.
+    pub resource: ApiResource,
+    /// Whether its objects are in namespaces.
+    pub namespaced: bool,
+}
+
 /// The resource of a group as the cluster serves it, in the version that the API server prefers. Absent means that its definition is
 /// not installed, so that no object of it exists; do not watch it then.
-pub async fn served(client: &Client, group: &str, resource: &str) -> Fact<ApiResource> {
+pub async fn served(client: &Client, group: &str, resource: &str) -> Fact<Served> {
     match discovery::group(client, group).await {
         Ok(served) => match served.recommended_resources().into_iter().find(|(found, _)| found.plural == resource) {
-            Some((found, _)) => Fact::Found(found),
+            Some((resource, capabilities)) => Fact::Found(Served { resource, namespaced: capabilities.scope == Scope::Namespaced }),
             None => Fact::Absent,
         },
         Err(kube::Error::Discovery(DiscoveryError::MissingApiGroup(_) | DiscoveryError::EmptyApiGroup(_))) => Fact::Absent,
@@ -51,7 +61,9 @@ mod tests {
     #[tokio::test]
     async fn a_resource_is_found_with_its_version_and_kind() {
         let Fact::Found(found) = served(&cluster(200), "spire.spiffe.io", "clusterspiffeids").await else { panic!("found") };
-        assert_eq!((found.api_version.as_str(), found.kind.as_str()), ("spire.spiffe.io/v1alpha1", "ClusterSPIFFEID"));
+        let resource = &found.resource;
+        assert_eq!((resource.api_version.as_str(), resource.kind.as_str()), ("spire.spiffe.io/v1alpha1", "ClusterSPIFFEID"));
+        assert!(!found.namespaced);
     }
 
     #[tokio::test]

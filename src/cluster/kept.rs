@@ -26,6 +26,11 @@ fn fields(resource: &ApiResource) -> Fields {
     }
 }
 
+/// Whether only the metadata of a resource is ever asked for: of a Secret nothing else may be read.
+pub(super) fn is_metadata_alone(resource: &ApiResource) -> bool {
+    (resource.group.as_str(), resource.plural.as_str()) == ("", "secrets")
+}
+
 /// The object that is kept of what the API server sent; `None` if it cannot be written as JSON, which no answer of an API server is.
 pub(super) fn kept(resource: &ApiResource, object: &DynamicObject) -> Option<Object> {
     let mut sent = serde_json::to_value(object).ok()?;

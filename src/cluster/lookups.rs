@@ -15,7 +15,7 @@ use futures::future::{BoxFuture, Shared};
 use kube::api::{ApiResource, DynamicObject};
 use kube::{Api, Client};
 
-use super::kept::kept;
+use super::kept::{is_metadata_alone, kept};
 use super::{answered, reason};
 use crate::object::{Fact, Object};
 
@@ -175,7 +175,14 @@ impl Lookups {
         } else {
             Api::namespaced_with(self.client.clone(), &key.namespace, &key.resource)
         };
-        match tokio::time::timeout(self.limits.deadline, api.get(&key.name)).await {
+        let asked = async {
+            if !is_metadata_alone(&key.resource) {
+                return api.get(&key.name).await;
+            }
+            let partial = api.get_metadata(&key.name).await?;
+            Ok(DynamicObject { types: partial.types, metadata: partial.metadata, data: serde_json::Value::Null })
+        };
+        match tokio::time::timeout(self.limits.deadline, asked).await {
             Err(_) => Fact::Unknown(format!("no answer about {key} within {} ms", self.limits.deadline.as_millis())),
             Ok(Ok(object)) => match kept(&key.resource, &object) {
                 Some(object) => Fact::Found(Arc::new(object)),

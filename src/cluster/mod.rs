@@ -5,7 +5,8 @@
 //!
 //! - `connect`: a client from `--kubeconfig FILE`, or from the pod that Doorward runs in
 //! - `discovery`: which of the resources that policies name the cluster serves
-//! - `caches`: Namespaces, ServiceAccounts and related objects, watched and kept small
+//! - `caches`: Namespaces and ServiceAccounts, watched and kept small
+//! - `related`: the objects that policies read beside those, watched where the cluster serves them
 //! - `lookups`: one live `GET` when a cache lacks an object
 //! - `parameters`: the objects that native policies take as `params`
 //! - `surroundings`: both together, as facts about what stands around a pod
@@ -24,6 +25,7 @@ pub mod installation;
 mod kept;
 pub mod lookups;
 pub mod parameters;
+pub mod related;
 pub mod snapshot;
 pub mod surroundings;
 
@@ -32,6 +34,7 @@ pub use caches::{Cache, Caches};
 pub use connect::{ConnectError, connect};
 pub use lookups::{Limits, Lookups, ObjectKey};
 pub use parameters::ParameterReads;
+pub use related::Related;
 pub use snapshot::{Wanted, snapshot};
 pub use surroundings::Surroundings;
 

@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use kube::api::{ApiResource, DynamicObject, ListParams};
+use kube::api::{DynamicObject, ListParams};
 use kube::{Api, Client};
 
-use super::discovery::served;
+use super::discovery::{Served, served};
 use super::kept::kept;
 use super::{ConnectError, connect, reason};
 use crate::object::{Fact, Object};
@@ -50,17 +50,17 @@ pub async fn snapshot(kubeconfig: Option<&Path>, wanted: &Wanted) -> Result<Vec<
 
 async fn list(
     client: &Client,
-    resource: &ApiResource,
+    served: &Served,
     namespace: Option<&str>,
     name: Option<&str>,
     objects: &mut Vec<Object>,
 ) -> Result<(), kube::Error> {
-    // The scope is the server's to know: a namespaced path of a cluster-scoped resource does not exist.
+    let Served { resource, namespaced } = served;
     let everywhere: Api<DynamicObject> = Api::all_with(client.clone(), resource);
     let mut page = ListParams { limit: Some(PAGE), ..ListParams::default() };
     let fields = [namespace.map(|namespace| format!("metadata.namespace={namespace}")), name.map(|name| format!("metadata.name={name}"))];
     let fields: Vec<String> = fields.into_iter().flatten().collect();
-    if !fields.is_empty() && !is_cluster_scoped(resource) {
+    if !fields.is_empty() && *namespaced {
         page = page.fields(&fields.join(","));
     }
     loop {
@@ -71,8 +71,4 @@ async fn list(
             _ => return Ok(()),
         }
     }
-}
-
-fn is_cluster_scoped(resource: &ApiResource) -> bool {
-    crate::object::is_cluster_scoped(&crate::object::GroupVersionKind::new(&resource.group, &resource.version, &resource.kind))
 }

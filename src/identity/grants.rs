@@ -13,7 +13,7 @@ use crate::object::{GroupVersionKind, Node};
 use matching::{ASKS, PolicyRule};
 
 /// A role or a binding, read as what it grants.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Grants<'a> {
     /// What the rules of a Role or `ClusterRole` allow that leads to another identity or has no bounds; one a rule and power.

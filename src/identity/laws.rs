@@ -246,6 +246,7 @@ fn the_schema_has_exactly_the_keys_of_a_full_identity() {
         ("credential", &full["credentials"][0], &defs["credential"]),
         ("mount", &full["mounts"][0], &defs["mount"]),
         ("mesh", &full["mesh"], &defs["mesh"]),
+        ("meshFinding", &full["mesh"]["findings"][0], &defs["meshFinding"]),
         ("vault", &full["vault"], &defs["vault"]),
         ("login", &full["vault"]["login"], &defs["login"]),
         ("vaultToken", &full["vault"]["token"], &defs["vaultToken"]),
@@ -260,7 +261,11 @@ fn the_schema_has_exactly_the_keys_of_a_full_identity() {
         ("tokenSeconds", &full["vaultAccess"]["tokenSeconds"][0], &defs["tokenSeconds"]),
         ("staticCredential", &full["staticCredentials"][0], &defs["staticCredential"]),
         ("material", &full["credentialMaterial"][0], &defs["material"]),
-        ("object", &object, &defs["object"]),
+        ("objectIdentity", &object, &defs["objectIdentity"]),
+        ("registration", &object["registration"], &defs["registration"]),
+        ("registrationFinding", &object["registration"]["findings"][0], &defs["registrationFinding"]),
+        ("signingRequest", &object["signingRequest"], &defs["signingRequest"]),
+        ("namespaceMesh", &object["mesh"], &defs["namespaceMesh"]),
         ("store", &object["store"], &defs["store"]),
         ("injection", &full["injections"][0], &defs["injection"]),
         ("conflict", &full["injections"][0]["conflict"], &defs["conflict"]),
@@ -269,7 +274,7 @@ fn the_schema_has_exactly_the_keys_of_a_full_identity() {
     }
     let mut problems = Vec::new();
     check(&schema, &schema, &full, "identity", &mut problems);
-    check(&schema, &defs["object"], &object, "identity", &mut problems);
+    check(&schema, &defs["objectIdentity"], &object, "identity", &mut problems);
     assert_eq!(problems, Vec::<String>::new());
 }
 
@@ -280,7 +285,8 @@ fn the_models_of_other_objects_have_the_shape_of_the_schema() {
         let object = crate::object::Object::from_serialize(object).unwrap();
         let kind = crate::object::GroupVersionKind::new(api, "v1", kind);
         let secrets = crate::object::Fact::Unknown("not listed".to_owned());
-        serde_json::to_value(super::read_object(&kind, object.root(), "payments", &crate::settings::Settings::default(), &secrets).unwrap()).unwrap()
+        serde_json::to_value(super::read_object(&kind, object.root(), "payments", &crate::settings::Settings::default(), &secrets).unwrap())
+            .unwrap()
     };
     let rbac = "rbac.authorization.k8s.io";
     let role = of(rbac, "ClusterRole", &json!({ "rules": [{ "verbs": ["*"], "apiGroups": ["*"], "resources": ["*"] }] }));

@@ -1,31 +1,51 @@
 //! Whether the mesh carries a pod: what its injector will do by the marks on pod and Namespace, and whether a proxy that is already
 //! there is the mesh's own.
 //!
-//! Marks are intent only, since any author writes them; a proxy is believed when `proof` finds all that the injector adds.
+//! Marks are intent only, since any author writes them; a proxy is believed when `proof` finds all that the injector adds. `bypass`
+//! finds the ways past a proxy that is there, `words` holds what each mesh calls things, `skip` compares ports and networks.
 
+mod bypass;
 mod istio;
 mod linkerd;
 mod proof;
+mod skip;
+mod words;
 
 use std::borrow::Cow;
 
-use super::model::{Certainty, Credential, CredentialKind, MeshAnswer, MeshState};
+use self::words::Words;
+use super::model::{Certainty, Credential, CredentialKind, MeshAnswer, MeshState, NamespaceMesh};
 use super::surroundings::Surroundings;
 use crate::object::{Fact, Node, PodTemplate};
-use crate::settings::MeshKind;
+use crate::settings::{Mesh, MeshKind};
 
 /// Reads the effective state of the mesh that the settings name.
 pub(super) fn read<'a>(template: PodTemplate<'a>, surroundings: &Surroundings<'a>, credentials: &[Credential<'a>]) -> MeshState {
-    let kind = surroundings.settings.mesh.kind;
-    match kind {
-        MeshKind::None => MeshState { state: MeshAnswer::Off, cause: None, field_path: None, proven: false },
-        MeshKind::Linkerd | MeshKind::Istio if template.spec().get("hostNetwork").and_then(Node::as_bool) == Some(true) => {
-            not(MeshAnswer::Unmeshed, "`hostNetwork` is true, so the injector passes the pod by", "spec.hostNetwork")
-        }
-        MeshKind::Linkerd => linkerd::read(template, surroundings, credentials),
-        MeshKind::Istio => istio::read(template, surroundings, credentials),
-        MeshKind::Spire => spire(surroundings, credentials),
+    let mesh = &surroundings.settings.mesh;
+    let (words, proof) = match (mesh.kind, Words::of(mesh.kind)) {
+        (MeshKind::Spire, _) => return spire(surroundings, credentials),
+        (MeshKind::Linkerd, Some(words)) => (words, proof::linkerd(template, mesh, credentials)),
+        (MeshKind::Istio, Some(words)) => (words, proof::istio(template, mesh, credentials)),
+        _ => return MeshState { state: MeshAnswer::Off, ..meshed(false) },
+    };
+    if template.spec().get("hostNetwork").and_then(Node::as_bool) == Some(true) {
+        return not(MeshAnswer::Unmeshed, "`hostNetwork` is true, so the injector passes the pod by", "spec.hostNetwork");
     }
+    let mut state = match mesh.kind {
+        MeshKind::Istio => istio::read(template, surroundings, &proof),
+        _ => linkerd::read(template, surroundings, &proof),
+    };
+    // What the mesh does not carry at all has no ways past it.
+    if matches!(state.state, MeshAnswer::Meshed | MeshAnswer::Bypassed | MeshAnswer::Unknown) {
+        state.findings = bypass::of_pod(template, surroundings, words, &proof);
+    }
+    state
+}
+
+/// What a Namespace tells the mesh for its pods; `None` where it tells nothing.
+pub(super) fn of_namespace(object: Node<'_>, mesh: &Mesh) -> Option<NamespaceMesh> {
+    let words = Words::of(mesh.kind).filter(|words| words.inherits)?;
+    Some(NamespaceMesh { findings: bypass::of_namespace(object, mesh, words) })
 }
 
 /// Without a proxy a pod is meshed by the SPIFFE Workload API that its containers mount; whether it is registered there is a rule of
@@ -51,16 +71,16 @@ fn spire(surroundings: &Surroundings<'_>, credentials: &[Credential<'_>]) -> Mes
 }
 
 fn meshed(proven: bool) -> MeshState {
-    MeshState { state: MeshAnswer::Meshed, cause: None, field_path: None, proven }
+    MeshState { state: MeshAnswer::Meshed, cause: None, field_path: None, proven, findings: Vec::new() }
 }
 
 fn not(state: MeshAnswer, cause: impl Into<Cow<'static, str>>, field_path: impl Into<String>) -> MeshState {
-    MeshState { state, cause: Some(cause.into()), field_path: Some(field_path.into()), proven: false }
+    MeshState { state, cause: Some(cause.into()), field_path: Some(field_path.into()), ..meshed(false) }
 }
 
 /// A state whose cause stands outside the template.
 fn unplaced(state: MeshAnswer, cause: impl Into<Cow<'static, str>>) -> MeshState {
-    MeshState { state, cause: Some(cause.into()), field_path: None, proven: false }
+    MeshState { state, cause: Some(cause.into()), ..meshed(false) }
 }
 
 /// The marks of the Namespace; one that is confirmed absent has none.

@@ -18,6 +18,8 @@
 //! - `detect`: credentials recognised by their shape
 //! - `material`: where they are written down
 //! - `operators`: kinds without a pod template that hold or hand out credentials
+//! - `registration`: what a registration object lets SPIRE issue
+//! - `signing_request`: what a request for a certificate asks for
 
 mod credentials;
 mod detect;
@@ -37,25 +39,29 @@ mod mounts;
 mod operators;
 mod plugin_volume;
 mod reading;
+mod registration;
 mod secret_name;
 mod service_account;
+mod signing_request;
 mod surroundings;
 mod vault;
 
-pub use grants::{GrantSubject, GrantedPower, Grants, Power, SubjectKind};
-pub use listed_secrets::ListedSecret;
 pub use detect::Detector;
 pub use environment::{StaticCredential, StaticSource};
+pub use grants::{GrantSubject, GrantedPower, Grants, Power, SubjectKind};
+pub use listed_secrets::ListedSecret;
 pub use material::CredentialMaterial;
 pub use model::{
     ApiToken, ApiTokenSource, Certainty, Conflict, Credential, CredentialKind, Holder, Identity, IdentityMount, InjectionState, Login,
-    MeshAnswer, MeshState, VaultLogin, VaultToken,
+    MeshAnswer, MeshFinding, MeshState, MeshVector, NamespaceMesh, VaultLogin, VaultToken,
 };
 pub use mount_path::{MountPath, Relation};
 pub use operators::SecretStore;
 pub use plugin_volume::is_plugin_token_volume;
 pub use reading::{ObjectIdentity, read_object};
+pub use registration::{Registration, RegistrationFinding, RegistrationProblem};
 pub use service_account::Automount;
+pub use signing_request::SigningRequest;
 pub use surroundings::{Class, Surroundings};
 pub use vault::{AgentShape, AuthMethod, AuthMount, Named, TokenAudiences, TokenSeconds, VaultAccess, VaultAddress, VaultRole};
 

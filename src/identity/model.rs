@@ -213,6 +213,79 @@ pub struct MeshState {
     /// Whether a proxy stands in this very object and passed every check. Of a template, or of a pod before the mesh's injector ran, it
     /// is false: the state then tells intent.
     pub proven: bool,
+    /// Ways past the mesh of a pod that it carries, or is to carry.
+    pub findings: Vec<MeshFinding>,
+}
+
+/// One way past the mesh.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MeshFinding {
+    /// Which way.
+    pub vector: MeshVector,
+    /// How it is open, in the field's words.
+    pub cause: Cow<'static, str>,
+    /// The port, network, policy or user that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// The field of the pod template, or of the Namespace judged; absent if it stands outside.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field_path: Option<String>,
+}
+
+impl MeshFinding {
+    /// A finding in a field.
+    pub(super) fn at(vector: MeshVector, cause: impl Into<Cow<'static, str>>, field_path: impl Into<String>) -> Self {
+        Self { vector, cause: cause.into(), value: None, field_path: Some(field_path.into()) }
+    }
+}
+
+/// The ways past a mesh that an object shows. Whether the mesh acts on a pod at all is [`MeshAnswer`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum MeshVector {
+    /// A port goes past the proxy that `mesh.allowedSkip` does not list.
+    SkippedPort,
+    /// A network does.
+    SkippedSubnet,
+    /// A port is carried without being understood: still authenticated.
+    OpaquePort,
+    /// The proxy lets in callers without an identity.
+    InboundPolicy,
+    /// Nothing says whom the proxy lets in, and the mesh lets in callers without an identity.
+    InboundPolicyDefault,
+    /// The environment or configuration of the proxy is changed.
+    ProxyEnvironment,
+    /// Its image or version is another.
+    ProxyImage,
+    /// A container beside it sees its traffic.
+    DebugSidecar,
+    /// Something else runs as its user, or its redirection leaves another user out.
+    ProxyUser,
+    /// A container can undo the redirection.
+    NetworkCapability,
+    /// An init container runs before it.
+    StartsBeforeProxy,
+    /// A container reads its identity.
+    ProxyIdentity,
+    /// Every container reads its memory.
+    SharedProcesses,
+    /// Any container can end it.
+    ProxyShutdown,
+    /// Its ports are moved.
+    ProxyPort,
+    /// A proxy that is not the mesh's own, or that was disarmed.
+    UnprovenProxy,
+    /// What the Namespace hands down is not known.
+    Unknown,
+}
+
+/// What a Namespace tells the mesh for its pods.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NamespaceMesh {
+    /// Ways past the mesh that its pods inherit.
+    pub findings: Vec<MeshFinding>,
 }
 
 /// The answers to "does the mesh carry this pod?".
@@ -341,7 +414,12 @@ pub(super) mod sample {
     //! An identity with every optional field set.
 
     use super::super::environment::StaticSource;
-    use super::super::operators::{ObjectIdentity, SecretStore};
+    use super::super::grants::Grants;
+    use super::super::listed_secrets::ListedSecret;
+    use super::super::operators::SecretStore;
+    use super::super::reading::ObjectIdentity;
+    use super::super::registration::{Registration, RegistrationFinding, RegistrationProblem};
+    use super::super::signing_request::SigningRequest;
     use super::super::vault::{AuthMethod, AuthMount, TokenAudiences, TokenSeconds, VaultAddress, VaultRole};
     use super::*;
 
@@ -384,9 +462,20 @@ pub(super) mod sample {
         }
     }
 
-    /// An object of an operator's kind with every optional field set.
+    fn finding() -> MeshFinding {
+        MeshFinding { value: Some("25".into()), ..MeshFinding::at(MeshVector::SkippedPort, "c", "metadata") }
+    }
+
+    /// An object of every kind at once, with every optional field set.
     pub(in super::super) fn full_object() -> ObjectIdentity<'static> {
+        let reason = RegistrationFinding { problem: RegistrationProblem::Unbound, cause: "c".into(), field_path: "spec" };
+        let request = SigningRequest { readable: true, uris: vec!["spiffe://a/b".into()], ca: true, field_path: "spec.request" };
         ObjectIdentity {
+            grants: Some(Grants::default()),
+            secrets: Some(Vec::<ListedSecret<'_>>::new()),
+            registration: Some(Registration { spiffe_id: "spiffe://a/b", findings: vec![reason] }),
+            signing_request: Some(request),
+            mesh: Some(NamespaceMesh { findings: vec![finding()] }),
             vault_access: Some(access()),
             store: Some(SecretStore { ambient: vec![named()], secrets: vec![named()] }),
             static_credentials: vec![static_credential()],
@@ -426,7 +515,13 @@ pub(super) mod sample {
                 holder: Holder::App,
                 field_path: "spec.containers[0].volumeMounts[0]".into(),
             }],
-            mesh: MeshState { state: MeshAnswer::Bypassed, cause: Some("c".into()), field_path: Some("spec".into()), proven: false },
+            mesh: MeshState {
+                state: MeshAnswer::Bypassed,
+                cause: Some("c".into()),
+                field_path: Some("spec".into()),
+                proven: false,
+                findings: vec![finding()],
+            },
             vault: VaultLogin {
                 client: true,
                 evidence: Some("e".into()),

@@ -27,7 +27,12 @@ pub struct SecretStore<'a> {
 }
 
 /// Reads an object of one of these kinds; `None` for any other kind.
-pub(super) fn read<'a>(kind: &GroupVersionKind, object: Node<'a>, namespace: &'a str, settings: &'a Settings) -> Option<ObjectIdentity<'a>> {
+pub(super) fn read<'a>(
+    kind: &GroupVersionKind,
+    object: Node<'a>,
+    namespace: &'a str,
+    settings: &'a Settings,
+) -> Option<ObjectIdentity<'a>> {
     let mut identity = ObjectIdentity::default();
     let mut access = Access::new(settings, false);
     match kind.group.as_str() {

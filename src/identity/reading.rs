@@ -8,7 +8,11 @@ use super::environment::StaticCredential;
 use super::grants::{self, Grants};
 use super::listed_secrets::{self, ListedSecret};
 use super::material::CredentialMaterial;
+use super::mesh;
+use super::model::NamespaceMesh;
 use super::operators::{self, SecretStore};
+use super::registration::{self, Registration};
+use super::signing_request::{self, SigningRequest};
 use super::vault::VaultAccess;
 use crate::object::{Fact, GroupVersionKind, Node};
 use crate::settings::Settings;
@@ -23,6 +27,15 @@ pub struct ObjectIdentity<'a> {
     /// The Secrets that a `ServiceAccount` lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secrets: Option<Vec<ListedSecret<'a>>>,
+    /// What a registration object lets SPIRE issue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registration: Option<Registration<'a>>,
+    /// What a request for a certificate asks for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signing_request: Option<SigningRequest>,
+    /// What a Namespace hands down to its pods of the mesh.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mesh: Option<NamespaceMesh>,
     /// How it reaches Vault.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vault_access: Option<VaultAccess<'a>>,
@@ -44,13 +57,17 @@ pub fn read_object<'a>(
     settings: &'a Settings,
     token_secrets: &'a Fact<BTreeSet<String>>,
 ) -> Option<ObjectIdentity<'a>> {
+    let mut identity = ObjectIdentity::default();
     match (kind.group.as_str(), kind.kind.as_str()) {
-        ("", "ServiceAccount") => {
-            Some(ObjectIdentity { secrets: Some(listed_secrets::read(object, token_secrets)), ..ObjectIdentity::default() })
+        ("", "ServiceAccount") => identity.secrets = Some(listed_secrets::read(object, token_secrets)),
+        ("", "Namespace") => identity.mesh = Some(mesh::of_namespace(object, &settings.mesh)?),
+        ("rbac.authorization.k8s.io", _) => identity.grants = Some(grants::read(kind, object, namespace)?),
+        ("spire.spiffe.io", "ClusterSPIFFEID") => identity.registration = Some(registration::templated(object, settings)),
+        ("spire.spiffe.io", "ClusterStaticEntry") => identity.registration = Some(registration::fixed(object, settings)),
+        ("cert-manager.io", "CertificateRequest") | ("certificates.k8s.io", "CertificateSigningRequest") => {
+            identity.signing_request = Some(signing_request::read(object));
         }
-        ("rbac.authorization.k8s.io", _) => {
-            Some(ObjectIdentity { grants: Some(grants::read(kind, object, namespace)?), ..ObjectIdentity::default() })
-        }
-        _ => operators::read(kind, object, namespace, settings),
+        _ => return operators::read(kind, object, namespace, settings),
     }
+    Some(identity)
 }

@@ -10,6 +10,7 @@
 //! - `load`: texts to a [`PolicySet`], mistakes with line and column
 //! - `subject`: [`Subject`] and [`Facts`], what is judged and what is known
 //! - `related`: what a set of files knows about the rest of the cluster
+//! - `wanted`: which objects judging a subject will read beside it
 //! - `select`: which policies speak about a subject
 //! - `staging`: the pod as it will be after defaults and injections
 //! - `stage`: what an expression sees
@@ -41,6 +42,7 @@ mod subject;
 mod verdict;
 mod waive;
 mod waiver_object;
+mod wanted;
 mod workload;
 
 pub use case::{Case, CaseFailure, CaseFile, run_case};
@@ -63,3 +65,4 @@ pub use subject::{Facts, Operation, RequestError, Source, Subject, manifest_requ
 pub use verdict::{Certainty, Verdict, Violation};
 pub use waive::Waiver;
 pub use waiver_object::{RULE as WAIVER_RULE, waivers_resource};
+pub use wanted::wanted;

@@ -143,7 +143,14 @@ impl<'a> RelatedIndex<'a> {
                 let places: &[&str] = if namespace.is_empty() { &[""] } else { &["", namespace] };
                 let by_place = self.others.get(resource);
                 let here = places.iter().filter_map(|place| by_place.and_then(|by_place| by_place.get(place))).flatten();
-                (resource.clone(), Fact::Found(here.copied().collect()))
+                let here: Vec<Node<'a>> = here.copied().collect();
+                // That files hold none of a kind says nothing of the cluster.
+                let fact = if here.is_empty() && !self.complete {
+                    Fact::Unknown(format!("no {} are among the files", resource.resource))
+                } else {
+                    Fact::Found(here)
+                };
+                (resource.clone(), fact)
             })
             .collect()
     }

@@ -343,6 +343,7 @@ mod tests {
                 token_secrets: Fact::Absent,
                 related: BTreeMap::from([(waivers_resource(), Fact::Found(self.waivers.iter().map(Object::root).collect()))]),
                 parameters: Vec::new(),
+                neighbours: Vec::new(),
                 now: NOW,
             };
             ask(&subject, &facts)

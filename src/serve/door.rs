@@ -17,6 +17,9 @@ use crate::policy::{Certainty, Limits, PolicySet, Source, Subject};
 /// The webhook's own deadline: far below the API server's `timeoutSeconds: 10`, so that the answer can still say what was slow.
 const DEADLINE: Duration = Duration::from_secs(2);
 
+/// How long new policies wait for the objects that they read.
+const FILLING: Duration = Duration::from_secs(5);
+
 /// The namespace label of callers that are not verified to be the API server.
 const UNVERIFIED: &str = "unverified";
 
@@ -35,13 +38,22 @@ impl Door {
     #[must_use]
     pub fn new(policies: PolicySet, knowledge: Knowledge, metrics: Arc<Metrics>, log: DecisionLog) -> Self {
         let door = Self { policies: ArcSwap::from_pointee(policies), token_secrets: ArcSwapOption::empty(), knowledge, metrics, log };
+        door.knowledge.follow(&door.policies.load().related());
         door.show_policies();
         door
     }
 
-    /// Puts another set in force; reviews that are being judged keep theirs.
-    pub fn swap(&self, policies: PolicySet) {
+    /// Puts another set in force as soon as what it reads beside its objects is known, and at the latest after a while: a rule that
+    /// cannot know denies. Reviews that are being judged keep their set.
+    pub async fn swap(&self, policies: PolicySet) {
+        let related = policies.related();
+        let both = self.policies.load().related().into_iter().chain(related.iter().cloned()).collect();
+        self.knowledge.follow(&both);
+        if tokio::time::timeout(FILLING, self.knowledge.related_ready()).await.is_err() {
+            tracing::warn!("the objects that new policies read are not listed yet; their rules deny until they are");
+        }
         self.policies.store(Arc::new(policies));
+        self.knowledge.follow(&related);
         self.show_policies();
     }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::cluster::Surroundings;
 use crate::manifest::{Document, InputError};
-use crate::object::{Fact, GroupVersionKind, Node, Object, quoted};
-use crate::policy::{Facts, ParameterQuery, PolicySet, Subject};
+use crate::object::{Fact, GroupVersionKind, Node, Object, namespace_of, quoted, resource_of};
+use crate::policy::{Facts, ParameterQuery, PolicySet, RelatedResource, Source, Subject, wanted};
 
 /// A source of facts.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub enum Knowledge {
     Files(KnownObjects),
 }
 
-/// Namespaces and ServiceAccounts by name.
+/// Namespaces and ServiceAccounts by name, and every object by its resource.
 #[derive(Debug, Default)]
 pub struct KnownObjects {
     namespaces: HashMap<String, Arc<Object>>,
@@ -25,10 +25,12 @@ pub struct KnownObjects {
     /// Everything else: parameters of native policies may be among it.
     others: Vec<Arc<Object>>,
     default_namespace: String,
+    /// With the namespace that each is in.
+    related: HashMap<RelatedResource, Vec<(String, Arc<Object>)>>,
 }
 
 impl KnownObjects {
-    /// Keeps the Namespaces and ServiceAccounts among some documents.
+    /// Keeps the objects of some documents.
     #[must_use]
     pub fn of(documents: impl IntoIterator<Item = Document>, default_namespace: &str) -> Self {
         let mut known = Self { default_namespace: default_namespace.to_owned(), ..Self::default() };
@@ -48,10 +50,19 @@ impl KnownObjects {
                     };
                     known.service_accounts.insert((namespace, metadata("name")), Arc::clone(&object));
                 }
-                _ => known.others.push(object),
+                _ => known.others.push(Arc::clone(&object)),
             }
+            let resource = RelatedResource { group: kind.group.clone(), resource: resource_of(&kind.kind) };
+            let namespace = namespace_of(root, &kind, default_namespace).to_owned();
+            known.related.entry(resource).or_default().push((namespace, Arc::clone(&object)));
         }
         known
+    }
+
+    /// The objects of a resource that are in a namespace or in none.
+    fn related(&self, resource: &RelatedResource, namespace: &str) -> Vec<Arc<Object>> {
+        let all = self.related.get(resource).into_iter().flatten();
+        all.filter(|(place, _)| place.is_empty() || place == namespace).map(|(_, object)| Arc::clone(object)).collect()
     }
 }
 
@@ -94,10 +105,11 @@ pub(super) struct Learned {
     namespace: Fact<Arc<Object>>,
     service_account: Fact<Arc<Object>>,
     parameters: Vec<(ParameterQuery, Fact<Vec<Arc<Object>>>)>,
+    related: BTreeMap<RelatedResource, Fact<Vec<Arc<Object>>>>,
 }
 
 impl Knowledge {
-    /// Learns what judging a subject may need.
+    /// Learns what judging a subject may need. The mutating webhook reads no related objects.
     pub(super) async fn learn(&self, set: &PolicySet, subject: &Subject<'_>) -> Learned {
         let (namespace, account) = subject.surroundings();
         let mut parameters = Vec::new();
@@ -105,13 +117,39 @@ impl Knowledge {
             let found = self.parameters(set, &query).await;
             parameters.push((query, found));
         }
-        Learned {
+        let mut learned = Learned {
             parameters,
             namespace: if namespace.is_empty() { Fact::Absent } else { self.namespace(namespace).await },
             service_account: match account {
                 Some(name) if !namespace.is_empty() => self.service_account(namespace, name).await,
                 _ => Fact::Absent,
             },
+            related: BTreeMap::new(),
+        };
+        if subject.source == Source::Validating {
+            let wanted = wanted(set, subject, &learned.facts(subject.namespace, None, 0));
+            for (resource, names) in wanted {
+                let found = match self {
+                    Self::Files(known) => Fact::Found(known.related(&resource, subject.namespace)),
+                    Self::Cluster(surroundings) => surroundings.related(&resource, subject.namespace, &names).await,
+                };
+                learned.related.insert(resource, found);
+            }
+        }
+        learned
+    }
+
+    /// Follows what these policies read beside the objects they judge; what else was followed is forgotten.
+    pub(super) fn follow(&self, resources: &BTreeSet<RelatedResource>) {
+        if let Self::Cluster(surroundings) = self {
+            surroundings.follow(resources);
+        }
+    }
+
+    /// Waits until what is followed is known.
+    pub(super) async fn related_ready(&self) {
+        if let Self::Cluster(surroundings) = self {
+            surroundings.related_ready().await;
         }
     }
 
@@ -146,7 +184,7 @@ impl Knowledge {
     pub(super) fn waits(&self) -> Option<&'static str> {
         match self {
             Self::Cluster(surroundings) if !surroundings.is_ready() => {
-                Some("the first lists of Namespaces and ServiceAccounts are not complete")
+                Some("the first lists of Namespaces, ServiceAccounts and related objects are not complete")
             }
             _ => None,
         }
@@ -163,9 +201,9 @@ impl Learned {
                 Some(names) => Fact::Found(names.of(namespace)),
                 None => Fact::Unknown("no list of token Secrets is given by `--token-secrets`".into()),
             },
-            related: BTreeMap::new(),
             parameters: self.parameters.iter().map(|(query, found)| (query.clone(), views(found))).collect(),
             neighbours: Vec::new(),
+            related: self.related.iter().map(|(resource, fact)| (resource.clone(), views(fact))).collect(),
             now,
         }
     }

@@ -6,8 +6,8 @@ use super::built_in_roles::BUILT_IN_ROLES;
 use super::enforcement::Preset;
 use super::exemption::Exemption;
 use super::parameters::{
-    Agent, Audience, Cloud, Cluster, ConfigMode, Delegation, Federation, KubeApi, Mesh, MeshKind, PodCertificate, Rbac,
-    Resources, Settings, Spiffe, SpiffeRegistration, Ttl, Vault, Waiver,
+    Agent, Audience, Cloud, Cluster, ConfigMode, Delegation, Federation, KubeApi, Mesh, MeshKind, PodCertificate, Rbac, Resources,
+    Settings, Spiffe, SpiffeRegistration, Ttl, Vault, Waiver,
 };
 
 fn strings(items: &[&str]) -> Vec<String> {
@@ -111,6 +111,12 @@ impl Default for Spiffe {
             ]),
             registration: SpiffeRegistration::default(),
             unapproved_drivers: strings(&["spiffe.csi.cert-manager.io"]),
+            class_name: None,
+            watch_classless: false,
+            ignored_namespaces: strings(&["kube-system", "kube-public", "spire-system"]),
+            static_path_prefixes: Vec::new(),
+            authorised_issuers: Vec::new(),
+            certificate_requesters: Vec::new(),
         }
     }
 }
@@ -232,6 +238,7 @@ impl Default for Mesh {
             allowed_skip: Vec::new(),
             proxy_images: Vec::new(),
             proxy_uid: 2102,
+            probe_authentications: Vec::new(),
         }
     }
 }

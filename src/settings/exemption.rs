@@ -87,4 +87,14 @@ mod tests {
         let nobody: Exemption = serde_json::from_str(r#"{"rules":["*"]}"#).unwrap();
         assert!(!nobody.covers("no-wildcard-rbac", "", None, "argocd"));
     }
+
+    #[test]
+    fn a_cluster_scoped_object_is_exempt_by_its_name_alone() {
+        let entry: Exemption = serde_json::from_str(r#"{"rules":["*"],"namespace":"","name":"nested"}"#).unwrap();
+        assert!(entry.covers("no-privileged-spiffe-entry", "", None, "nested"));
+        assert!(!entry.covers("no-privileged-spiffe-entry", "", None, "other"));
+        assert!(!entry.covers("no-privileged-spiffe-entry", "payments", None, "nested"));
+        let nameless: Exemption = serde_json::from_str(r#"{"rules":["*"],"namespace":""}"#).unwrap();
+        assert!(!nameless.covers("no-privileged-spiffe-entry", "", None, "any"), "no name must not mean every object");
+    }
 }

@@ -98,8 +98,25 @@ pub struct Spiffe {
     pub host_socket_dirs: Vec<String>,
     /// Where registration entries come from.
     pub registration: SpiffeRegistration,
-    /// CSI drivers that issue SVIDs beside SPIRE.
+    /// CSI drivers that issue SVIDs beside SPIRE; `no-self-issued-identity` warns of them.
     pub unapproved_drivers: Vec<String>,
+    /// The `className` that this cluster's SPIRE Controller Manager acts on; unset: on every one. Read by
+    /// `require-spiffe-registration`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class_name: Option<String>,
+    /// Whether it also acts on objects without a `className`, as its own `watchClassless`. Read by `require-spiffe-registration`.
+    pub watch_classless: bool,
+    /// Namespaces that SPIRE Controller Manager ignores, by exact name. Read by `require-spiffe-registration`.
+    pub ignored_namespaces: Vec<String>,
+    /// Beginnings of paths that static entries of machines may have, such as `/machines/`, whatever attests them. Empty: every static
+    /// entry is judged. Read by `spiffe-entry-scoped`.
+    pub static_path_prefixes: Vec<String>,
+    /// cert-manager issuers that may sign SPIFFE IDs and CAs, each as `Kind/name`, an `Issuer` as `Issuer/namespace/name`, one of another
+    /// API group with `group/` before that. Empty: none; `["*"]`: any. Read by `no-self-issued-identity`.
+    pub authorised_issuers: Vec<String>,
+    /// Requesters, by exact user name, that may ask for such certificates. Empty: none; `["*"]`: anyone. Read by
+    /// `no-self-issued-identity`.
+    pub certificate_requesters: Vec<String>,
 }
 
 /// Where registration entries come from.
@@ -275,12 +292,16 @@ pub struct Mesh {
     pub trust_domain: String,
     /// What the mesh does with inbound traffic by default.
     pub cluster_default_inbound_policy: String,
-    /// Ports and networks that may bypass the proxy.
+    /// Ports, ranges of ports (`1000-2000`) and networks that may bypass the proxy. Empty: none; `["*"]`: any. Read by
+    /// `no-mesh-bypass-ports` and by the proof of a proxy.
     pub allowed_skip: Vec<String>,
     /// Image prefixes that prove a proxy. Needed to prove one in the cluster.
     pub proxy_images: Vec<String>,
     /// Users that may not start unmeshed, beside the proxy's own.
     pub proxy_uid: i64,
+    /// `NetworkAuthentication` objects that stand for probes, as `namespace/name`: a policy may require one of them alone. Read by
+    /// `no-unauthenticated-server`.
+    pub probe_authentications: Vec<String>,
 }
 
 /// Which mesh.
@@ -304,7 +325,8 @@ pub enum MeshKind {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Federation {
-    /// Those that are federated with.
+    /// Those that are federated with, by exact name. Empty: none; `["*"]`: any. Read by `federation-allow-list` and
+    /// `no-wildcard-mesh-identity`.
     pub trust_domains: Vec<String>,
 }
 

@@ -46,5 +46,6 @@ mod native;
 mod outage;
 mod refused;
 mod reinvoked;
+mod related;
 mod requests;
 mod workloads;

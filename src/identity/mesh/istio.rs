@@ -1,8 +1,8 @@
 //! Istio: what its injector's selectors decide for sidecars, and the namespace's or pod's enrolment in ambient mode.
 
-use super::super::model::{Credential, MeshAnswer, MeshState};
+use super::super::model::{MeshAnswer, MeshState};
 use super::super::surroundings::Surroundings;
-use super::proof::{self, Proof};
+use super::proof::Proof;
 use super::{meshed, namespace, not, unplaced};
 use crate::object::PodTemplate;
 
@@ -13,7 +13,7 @@ const REVISION: &str = "istio.io/rev";
 /// Namespaces that the injector ignores whatever their labels say.
 const SKIP_NAMESPACES: [&str; 4] = ["kube-system", "kube-public", "kube-node-lease", "local-path-storage"];
 
-pub(super) fn read<'a>(template: PodTemplate<'a>, surroundings: &Surroundings<'a>, credentials: &[Credential<'a>]) -> MeshState {
+pub(super) fn read<'a>(template: PodTemplate<'a>, surroundings: &Surroundings<'a>, proof: &Proof) -> MeshState {
     // The label is what the webhook's selectors read; the annotation is older and counts where there is no label.
     let by_label = template.label(INJECT).filter(|value| !value.is_empty());
     let (inject, path) = match by_label {
@@ -36,10 +36,10 @@ pub(super) fn read<'a>(template: PodTemplate<'a>, surroundings: &Surroundings<'a
             return not(MeshAnswer::Invalid, cause, path);
         }
     };
-    match proof::istio(template, &surroundings.settings.mesh, credentials) {
+    match proof {
         Proof::Proven => return meshed(true),
         Proof::Unlisted => return unplaced(MeshAnswer::Unknown, "`mesh.proxyImages` is empty, so no proxy can be proven"),
-        Proof::Unproven { cause, field_path } => return not(MeshAnswer::Bypassed, cause, field_path),
+        Proof::Unproven { cause, field_path } => return not(MeshAnswer::Bypassed, cause.clone(), field_path.clone()),
         Proof::NoProxy => {}
     }
     let name = surroundings.namespace;

@@ -1,9 +1,9 @@
 //! Linkerd: what `linkerd-proxy-injector` decides (`pkg/inject/report.go` and the chart's webhook configuration).
 
-use super::super::model::{Credential, MeshAnswer, MeshState};
+use super::super::model::{MeshAnswer, MeshState};
 use super::super::surroundings::Surroundings;
-use super::proof::{self, Proof};
-use super::{meshed, namespace, not, unplaced};
+use super::proof::Proof;
+use super::{Marks, meshed, namespace, not, unplaced};
 use crate::object::PodTemplate;
 
 const INJECT: &str = "linkerd.io/inject";
@@ -35,15 +35,20 @@ impl<'a> Mark<'a> {
     }
 }
 
-pub(super) fn read<'a>(template: PodTemplate<'a>, surroundings: &Surroundings<'a>, credentials: &[Credential<'a>]) -> MeshState {
+/// Whether a Namespace asks for its pods to be injected.
+pub(super) fn asks_for_it(marks: Marks<'_>) -> bool {
+    Mark::of(marks.annotation(INJECT)) == Mark::Enabled
+}
+
+pub(super) fn read<'a>(template: PodTemplate<'a>, surroundings: &Surroundings<'a>, proof: &Proof) -> MeshState {
     let pod = Mark::of(template.annotation(INJECT));
     if pod == Mark::Disabled {
         return not(MeshAnswer::OptedOut, "`linkerd.io/inject` is `disabled`", INJECT_PATH);
     }
-    match proof::linkerd(template, &surroundings.settings.mesh, credentials) {
+    match proof {
         Proof::Proven => return meshed(true),
         Proof::Unlisted => return unplaced(MeshAnswer::Unknown, "`mesh.proxyImages` is empty, so no proxy can be proven"),
-        Proof::Unproven { cause, field_path } => return not(MeshAnswer::Bypassed, cause, field_path),
+        Proof::Unproven { cause, field_path } => return not(MeshAnswer::Bypassed, cause.clone(), field_path.clone()),
         Proof::NoProxy => {}
     }
     if let Mark::Invalid(value) = pod {

@@ -5,11 +5,13 @@
 use std::borrow::Cow;
 
 use super::super::model::{Credential, CredentialKind};
+use super::skip::{entries, is_allowed};
+use super::words::ISTIO_UID;
 use crate::object::{Node, PodTemplate};
 use crate::settings::Mesh;
 
 /// What stands in the pod.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Proof {
     /// Nothing that the injector would take for a proxy.
     NoProxy,
@@ -33,7 +35,7 @@ const INIT_NAMES: [&str; 2] = ["linkerd-init", "istio-init"];
 const INIT_IMAGES: [&str; 2] = ["cr.l5d.io/linkerd/proxy-init:", "gcr.io/istio-release/proxy_init:"];
 
 /// Ports that Linkerd itself leaves out: its admin and tap ports, and the chart's default for Galera.
-const LINKERD_OWN_PORTS: [&str; 4] = ["4190", "4191", "4567", "4568"];
+const LINKERD_OWN_PORTS: [u16; 4] = [4190, 4191, 4567, 4568];
 
 /// Flags of `linkerd-init` that the injector sets and that let nothing past the proxy.
 const LINKERD_FLAGS: [&str; 10] = [
@@ -48,9 +50,6 @@ const LINKERD_FLAGS: [&str; 10] = [
     "--ipv6",
     "--use-wait-flag",
 ];
-
-/// The user of Istio's proxy.
-const ISTIO_UID: i64 = 1337;
 
 struct Shape {
     proxy: &'static str,
@@ -120,8 +119,7 @@ fn linkerd_arguments(redirect: Place<'_>, mesh: &Mesh) -> Proof {
                 }
             }
             "--inbound-ports-to-ignore" | "--outbound-ports-to-ignore" | "--subnets-to-ignore" => {
-                let allowed = |entry: &str| LINKERD_OWN_PORTS.contains(&entry) || mesh.allowed_skip.iter().any(|allowed| allowed == entry);
-                if let Some(entry) = value.split(',').map(str::trim).find(|entry| !entry.is_empty() && !allowed(entry)) {
+                if let Some(entry) = entries(value).find(|entry| !is_allowed(entry, &mesh.allowed_skip, &LINKERD_OWN_PORTS)) {
                     return redirect
                         .fails("args", format!("`{flag}` lets `{entry}` past the proxy, which `mesh.allowedSkip` does not list"));
                 }
@@ -215,7 +213,7 @@ fn redirects<'a>(template: PodTemplate<'a>, mesh: &Mesh, shape: &Shape) -> Resul
         });
     };
     let image = init.node.text("image");
-    if !is_listed(image, &mesh.proxy_images) && !is_sibling(image, &mesh.proxy_images) {
+    if !is_of_mesh(image, mesh) {
         return Ok(init.fails("image", format!("image of `{}` does not belong to the mesh", init.node.text("name"))));
     }
     if init.node.text("name") == shape.validator {
@@ -225,6 +223,27 @@ fn redirects<'a>(template: PodTemplate<'a>, mesh: &Mesh, shape: &Shape) -> Resul
         return Ok(init.fails("command", format!("`{}` has a `command` of its own", shape.redirect)));
     }
     Err(init)
+}
+
+/// Whether an image is the proxy's, or that of the `proxy-init` beside it.
+pub(super) fn is_of_mesh(image: &str, mesh: &Mesh) -> bool {
+    is_listed(image, &mesh.proxy_images) || is_sibling(image, &mesh.proxy_images)
+}
+
+/// As [`is_of_mesh`]; a name without a tag, as the mesh's annotations have it, is listed with any.
+pub(super) fn is_name_of_mesh(image: &str, mesh: &Mesh) -> bool {
+    let tagged = image.rsplit('/').next().unwrap_or_default().contains([':', '@']);
+    is_of_mesh(image, mesh) || !tagged && is_of_mesh(&format!("{image}:"), mesh)
+}
+
+/// Whether some listed image has this version.
+pub(super) fn is_listed_version(version: &str, mesh: &Mesh) -> bool {
+    mesh.proxy_images.iter().any(|prefix| {
+        let directory = prefix.rfind('/').map_or(0, |slash| slash + 1);
+        let name = prefix.get(directory..).and_then(|name| name.split([':', '@']).next()).unwrap_or_default();
+        let repository = prefix.get(..directory + name.len()).unwrap_or_default();
+        !name.is_empty() && is_listed(&format!("{repository}:{version}"), &mesh.proxy_images)
+    })
 }
 
 /// Whether an image starts with a listed prefix and the prefix ends where a part of the image's name ends: `r/proxy` is no prefix of

@@ -101,7 +101,7 @@ fn hardening_a25_labels_of_the_control_plane_are_a_bypass() {
 #[test]
 fn hardening_a25_a_whole_proxy_is_proven_whatever_the_marks() {
     let mesh = &injected().read()["mesh"];
-    assert_eq!(mesh, &json!({ "state": "meshed", "proven": true }));
+    assert_eq!((&mesh["state"], &mesh["proven"]), (&json!("meshed"), &json!(true)));
     let mut classic = injected();
     let proxy = classic.pod["spec"]["initContainers"].as_array_mut().unwrap().remove(1);
     classic.pod["spec"]["containers"].as_array_mut().unwrap().push(proxy);
@@ -235,7 +235,7 @@ fn istio_marks_decide_as_its_selectors_do() {
         expect(&scene, "optedOut", Some("`"), Some(path), path);
     }
     let ambient = labelled(json!({ "istio.io/dataplane-mode": "ambient" }));
-    assert_eq!(ambient.read()["mesh"], json!({ "state": "meshed", "proven": true }));
+    assert_eq!(ambient.read()["mesh"], json!({ "state": "meshed", "proven": true, "findings": [] }));
 }
 
 #[test]
@@ -251,7 +251,7 @@ fn hardening_a25_an_istio_proxy_is_proven_by_image_arguments_token_and_init() {
         });
         scene
     };
-    assert_eq!(scene().read()["mesh"], json!({ "state": "meshed", "proven": true }));
+    assert_eq!(scene().read()["mesh"], json!({ "state": "meshed", "proven": true, "findings": [] }));
     for (pointer, value, cause, path) in [
         ("/spec/containers/1/args", json!(["sleep"]), "not started as `proxy sidecar`", "spec.containers[1].args"),
         ("/spec/containers/1/image", json!("evil/proxyv2:1"), "not in `mesh.proxyImages`", "spec.containers[1].image"),
@@ -277,5 +277,182 @@ fn without_a_proxy_the_workload_api_is_the_mesh() {
     expect(&unmounted, "unmeshed", Some("no container mounts"), Some("spec.volumes[0].csi"), "unmounted");
     let mounted =
         scene(json!({ "volumes": volume, "containers": [{ "name": "app", "volumeMounts": [{ "name": "s", "mountPath": "/x" }] }] }));
-    assert_eq!(mounted.read()["mesh"], json!({ "state": "meshed", "proven": true }));
+    assert_eq!(mounted.read()["mesh"], json!({ "state": "meshed", "proven": true, "findings": [] }));
+}
+
+/// The findings of a scene, each as `vector value fieldPath`.
+fn findings(scene: &Scene) -> Vec<String> {
+    let mesh = scene.read()["mesh"].clone();
+    let text = |finding: &Value, key: &str| finding[key].as_str().unwrap_or("-").to_owned();
+    mesh["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|finding| format!("{} {} {}", text(finding, "vector"), text(finding, "value"), text(finding, "fieldPath")))
+        .collect()
+}
+
+/// A scene whose mesh asks callers for an identity by itself, so that what a case adds is all that is found.
+fn closed(mut scene: Scene) -> Scene {
+    scene.settings.mesh.cluster_default_inbound_policy = "deny".into();
+    scene
+}
+
+#[test]
+fn ways_past_linkerd_that_annotations_open_are_found() {
+    let annotation = |key: &str| format!("metadata.annotations[config.linkerd.io/{key}]");
+    for (key, value, vector, told) in [
+        ("skip-outbound-ports", "8080", "skippedPort", "8080"),
+        ("skip-inbound-ports", "1-65535", "skippedPort", "1-65535"),
+        ("skip-subnets", "10.0.0.0/8", "skippedSubnet", "10.0.0.0/8"),
+        ("opaque-ports", "3306", "opaquePort", "3306"),
+        ("default-inbound-policy", "cluster-unauthenticated", "inboundPolicy", "cluster-unauthenticated"),
+        ("default-inbound-policy", "audit", "inboundPolicy", "audit"),
+        ("proxy-additional-env", "A=b", "proxyEnvironment", "A=b"),
+        ("proxy-image", "evil/proxy", "proxyImage", "evil/proxy"),
+        ("proxy-image", "cr.l5d.io/linkerd/proxy-evil", "proxyImage", "cr.l5d.io/linkerd/proxy-evil"),
+        ("enable-debug-sidecar", "true", "debugSidecar", "true"),
+        ("proxy-uid", "1000", "proxyUser", "1000"),
+        ("proxy-admin-shutdown", "enabled", "proxyShutdown", "enabled"),
+        ("inbound-port", "4145", "proxyPort", "4145"),
+    ] {
+        let scene = closed(enabled()).annotated(&format!("config.linkerd.io/{key}"), value);
+        assert_eq!(findings(&scene), [format!("{vector} {told} {}", annotation(key))], "{key}");
+        let mut above = closed(enabled());
+        above.namespace_object = Fact::Found(json!({ "metadata": { "name": "payments",
+            "annotations": { "linkerd.io/inject": "enabled", format!("config.linkerd.io/{key}"): value } } }));
+        assert_eq!(findings(&above), [format!("{vector} {told} -")], "{key} of the namespace");
+        assert!(above.read()["mesh"]["findings"][0]["cause"].as_str().unwrap().contains("of namespace `payments`"));
+    }
+}
+
+#[test]
+fn what_opens_nothing_is_no_finding() {
+    for (key, value) in [
+        ("default-inbound-policy", "all-authenticated"),
+        ("proxy-image", "cr.l5d.io/linkerd/proxy"),
+        ("init-image", "cr.l5d.io/linkerd/proxy-init"),
+        ("proxy-version", "edge-26.8.1"),
+        ("enable-debug-sidecar", "false"),
+        ("proxy-uid", "2102"),
+        ("skip-outbound-ports", " "),
+    ] {
+        let scene = closed(enabled()).annotated(&format!("config.linkerd.io/{key}"), value);
+        assert_eq!(findings(&scene), Vec::<String>::new(), "{key}");
+    }
+    let mut pinned = closed(enabled()).annotated("config.linkerd.io/proxy-version", "edge-1");
+    pinned.settings.mesh.proxy_images = vec!["cr.l5d.io/linkerd/proxy:edge-26".into()];
+    assert_eq!(findings(&pinned), ["proxyImage edge-1 metadata.annotations[config.linkerd.io/proxy-version]"]);
+    let mut listed = closed(enabled()).annotated("config.linkerd.io/skip-outbound-ports", "25,3306-3310");
+    listed.settings.mesh.allowed_skip = vec!["25".into(), "3000-4000".into()];
+    assert_eq!(findings(&listed), Vec::<String>::new());
+    let opted_out = closed(enabled()).annotated("linkerd.io/inject", "disabled").annotated("config.linkerd.io/skip-subnets", "::/0");
+    assert_eq!(findings(&opted_out), Vec::<String>::new(), "there is no mesh to go past");
+}
+
+#[test]
+fn the_inbound_policy_is_the_pods_then_the_namespaces_then_the_meshs() {
+    assert_eq!(findings(&enabled()), ["inboundPolicyDefault all-unauthenticated -"]);
+    let key = "config.linkerd.io/default-inbound-policy";
+    let of_namespace =
+        |value: &str| enabled().of_namespace(&json!({ "name": "payments", "annotations": { "linkerd.io/inject": "enabled", key: value } }));
+    assert_eq!(findings(&of_namespace("deny")), Vec::<String>::new());
+    assert_eq!(findings(&of_namespace("deny").annotated(key, "audit")), [format!("inboundPolicy audit metadata.annotations[{key}]")]);
+    assert_eq!(findings(&of_namespace("audit").annotated(key, "deny")), Vec::<String>::new());
+    let told = |value: &str| {
+        let mut scene = injected();
+        scene.pod["spec"]["initContainers"][1]["env"] = json!([{ "name": "LINKERD2_PROXY_INBOUND_DEFAULT_POLICY", "value": value }]);
+        scene
+    };
+    assert_eq!(findings(&told("deny")), Vec::<String>::new(), "what the proxy is told is what holds");
+    assert_eq!(findings(&told("all-unauthenticated")), ["inboundPolicyDefault all-unauthenticated -"]);
+    let field = "spec.initContainers[1].env[0].value";
+    assert_eq!(findings(&closed(told("all-unauthenticated"))), [format!("inboundPolicy all-unauthenticated {field}")]);
+    assert_eq!(
+        findings(&told("all-unauthenticated").annotated(key, "deny")),
+        [format!("inboundPolicy all-unauthenticated {field}")],
+        "an annotation that was changed later"
+    );
+    let mut unknown = enabled();
+    unknown.namespace_object = Fact::Unknown("no answer in time".into());
+    assert_eq!(findings(&unknown), ["unknown - -"]);
+    assert!(unknown.read()["mesh"]["findings"][0]["cause"].as_str().unwrap().contains("no answer in time"));
+}
+
+#[test]
+fn hardening_a25_containers_that_act_as_the_proxy_or_read_its_identity_are_found() {
+    let app = |fields: &Value| {
+        let mut scene = closed(injected());
+        let container = scene.pod["spec"]["containers"][0].as_object_mut().unwrap();
+        container.extend(fields.as_object().unwrap().clone());
+        findings(&scene)
+    };
+    let at = |field: &str| format!("spec.containers[0]{field}");
+    for (fields, expected) in [
+        (json!({ "securityContext": { "runAsUser": 2102 } }), format!("proxyUser - {}", at(".securityContext.runAsUser"))),
+        (json!({ "securityContext": { "privileged": true } }), format!("networkCapability - {}", at(".securityContext.privileged"))),
+        (
+            json!({ "securityContext": { "capabilities": { "add": ["CHOWN", "CAP_net_raw"] } } }),
+            format!("networkCapability - {}", at(".securityContext.capabilities.add[1]")),
+        ),
+        (
+            json!({ "volumeMounts": [{ "name": "linkerd-identity-end-entity", "mountPath": "/x" }] }),
+            format!("proxyIdentity - {}", at(".volumeMounts[0].name")),
+        ),
+    ] {
+        assert_eq!(app(&fields), [expected], "{fields}");
+    }
+    assert_eq!(app(&json!({ "securityContext": { "runAsGroup": 2102, "capabilities": { "drop": ["ALL"] } } })), Vec::<String>::new());
+    let mut whole = closed(injected());
+    whole.pod["spec"]["securityContext"] = json!({ "runAsUser": 2102 });
+    whole.pod["spec"]["shareProcessNamespace"] = json!(true);
+    whole.pod["spec"]["ephemeralContainers"] = json!([{ "name": "debug", "securityContext": { "runAsUser": 0 } }]);
+    assert_eq!(findings(&whole), ["sharedProcesses - spec.shareProcessNamespace", "proxyUser - spec.containers[0]"]);
+    let mut fake = closed(injected());
+    fake.pod["spec"]["initContainers"][1]["image"] = json!("busybox");
+    assert_eq!(findings(&fake)[0], "unprovenProxy - spec.initContainers[1].image");
+}
+
+#[test]
+fn hardening_a25_what_runs_before_the_proxy_is_found() {
+    let early = json!({ "name": "migrate", "image": "api:1" });
+    let mut native = closed(injected());
+    native.pod["spec"]["initContainers"].as_array_mut().unwrap().insert(1, early.clone());
+    assert_eq!(findings(&native), ["startsBeforeProxy - spec.initContainers[1].name"]);
+    let mut late = closed(injected());
+    late.pod["spec"]["initContainers"].as_array_mut().unwrap().push(early.clone());
+    assert_eq!(findings(&late), Vec::<String>::new());
+    let mut classic = closed(injected());
+    let proxy = classic.pod["spec"]["initContainers"].as_array_mut().unwrap().remove(1);
+    classic.pod["spec"]["containers"].as_array_mut().unwrap().push(proxy);
+    classic.pod["spec"]["initContainers"].as_array_mut().unwrap().insert(0, early);
+    assert_eq!(findings(&classic), ["startsBeforeProxy - spec.initContainers[0].name"]);
+    let image = classic.settings.vault.agent.image.clone();
+    classic.pod["spec"]["initContainers"][0] = json!({ "name": "vault-agent-init", "image": image, "command": ["vault"] });
+    assert_eq!(findings(&classic), Vec::<String>::new(), "the agent logs in before traffic is redirected");
+    classic.pod["spec"]["initContainers"][0]["command"] = json!(["sh"]);
+    assert_eq!(findings(&classic), ["startsBeforeProxy - spec.initContainers[0].name"], "the agent's image running something else");
+}
+
+#[test]
+fn ways_past_istio_are_found() {
+    for (key, value, vector) in [
+        ("traffic.sidecar.istio.io/excludeOutboundPorts", "8080", "skippedPort"),
+        ("traffic.sidecar.istio.io/excludeOutboundIPRanges", "0.0.0.0/0", "skippedSubnet"),
+        ("traffic.sidecar.istio.io/includeInboundPorts", "80", "skippedPort"),
+        ("sidecar.istio.io/interceptionMode", "NONE", "skippedPort"),
+        ("proxy.istio.io/config", "{}", "proxyEnvironment"),
+        ("sidecar.istio.io/proxyImage", "evil/proxyv2:1", "proxyImage"),
+    ] {
+        let scene = istio().of_namespace(&json!({ "labels": { "istio-injection": "enabled" } })).annotated(key, value);
+        assert_eq!(findings(&scene), [format!("{vector} {value} metadata.annotations[{key}]")]);
+    }
+    let mut group = istio().of_namespace(&json!({ "labels": { "istio-injection": "enabled" } }));
+    group.pod["spec"]["containers"][0]["securityContext"] = json!({ "runAsGroup": 1337 });
+    assert_eq!(findings(&group), ["proxyUser - spec.containers[0].securityContext.runAsGroup"]);
+    let all = istio()
+        .of_namespace(&json!({ "labels": { "istio-injection": "enabled" } }))
+        .annotated("traffic.sidecar.istio.io/includeInboundPorts", "*")
+        .annotated("sidecar.istio.io/interceptionMode", "TPROXY");
+    assert_eq!(findings(&all), Vec::<String>::new());
 }
