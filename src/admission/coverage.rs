@@ -538,7 +538,9 @@ mod tests {
     fn a_native_policy_is_asked_about_deletions_and_connections() {
         let shapes = |group, resources: &[&str], operations: &[&str]| -> Vec<(Shape, String)> {
             let rules = Coverage::of(&native(group, resources, operations)).rules();
-            rules.into_iter().flat_map(|(shape, rules)| rules.into_iter().map(move |rule| (shape, rule.resources.join(",")))).collect()
+            // Waivers are covered with any policy.
+            let of_it = rules.into_iter().filter(|(shape, _)| *shape != Shape::Waivers);
+            of_it.flat_map(|(shape, rules)| rules.into_iter().map(move |rule| (shape, rule.resources.join(",")))).collect()
         };
         assert_eq!(shapes("", &["pods"], &["CREATE", "DELETE"]), [(Shape::Pods, "pods".into()), (Shape::Deletions, "pods".into())]);
         assert_eq!(shapes("", &["pods/exec", "pods/attach"], &["CONNECT"]), [(Shape::Connections, "pods/attach,pods/exec".into())]);

@@ -7,11 +7,16 @@ use doorward::policy::CaseFile;
 use serde_json::{Map, Value, json};
 
 /// Rules that judge some kinds of workloads in another way than others.
-const KINDS_DIFFER: &[(&str, &str)] = &[];
+const KINDS_DIFFER: &[(&str, &str)] = &[
+    ("agent-delegation-declared", "the deadline of a Job is its own field"),
+    ("vault-agent-shape", "the pod of a Job must end, and nothing needs to be renewed in it"),
+];
 
 /// Rules that judge init containers in another way than app containers.
-const LISTS_DIFFER: &[(&str, &str)] =
-    &[("injection-conflict", "what is due for the app containers is in nobody's way in an init container")];
+const LISTS_DIFFER: &[(&str, &str)] = &[
+    ("injection-conflict", "what is due for the app containers is in nobody's way in an init container"),
+    ("vault-agent-shape", "it is about which of the two an agent stands in"),
+];
 
 /// The variants of a case, each named `<case> as <variant>`.
 pub(crate) fn of(rule: &str, policy: &Value, name: &str, text: &str) -> Vec<CaseFile> {
