@@ -34,7 +34,7 @@ mod service_account;
 mod surroundings;
 mod vault;
 
-pub use grants::{GrantSubject, GrantedPower, Grants, Power, SubjectKind};
+pub use grants::{GrantSubject, GrantedPower, GrantingRule, Grants, Power, SubjectKind};
 pub use listed_secrets::ListedSecret;
 pub use model::{
     ApiToken, ApiTokenSource, Certainty, Conflict, Credential, CredentialKind, Holder, Identity, IdentityMount, InjectionState, Login,
