@@ -100,11 +100,8 @@ pub enum SubjectKind {
     Group,
 }
 
-/// Reads an RBAC object; `None` for any other kind. Linear in the object.
+/// Reads an object of RBAC's group; `None` for a kind that it does not have. Linear in the object.
 pub(super) fn read<'a>(kind: &GroupVersionKind, object: Node<'a>, namespace: &'a str) -> Option<Grants<'a>> {
-    if kind.group != "rbac.authorization.k8s.io" {
-        return None;
-    }
     match kind.kind.as_str() {
         "ClusterRole" => Some(Grants { rules: rules(object, true), subjects: Vec::new() }),
         "Role" => Some(Grants { rules: rules(object, false), subjects: Vec::new() }),

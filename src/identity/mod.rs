@@ -11,7 +11,7 @@
 //! - `identity_mounts`: which containers hold an identity
 //! - `grants`: what a role grants, and whom a binding means
 //! - `listed_secrets`: the Secrets that a `ServiceAccount` lists
-//! - `reading`: the models of objects that carry no pod template
+//! - `object_identity`: the models of objects that carry no pod template
 //! - `mesh`: whether the mesh carries it, with proof
 //! - `vault`: whether and how it logs in to Vault
 
@@ -27,8 +27,8 @@ mod mesh;
 mod model;
 mod mount_path;
 mod mounts;
+mod object_identity;
 mod plugin_volume;
-mod reading;
 mod secret_name;
 mod service_account;
 mod surroundings;
@@ -41,8 +41,8 @@ pub use model::{
     MeshAnswer, MeshState, VaultLogin, VaultToken,
 };
 pub use mount_path::{MountPath, Relation};
+pub use object_identity::{ObjectIdentity, read_object};
 pub use plugin_volume::is_plugin_token_volume;
-pub use reading::{Reading, read_object};
 pub use service_account::Automount;
 pub use surroundings::{Class, Surroundings};
 

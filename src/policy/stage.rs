@@ -61,8 +61,8 @@ impl<'a> Stage<'a> {
     /// The model of an object without a pod template; null for a kind that has none.
     fn read_object(&self) -> Object {
         let Subject { kind, object, namespace, .. } = self.subject;
-        let reading = object.and_then(|object| crate::identity::read_object(kind, object, namespace, &self.facts.token_secrets));
-        reading.and_then(|reading| Object::from_serialize(&reading).ok()).unwrap_or_default()
+        let identity = object.and_then(|object| crate::identity::read_object(kind, object, namespace, &self.facts.token_secrets));
+        identity.and_then(|identity| Object::from_serialize(&identity).ok()).unwrap_or_default()
     }
 
     fn read_identity(&self, pod: PodTemplate<'a>) -> Identity<'a> {
