@@ -16,13 +16,27 @@ use matching::{ASKS, PolicyRule};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Grants<'a> {
-    /// What the rules of a Role or `ClusterRole` allow that leads to another identity or has no bounds; one a rule and power.
-    pub powers: Vec<GrantedPower>,
+    /// The rules of a Role or `ClusterRole` that allow what leads to another identity or has no bounds.
+    pub rules: Vec<GrantingRule>,
     /// Whom a binding means.
     pub subjects: Vec<GrantSubject<'a>>,
 }
 
-/// One power that one rule grants.
+/// One rule of a role, and what it grants.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GrantingRule {
+    /// Its powers, each once.
+    pub powers: Vec<GrantedPower>,
+    /// Whether `everything` is among them, so that the others are only a part of it.
+    pub unbounded: bool,
+    /// The rule as a set: equal for rules that differ in order only.
+    pub key: String,
+    /// Where it stands in the object.
+    pub field_path: String,
+}
+
+/// One power that a rule grants.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GrantedPower {
@@ -30,12 +44,6 @@ pub struct GrantedPower {
     pub power: Power,
     /// The requests that it allows, in words.
     pub requests: Vec<String>,
-    /// Whether the same rule has no bounds at all, so that this power is only one of many.
-    pub unbounded: bool,
-    /// The rule as a set: equal for rules that differ in order only.
-    pub key: String,
-    /// Where the rule stands in the object.
-    pub field_path: String,
 }
 
 /// What a rule can grant that leads to another identity or has no bounds.
@@ -92,35 +100,24 @@ pub enum SubjectKind {
     Group,
 }
 
-/// Reads an RBAC object; `None` for any other kind. Linear in the object.
+/// Reads an object of RBAC's group; `None` for a kind that it does not have. Linear in the object.
 pub(super) fn read<'a>(kind: &GroupVersionKind, object: Node<'a>, namespace: &'a str) -> Option<Grants<'a>> {
-    if kind.group != "rbac.authorization.k8s.io" {
-        return None;
-    }
     match kind.kind.as_str() {
-        "ClusterRole" => Some(Grants { powers: powers(object, true), subjects: Vec::new() }),
-        "Role" => Some(Grants { powers: powers(object, false), subjects: Vec::new() }),
-        "ClusterRoleBinding" => Some(Grants { powers: Vec::new(), subjects: subjects(object, "") }),
-        "RoleBinding" => Some(Grants { powers: Vec::new(), subjects: subjects(object, namespace) }),
+        "ClusterRole" => Some(Grants { rules: rules(object, true), subjects: Vec::new() }),
+        "Role" => Some(Grants { rules: rules(object, false), subjects: Vec::new() }),
+        "ClusterRoleBinding" => Some(Grants { rules: Vec::new(), subjects: subjects(object, "") }),
+        "RoleBinding" => Some(Grants { rules: Vec::new(), subjects: subjects(object, namespace) }),
         _ => None,
     }
 }
 
-fn powers(role: Node<'_>, of_cluster: bool) -> Vec<GrantedPower> {
-    let mut found = Vec::new();
-    for (index, rule) in role.list("rules").enumerate() {
+fn rules(role: Node<'_>, of_cluster: bool) -> Vec<GrantingRule> {
+    let listed = role.list("rules").enumerate().map(|(index, rule)| {
         let rule = PolicyRule::of(rule);
-        let field_path = format!("rules[{index}]");
-        let first = found.len();
-        let mut add = |power: Power, request: String| match found.get_mut(first..).and_then(|own: &mut [GrantedPower]| own.last_mut()) {
-            Some(last) if last.power == power => last.requests.push(request),
-            _ => found.push(GrantedPower {
-                power,
-                requests: vec![request],
-                unbounded: false,
-                key: String::new(),
-                field_path: field_path.clone(),
-            }),
+        let mut powers: Vec<GrantedPower> = Vec::new();
+        let mut add = |power: Power, request: String| match powers.iter_mut().find(|granted| granted.power == power) {
+            Some(granted) => granted.requests.push(request),
+            None => powers.push(GrantedPower { power, requests: vec![request] }),
         };
         for ask in ASKS.iter().filter(|ask| of_cluster || !ask.of_cluster).filter(|ask| rule.allows(ask)) {
             add(ask.power, ask.words());
@@ -128,27 +125,24 @@ fn powers(role: Node<'_>, of_cluster: bool) -> Vec<GrantedPower> {
         for verb in rule.impersonates_on() {
             add(Power::Impersonate, format!("`{verb}`"));
         }
-        if let Some(words) = rule.unbounded(of_cluster) {
+        let unbounded = rule.unbounded(of_cluster);
+        if let Some(words) = unbounded {
             add(Power::Everything, words.to_owned());
         }
-        if found.len() > first {
-            let (key, unbounded) = (rule.key(), rule.unbounded(of_cluster).is_some());
-            for power in found.iter_mut().skip(first) {
-                power.key.clone_from(&key);
-                power.unbounded = unbounded;
-            }
-        }
-    }
+        GrantingRule { powers, unbounded: unbounded.is_some(), key: rule.key(), field_path: format!("rules[{index}]") }
+    });
     // The aggregation controller writes the rules of whatever the selectors find into this role.
     let selectors = role.get("aggregationRule").into_iter().flat_map(|aggregation| aggregation.list("clusterRoleSelectors")).enumerate();
-    found.extend(selectors.filter(|(_, selector)| requires_nothing(*selector)).map(|(index, selector)| GrantedPower {
-        power: Power::Everything,
-        requests: vec!["the rules of every ClusterRole that there is or will be".to_owned()],
+    let collected = selectors.filter(|(_, selector)| requires_nothing(*selector)).map(|(index, selector)| GrantingRule {
+        powers: vec![GrantedPower {
+            power: Power::Everything,
+            requests: vec!["the rules of every ClusterRole that there is or will be".to_owned()],
+        }],
         unbounded: true,
         key: selector.digest(),
         field_path: format!("aggregationRule.clusterRoleSelectors[{index}]"),
-    }));
-    found
+    });
+    listed.filter(|rule| !rule.powers.is_empty()).chain(collected).collect()
 }
 
 /// Whether a selector finds objects that carry no label at all.

@@ -11,7 +11,7 @@
 //! - `identity_mounts`: which containers hold an identity
 //! - `grants`: what a role grants, and whom a binding means
 //! - `listed_secrets`: the Secrets that a `ServiceAccount` lists
-//! - `reading`: the models of objects that carry no pod template
+//! - `object_identity`: the models of objects that carry no pod template
 //! - `mesh`: whether the mesh carries it, with proof
 //! - `vault`: whether and how it logs in to Vault
 //! - `environment`: static credentials in the environment of containers
@@ -36,9 +36,9 @@ mod mesh;
 mod model;
 mod mount_path;
 mod mounts;
+mod object_identity;
 mod operators;
 mod plugin_volume;
-mod reading;
 mod registration;
 mod secret_name;
 mod service_account;
@@ -48,7 +48,7 @@ mod vault;
 
 pub use detect::Detector;
 pub use environment::{StaticCredential, StaticSource};
-pub use grants::{GrantSubject, GrantedPower, Grants, Power, SubjectKind};
+pub use grants::{GrantSubject, GrantedPower, GrantingRule, Grants, Power, SubjectKind};
 pub use listed_secrets::ListedSecret;
 pub use material::CredentialMaterial;
 pub use model::{
@@ -56,9 +56,9 @@ pub use model::{
     MeshAnswer, MeshFinding, MeshState, MeshVector, NamespaceMesh, VaultLogin, VaultToken,
 };
 pub use mount_path::{MountPath, Relation};
+pub use object_identity::{ObjectIdentity, read_object};
 pub use operators::SecretStore;
 pub use plugin_volume::is_plugin_token_volume;
-pub use reading::{ObjectIdentity, read_object};
 pub use registration::{Registration, RegistrationFinding, RegistrationProblem};
 pub use service_account::Automount;
 pub use signing_request::SigningRequest;

@@ -9,7 +9,7 @@ mod vault_secrets_operator;
 
 use serde::Serialize;
 
-use super::reading::ObjectIdentity;
+use super::object_identity::ObjectIdentity;
 use super::vault::Named;
 use super::vault::access::Access;
 use super::{environment, material};

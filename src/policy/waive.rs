@@ -93,3 +93,58 @@ pub(super) fn lifted_by(
     let given = waivers.iter().find(|waiver| waiver.covers(rule, subject, service_account, facts.now));
     given.map(|waiver| format!("waiver {}", waiver.name)).or_else(|| waiver_object::lifted_by(rule, subject, service_account, facts))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::{GroupVersionKind, Object};
+    use crate::policy::schema::{Metadata, WaivedObject, WaiverSubject};
+    use crate::policy::{Source, manifest_request};
+
+    fn waiver(namespace: &str, service_account: Option<&str>, object: Option<(&str, &str)>) -> Result<Waiver, (&'static str, String)> {
+        let object = object.map(|(kind, name)| WaivedObject { kind: kind.into(), name: name.into() });
+        let spec = IdentityWaiverSpec {
+            rules: vec!["no-wildcard-rbac".into()],
+            subject: WaiverSubject { namespace: namespace.into(), service_account: service_account.map(str::to_owned), object },
+            owner: "platform".into(),
+            reason: "applies what was reviewed".into(),
+            ticket: "OPS-1".into(),
+            expires_at: "1970-01-02T00:00:00Z".into(),
+        };
+        let metadata = Metadata { name: "a-waiver".into(), ..Metadata::default() };
+        Waiver::check(Document { api_version: String::new(), kind: String::new(), metadata, spec }, 90, 0)
+    }
+
+    fn covers(waiver: &Waiver, api_version: &str, kind: &str, namespace: &str, name: &str) -> bool {
+        let object = Object::from_json(format!(
+            r#"{{"apiVersion":"{api_version}","kind":"{kind}","metadata":{{"name":"{name}","namespace":"{namespace}"}}}}"#
+        ));
+        let object = object.unwrap();
+        let request = manifest_request(object.root(), &GroupVersionKind::of(object.root()).unwrap(), namespace);
+        let subject = Subject::from_request(Source::Manifests, request.root(), Some(object.root()), None).unwrap();
+        waiver.covers("no-wildcard-rbac", &subject, None, 0)
+    }
+
+    #[test]
+    fn a_cluster_scoped_object_is_waived_by_kind_and_name() {
+        let rbac = "rbac.authorization.k8s.io/v1";
+        let argocd = waiver("", None, Some(("ClusterRole", "argocd"))).unwrap();
+        assert!(covers(&argocd, rbac, "ClusterRole", "", "argocd"));
+        assert!(!covers(&argocd, rbac, "ClusterRole", "", "other"));
+        assert!(!covers(&argocd, rbac, "ClusterRoleBinding", "", "argocd"));
+        assert!(!covers(&argocd, rbac, "Role", "argocd", "argocd"));
+        let spire = waiver("spire", None, Some(("Namespace", "spire"))).unwrap();
+        assert!(covers(&spire, "v1", "Namespace", "", "spire"));
+        assert!(!covers(&spire, "v1", "Namespace", "", "other"));
+    }
+
+    #[test]
+    fn a_waiver_names_somebody() {
+        for nobody in [waiver("", None, None), waiver("", Some("api"), None), waiver("payments", None, None)] {
+            let (field, message) = nobody.unwrap_err();
+            assert_eq!(field, "spec.subject");
+            assert!(message.contains("for a cluster-scoped kind an `object` alone"), "{message}");
+        }
+        assert!(waiver("payments", Some("api"), None).is_ok());
+    }
+}

@@ -12,8 +12,11 @@ fn grants(kind: &str, fields: &Value) -> Value {
 
 /// The powers of a role with one rule.
 fn powers(kind: &str, rule: &Value) -> Vec<String> {
-    let read = grants(kind, &json!({ "rules": [rule] }));
-    read["powers"].as_array().unwrap().iter().map(|power| power["power"].as_str().unwrap().to_owned()).collect()
+    named(&grants(kind, &json!({ "rules": [rule] }))["rules"][0]["powers"])
+}
+
+fn named(powers: &Value) -> Vec<String> {
+    powers.as_array().into_iter().flatten().map(|power| power["power"].as_str().unwrap().to_owned()).collect()
 }
 
 #[test]
@@ -79,18 +82,19 @@ fn a_power_names_its_requests_and_its_rule_as_a_set() {
         json!({ "verbs": ["bind", "escalate"], "apiGroups": ["rbac.authorization.k8s.io"], "resources": ["roles", "clusterroles"] });
     let second =
         json!({ "verbs": ["escalate", "bind"], "apiGroups": ["rbac.authorization.k8s.io"], "resources": ["clusterroles", "roles"] });
-    let read = grants("ClusterRole", &json!({ "rules": [first, second] }));
+    let plain = json!({ "verbs": ["get"], "apiGroups": [""], "resources": ["pods"] });
+    let read = grants("ClusterRole", &json!({ "rules": [first, plain, second] }));
     let requests = json!(["`escalate` on `clusterroles.rbac.authorization.k8s.io`", "`escalate` on `roles.rbac.authorization.k8s.io`"]);
-    assert_eq!(read["powers"][0]["requests"], requests);
-    assert_eq!(read["powers"][0]["key"], read["powers"][2]["key"]);
+    assert_eq!(read["rules"].as_array().unwrap().len(), 2);
+    assert_eq!(read["rules"][0]["powers"][0]["requests"], requests);
+    assert_eq!(read["rules"][0]["key"], read["rules"][1]["key"]);
     assert_eq!(
-        (&read["powers"][0]["fieldPath"], &read["powers"][2]["fieldPath"], &read["powers"][0]["unbounded"]),
-        (&json!("rules[0]"), &json!("rules[1]"), &json!(false))
+        (&read["rules"][0]["fieldPath"], &read["rules"][1]["fieldPath"], &read["rules"][0]["unbounded"]),
+        (&json!("rules[0]"), &json!("rules[2]"), &json!(false))
     );
     let all = grants("ClusterRole", &json!({ "rules": [{ "verbs": ["*"], "apiGroups": ["*"], "resources": ["*"] }] }));
-    let kinds: Vec<_> = all["powers"].as_array().unwrap().iter().map(|power| power["power"].as_str().unwrap()).collect();
-    assert_eq!(kinds, ["escalate", "bind", "impersonate", "certify", "kubelet", "issueTokens", "readSecrets", "everything"]);
-    assert!(all["powers"].as_array().unwrap().iter().all(|power| power["unbounded"] == true));
+    let every = ["escalate", "bind", "impersonate", "certify", "kubelet", "issueTokens", "readSecrets", "everything"];
+    assert_eq!((named(&all["rules"][0]["powers"]), &all["rules"][0]["unbounded"]), (every.map(str::to_owned).to_vec(), &json!(true)));
 }
 
 #[test]
@@ -104,9 +108,9 @@ fn a_selector_that_requires_nothing_collects_every_role() {
     ] {
         let role = json!({ "aggregationRule": { "clusterRoleSelectors": [selector] } });
         let read = grants("ClusterRole", &role);
-        assert_eq!(read["powers"].as_array().unwrap().len(), expected, "{role}");
+        assert_eq!(read["rules"].as_array().unwrap().len(), expected, "{role}");
         if expected == 1 {
-            assert_eq!(read["powers"][0]["fieldPath"], "aggregationRule.clusterRoleSelectors[0]");
+            assert_eq!(read["rules"][0]["fieldPath"], "aggregationRule.clusterRoleSelectors[0]");
         }
     }
 }
