@@ -220,6 +220,36 @@ fn views(fact: &Fact<Vec<Arc<Object>>>) -> Fact<Vec<Node<'_>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::{Sources, load, manifest_request};
+    use crate::settings::Settings;
+
+    /// A registration of pods, and their Namespace.
+    const FILES: &str = "
+apiVersion: spire.spiffe.io/v1alpha1
+kind: ClusterSPIFFEID
+metadata: { name: every-pod }
+---
+apiVersion: v1
+kind: Namespace
+metadata: { name: payments }
+";
+
+    #[tokio::test]
+    async fn files_tell_the_related_objects_that_a_review_needs() {
+        let set = load(&Sources { fallback: Some(Settings::demonstration()), ..Sources::default() }).unwrap();
+        let knowledge = Knowledge::Files(KnownObjects::of(crate::manifest::load("files", FILES).documents, "payments"));
+        let pod = Object::from_json(r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"x"},"spec":{}}"#).unwrap();
+        let request = manifest_request(pod.root(), &GroupVersionKind::new("", "v1", "Pod"), "payments");
+        let ids = RelatedResource { group: "spire.spiffe.io".into(), resource: "clusterspiffeids".into() };
+        for (source, expected) in [(Source::Validating, Some(1)), (Source::Mutating, None)] {
+            let subject = Subject::from_request(source, request.root(), Some(pod.root()), None).unwrap();
+            let learned = knowledge.learn(&set, &subject).await;
+            let facts = learned.facts("payments", None, 0);
+            let found = facts.related.get(&ids).cloned().and_then(Fact::found).map(|objects| objects.len());
+            assert_eq!(found, expected, "{source:?}");
+            assert!(matches!(facts.namespace, Fact::Found(_)));
+        }
+    }
 
     #[test]
     fn a_list_of_token_secrets_is_read_line_by_line() {

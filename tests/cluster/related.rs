@@ -19,7 +19,7 @@ struct Definition<'c> {
 
 impl<'c> Definition<'c> {
     /// Installs it and waits until the API server serves it.
-    async fn install(cluster: &'c Cluster, group: &str, version: &str, kind: &str, scope: &str) -> Self {
+    async fn install(cluster: &'c Cluster, [group, version, kind, scope]: [&str; 4]) -> Self {
         let plural = format!("{}s", kind.to_lowercase());
         let schema = json!({ "openAPIV3Schema": { "type": "object", "x-kubernetes-preserve-unknown-fields": true } });
         let object = json!({
@@ -80,7 +80,7 @@ async fn a_definition_comes_and_goes_while_the_door_is_open() {
     // A resource that is not served has no objects: that is known, and the door was ready.
     warned(&warnings("api").await, RULE, "none of 0 ClusterSPIFFEIDs");
 
-    let definition = Definition::install(&cluster, "spire.spiffe.io", "v1alpha1", "ClusterSPIFFEID", "Cluster").await;
+    let definition = Definition::install(&cluster, ["spire.spiffe.io", "v1alpha1", "ClusterSPIFFEID", "Cluster"]).await;
     let id = json!({
         "apiVersion": "spire.spiffe.io/v1alpha1", "kind": "ClusterSPIFFEID", "metadata": { "name": "api" },
         "spec": {
@@ -141,12 +141,24 @@ spec:
       remedy: make the permit first
 ";
 
+const KIND: [&str; 4] = ["cluster-test.doorward.dev", "v1", "Permit", "Namespaced"];
+
+fn permit(namespace: &Namespace, name: &str) -> Value {
+    json!({ "apiVersion": "cluster-test.doorward.dev/v1", "kind": "Permit", "metadata": { "namespace": namespace.name, "name": name } })
+}
+
+fn pod_with(namespace: &Namespace, name: &str, permit: &str) -> Value {
+    let mut pod = namespace.pod(name, spec());
+    pod["metadata"]["annotations"] = json!({ "permit": permit });
+    pod
+}
+
 /// No watch can have heard of it: the door asks once. An object of the same name in another namespace is another.
 #[tokio::test]
 async fn a_related_object_made_just_before() {
     let (control_plane, _turn) = turn().await;
     let cluster = control_plane.cluster().await;
-    let definition = Definition::install(&cluster, "cluster-test.doorward.dev", "v1", "Permit", "Namespaced").await;
+    let definition = Definition::install(&cluster, KIND).await;
     let policies = crate::controlplane::directory("related");
     std::fs::write(policies.join("permits.yaml"), PERMITS).expect("the test's directory is writable");
     let more = ["--policies", policies.to_str().expect("a temporary path is UTF-8")];
@@ -155,21 +167,48 @@ async fn a_related_object_made_just_before() {
     webhooks::install(control_plane, Way::Url(door.address), &more).await;
     let namespace = Namespace::make(control_plane.cluster().await, "permits", &[]).await;
     let other = Namespace::make(control_plane.cluster().await, "permits", &[]).await;
-    let permit = |namespace: &Namespace, name: &str| json!({ "apiVersion": "cluster-test.doorward.dev/v1", "kind": "Permit", "metadata": { "namespace": namespace.name, "name": name } });
-    let pod = |name: &str, permit: &str| {
-        let mut pod = namespace.pod(name, spec());
-        pod["metadata"]["annotations"] = json!({ "permit": permit });
-        pod
-    };
     for round in 0..5 {
         let name = format!("permit-{round}");
         cluster.create(&permit(&namespace, &name)).await.object();
-        cluster.create(&pod(&format!("pod-{round}"), &name)).await.object();
+        cluster.create(&pod_with(&namespace, &format!("pod-{round}"), &name)).await.object();
     }
     cluster.create(&permit(&other, "elsewhere")).await.object();
     for missing in ["none", "elsewhere"] {
-        denied(cluster.create(&pod("refused", missing)).await).by("pod-has-a-permit").at("metadata.annotations[permit]").in_all(1);
+        denied(cluster.create(&pod_with(&namespace, "refused", missing)).await)
+            .by("pod-has-a-permit")
+            .at("metadata.annotations[permit]")
+            .in_all(1);
     }
+    drop(door);
+    webhooks::remove(control_plane).await;
+    definition.remove().await;
+}
+
+/// New policies come into force when what they read is listed: nobody is refused because a watch has only begun.
+#[tokio::test]
+async fn a_policy_that_comes_later_waits_for_what_it_reads() {
+    let (control_plane, _turn) = turn().await;
+    let cluster = control_plane.cluster().await;
+    let definition = Definition::install(&cluster, KIND).await;
+    let policies = crate::controlplane::directory("related-later");
+    let more = ["--reload-every", "1", "--policies", policies.to_str().expect("a temporary path is UTF-8")];
+    let kubeconfig = control_plane.kubeconfig();
+    let door = Door::open(&Flags { more: &more, ..Flags::on_loopback(&kubeconfig) }).await;
+    webhooks::install(control_plane, Way::Url(door.address), &[]).await;
+    let namespace = Namespace::make(control_plane.cluster().await, "later", &[]).await;
+    cluster.create(&permit(&namespace, "old")).await.object();
+    std::fs::write(policies.join("permits.yaml"), PERMITS).expect("the test's directory is writable");
+    until("the policy to be in force", || async {
+        cluster.try_out(&pod_with(&namespace, "permitted", "old")).await.object();
+        let answer = cluster.try_out(&pod_with(&namespace, "refused", "none")).await;
+        if answer.code == 201 {
+            return Err("a pod without its permit was let in".to_owned());
+        }
+        denied(answer).by("pod-has-a-permit").at("metadata.annotations[permit]").in_all(1);
+        Ok(())
+    })
+    .await;
+    cluster.try_out(&pod_with(&namespace, "permitted", "old")).await.object();
     drop(door);
     webhooks::remove(control_plane).await;
     definition.remove().await;
