@@ -57,6 +57,8 @@ pub struct IdentityPolicy {
     pub enforcement: Enforcement,
     /// What an evaluation error does.
     pub failure_policy: FailurePolicy,
+    /// Whether no source line may be shown on which one of its violations stands.
+    pub conceal: bool,
     pub(super) rules: Vec<CompiledRule>,
 }
 
@@ -155,6 +157,7 @@ impl IdentityPolicy {
             severity: spec.severity,
             enforcement: spec.enforcement,
             failure_policy: spec.failure_policy,
+            conceal: spec.conceal,
             rules,
         })
     }
