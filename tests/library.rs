@@ -205,3 +205,46 @@ spec:
         assert!(!violation.message.starts_with("failed expression") && !violation.remedy.is_empty(), "{}", violation.line());
     }
 }
+
+#[test]
+fn careless_objects_of_the_operators_are_told_by_each_rule_that_they_break() {
+    let (set, around) = (library(), objects(AROUND));
+    let careless = objects(
+        "
+apiVersion: external-secrets.io/v1
+kind: SecretStore
+metadata: { name: main, namespace: payments }
+spec: { provider: { vault: { server: 'http://evil.example.com', auth: { kubernetes: { role: root }, tokenSecretRef: { name: t } } } } }
+---
+apiVersion: secrets.hashicorp.com/v1beta1
+kind: VaultAuth
+metadata: { name: main, namespace: payments }
+spec: { method: jwt, allowedNamespaces: ['*'], jwt: { role: root, serviceAccount: api } }
+---
+apiVersion: v1
+kind: Secret
+metadata: { name: main, namespace: payments }
+stringData: { key: AKIAIOSFODNN7EXAMPLE }
+---
+apiVersion: tekton.dev/v1
+kind: PipelineRun
+metadata: { name: main, namespace: payments }
+spec: { pipelineSpec: { tasks: [{ name: t, taskSpec: { steps: [{ name: s, env: [{ name: GITHUB_TOKEN, value: not-a-real-token }] }] } }] } }
+",
+    );
+    let told: Vec<Vec<String>> = careless
+        .iter()
+        .map(|object| {
+            let verdict = judge(&set, &around, object.root(), Source::Manifests);
+            let text = lines(&verdict).join("\n");
+            assert!(!text.contains("AKIA") && !text.contains("not-a-real-token"), "{text}");
+            assert!(verdict.violations.iter().all(|violation| !violation.remedy.is_empty()), "{text}");
+            rules(&verdict).into_iter().map(str::to_owned).collect()
+        })
+        .collect();
+    let vault = ["vault-kubernetes-auth-only", "vault-login-target", "vault-role-allowed", "vault-tls-required"];
+    assert_eq!(told[0], [&["no-ambient-store-auth"], &vault[..]].concat());
+    assert_eq!(told[1], ["secret-store-scoped", "vault-kubernetes-auth-only", "vault-login-target", "vault-role-allowed"]);
+    assert_eq!(told[2], ["no-credential-material", "no-unmanaged-secret"]);
+    assert_eq!(told[3], ["no-static-credential", "pipeline-service-account"]);
+}

@@ -99,8 +99,9 @@ pub(super) fn matches(pattern: &str, name: &str) -> bool {
 /// Reads every container of a pod template; `vault_client` makes every key of a Secret a finding (`hardening.md` A19).
 pub(super) fn of_pod<'a>(template: PodTemplate<'a>, names: &[String], vault_client: bool) -> Vec<StaticCredential<'a>> {
     let mut reader = Reader { names: Names::of(names), every_key: vault_client, found: Vec::new() };
+    let secrets = secret_volumes(template.spec());
     for (list, index, container) in template.containers() {
-        reader.container(container, template.spec(), &|| format!("spec.{list}[{index}]"));
+        reader.container(container, &secrets, &|| format!("spec.{list}[{index}]"));
     }
     reader.found
 }
@@ -109,7 +110,7 @@ pub(super) fn of_pod<'a>(template: PodTemplate<'a>, names: &[String], vault_clie
 pub(super) fn of_embedded<'a>(object: Node<'a>, names: &[String]) -> Vec<StaticCredential<'a>> {
     let mut reader = Reader { names: Names::of(names), every_key: false, found: Vec::new() };
     if let Some(spec) = object.get("spec") {
-        reader.descend(spec, spec, "spec", 0);
+        reader.descend(spec, &[], "spec", 0);
     }
     reader.found
 }
@@ -121,50 +122,51 @@ struct Reader<'a, 's> {
 }
 
 impl<'a> Reader<'a, '_> {
-    /// `volumes` is the nearest spec above that lists some.
-    fn descend(&mut self, node: Node<'a>, volumes: Node<'a>, at: &str, depth: usize) {
+    /// `secrets` are the volumes of Secrets of the nearest spec above that lists volumes.
+    fn descend(&mut self, node: Node<'a>, secrets: &[&'a str], at: &str, depth: usize) {
         if depth > DEEPEST || self.found.len() >= MOST {
             return;
         }
         for (position, item) in node.items().enumerate() {
-            self.descend(item, volumes, &format!("{at}[{position}]"), depth + 1);
+            self.descend(item, secrets, &format!("{at}[{position}]"), depth + 1);
         }
         if node.is_empty() || node.items().len() > 0 {
             return;
         }
-        let volumes = if node.list("volumes").len() > 0 { node } else { volumes };
-        self.container(node, volumes, &|| at.to_owned());
+        let own = node.get("volumes").map(|_| secret_volumes(node));
+        let secrets = own.as_deref().unwrap_or(secrets);
+        self.container(node, secrets, &|| at.to_owned());
         for (field, value) in node.sorted_entries() {
             if !matches!(field, "env" | "envFrom" | "volumes" | "volumeMounts") && !value.is_empty() {
-                self.descend(value, volumes, &format!("{at}.{field}"), depth + 1);
+                self.descend(value, secrets, &format!("{at}.{field}"), depth + 1);
             }
         }
     }
 
-    fn container(&mut self, container: Node<'a>, volumes: Node<'a>, at: &dyn Fn() -> String) {
+    fn container(&mut self, container: Node<'a>, secrets: &[&'a str], at: &dyn Fn() -> String) {
         let name = Some(container.text("name")).filter(|name| !name.is_empty());
         // Made only if some value leads to another variable.
         let mut values: Option<HashMap<&'a str, Node<'a>>> = None;
+        // Of duplicates the last one counts, as in the kubelet.
+        let mut files: [Option<(usize, &'a str)>; FILE_VARIABLES.len()] = [None; FILE_VARIABLES.len()];
         for (position, variable) in container.list("env").enumerate() {
             let variable_name = variable.text("name");
-            let (source, from) = if FILE_VARIABLES.contains(&variable_name) {
-                let Some(volume) = secret_volume(container, volumes, variable.text("value")) else { continue };
-                (StaticSource::SecretFile, Some(volume))
+            if let Some((_, file)) = FILE_VARIABLES.iter().zip(&mut files).find(|(known, _)| **known == variable_name) {
+                *file = Some((position, variable.text("value")));
             } else if self.names.hold(variable_name) {
                 let all = || container.list("env").map(|variable| (variable.text("name"), variable)).collect();
                 let mut other = |name: &str| values.get_or_insert_with(all).get(name).copied();
-                let Some(found) = source_of(variable, &mut other) else { continue };
-                found
-            } else {
-                continue;
-            };
-            self.push(StaticCredential {
-                name: variable_name,
-                source,
-                from,
-                container: name,
-                field_path: format!("{}.env[{position}]", at()),
-            });
+                let Some((source, from)) = source_of(variable, &mut other) else { continue };
+                let field_path = format!("{}.env[{position}]", at());
+                self.push(StaticCredential { name: variable_name, source, from, container: name, field_path });
+            }
+        }
+        for (variable, file) in FILE_VARIABLES.into_iter().zip(files) {
+            let Some((position, path)) = file else { continue };
+            if let Some(volume) = secret_volume(container, secrets, path) {
+                let (source, field_path) = (StaticSource::SecretFile, format!("{}.env[{position}]", at()));
+                self.push(StaticCredential { name: variable, source, from: Some(volume), container: name, field_path });
+            }
         }
         for (position, all) in container.list("envFrom").enumerate() {
             let prefix = all.text("prefix");
@@ -220,21 +222,27 @@ fn own_source(variable: Node<'_>) -> Option<(StaticSource, Option<&str>)> {
     Some((StaticSource::Field, None))
 }
 
+/// The volumes of a spec that hold files of Secrets, sorted.
+fn secret_volumes(spec: Node<'_>) -> Vec<&str> {
+    let holds_secret = |volume: &Node<'_>| {
+        volume.get("secret").is_some()
+            || volume.get("projected").is_some_and(|projected| projected.list("sources").any(|source| source.get("secret").is_some()))
+    };
+    let mut names: Vec<&str> = spec.list("volumes").filter(holds_secret).map(|volume| volume.text("name")).collect();
+    names.sort_unstable();
+    names
+}
+
 /// The volume that shows a file of a Secret at a path; of nested mounts the innermost counts.
-fn secret_volume<'a>(container: Node<'a>, volumes: Node<'a>, path: &str) -> Option<&'a str> {
-    if !path.starts_with('/') {
+fn secret_volume<'a>(container: Node<'a>, secrets: &[&'a str], path: &str) -> Option<&'a str> {
+    if secrets.is_empty() || !path.starts_with('/') {
         return None;
     }
     let path = MountPath::new(path);
-    let mount = container
-        .list("volumeMounts")
-        .map(|mount| (MountPath::new(mount.text("mountPath")), mount.text("name")))
-        .filter(|(mount, _)| matches!(path.relation(mount), Relation::Same | Relation::Below))
-        .max_by_key(|(mount, _)| mount.as_str().len())?;
-    let volume = volumes.list("volumes").find(|volume| volume.text("name") == mount.1)?;
-    let is_secret = volume.get("secret").is_some()
-        || volume.get("projected").is_some_and(|projected| projected.list("sources").any(|source| source.get("secret").is_some()));
-    is_secret.then_some(mount.1)
+    let mounts = container.list("volumeMounts").map(|mount| (MountPath::new(mount.text("mountPath")), mount.text("name")));
+    let above = mounts.filter(|(mount, _)| matches!(path.relation(mount), Relation::Same | Relation::Below));
+    let (_, volume) = above.max_by_key(|(mount, _)| mount.as_str().len())?;
+    secrets.binary_search(&volume).is_ok().then_some(volume)
 }
 
 #[cfg(test)]
@@ -286,7 +294,8 @@ mod tests {
                     { "name": "ANTHROPIC_API_KEY", "value": "" },
                     { "name": "GOOGLE_APPLICATION_CREDENTIALS", "value": "/run/key/key.json" },
                     { "name": "AWS_SHARED_CREDENTIALS_FILE", "value": "/aws/credentials" },
-                    { "name": "GOOGLE_APPLICATION_CREDENTIALS", "value": "/run/key/plain/federation.json" },
+                    { "name": "KUBECONFIG", "value": "/run/key/config" },
+                    { "name": "KUBECONFIG", "value": "/run/key/plain/config" },
                 ],
                 "envFrom": [{ "prefix": "AWS_SECRET_", "configMapRef": { "name": "cm" } }, { "prefix": "LOG_", "configMapRef": { "name": "cm" } }, { "secretRef": { "name": "s" } }],
             }],

@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::fixture::Scene;
-use crate::settings::MeshKind;
+use crate::object::{GroupVersionKind, Object};
+use crate::settings::{MeshKind, Settings};
 
 /// Values where the reader looks, well formed and not.
 fn scalar() -> impl Strategy<Value = Value> {
@@ -160,12 +161,74 @@ fn unordered(mut identity: Value) -> Value {
     identity
 }
 
+/// An object of a kind that is read without a pod template, around any spec.
+fn object() -> impl Strategy<Value = Value> {
+    let word = prop::sample::select(vec![
+        "provider",
+        "vault",
+        "aws",
+        "gcpsm",
+        "azurekv",
+        "auth",
+        "kubernetes",
+        "jwt",
+        "secretRef",
+        "serviceAccountRef",
+        "parameters",
+        "spec",
+        "method",
+        "pipelineSpec",
+        "tasks",
+        "taskSpec",
+        "steps",
+        "env",
+        "data",
+        "stringData",
+        "name",
+        "server",
+        "role",
+        "generator",
+    ]);
+    let any = scalar().prop_recursive(6, 64, 5, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+            prop::collection::vec((word.clone(), inner), 0..5)
+                .prop_map(|fields| Value::Object(fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect::<Map<_, _>>())),
+        ]
+    });
+    let kind = prop::sample::select(vec![
+        ("v1", "Secret"),
+        ("v1", "ConfigMap"),
+        ("external-secrets.io/v1", "SecretStore"),
+        ("external-secrets.io/v1", "ClusterSecretStore"),
+        ("generators.external-secrets.io/v1alpha1", "ClusterGenerator"),
+        ("cert-manager.io/v1", "Issuer"),
+        ("secrets.hashicorp.com/v1beta1", "VaultAuth"),
+        ("secrets-store.csi.x-k8s.io/v1", "SecretProviderClass"),
+        ("tekton.dev/v1", "PipelineRun"),
+    ]);
+    (kind, any.clone(), any)
+        .prop_map(|((version, kind), spec, data)| json!({ "apiVersion": version, "kind": kind, "spec": spec, "data": data }))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
     #[test]
     fn reading_never_panics(volumes in tree(), containers in tree(), automount in scalar(), mesh in mesh()) {
         scene(&volumes, &containers, &automount, mesh).read();
+    }
+
+    #[test]
+    fn an_object_of_any_shape_is_read_as_the_schema_says(value in object()) {
+        let object = Object::from_json(value.to_string()).unwrap();
+        let kind = GroupVersionKind::of(object.root()).unwrap();
+        let settings = Settings::demonstration();
+        let identity = serde_json::to_value(super::read_object(&kind, object.root(), "payments", &settings)).unwrap();
+        let schema: Value = serde_json::from_str(super::SCHEMA).unwrap();
+        let mut problems = Vec::new();
+        check(&schema, &schema["$defs"]["object"], &identity, "identity", &mut problems);
+        prop_assert!(problems.is_empty(), "{problems:?}");
     }
 
     #[test]

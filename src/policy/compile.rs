@@ -60,6 +60,8 @@ pub struct IdentityPolicy {
     pub step: RolloutStep,
     /// What an evaluation error does.
     pub failure_policy: FailurePolicy,
+    /// Whether no source line may be shown on which one of its violations stands.
+    pub conceal: bool,
     pub(super) rules: Vec<CompiledRule>,
     /// What it was compiled from; none for a native policy.
     pub(super) written: Option<Box<IdentityPolicySpec>>,
@@ -181,6 +183,7 @@ impl IdentityPolicy {
             enforcement: spec.enforcement,
             step: spec.rollout_step,
             failure_policy: spec.failure_policy,
+            conceal: spec.conceal,
             rules,
             written,
         })

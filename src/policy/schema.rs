@@ -57,6 +57,9 @@ pub struct IdentityPolicySpec {
     /// What an evaluation error does.
     #[serde(default)]
     pub failure_policy: FailurePolicy,
+    /// Whether it finds credentials: a report then shows no source line on which one of its violations stands.
+    #[serde(default)]
+    pub conceal: bool,
     /// One a shape of object.
     pub rules: Vec<Rule>,
 }

@@ -158,6 +158,7 @@ fn rules(set: &PolicySet) -> Vec<RuleInfo> {
         severity: severity(policy.severity),
         enforcement: enforcement(policy.enforcement),
         invariants: policy.invariants.to_vec(),
+        conceal: policy.conceal,
     };
     set.policies().iter().map(rule).collect()
 }

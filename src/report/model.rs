@@ -161,6 +161,8 @@ pub struct RuleInfo {
     pub enforcement: Enforcement,
     /// Invariants.
     pub invariants: Vec<String>,
+    /// Whether it finds credentials, so that the lines on which it found one are not shown.
+    pub conceal: bool,
 }
 
 impl Report {

@@ -57,6 +57,7 @@ fn rules(report: &Report) -> Vec<RuleInfo> {
                 severity: violation.severity,
                 enforcement: violation.enforcement,
                 invariants: violation.invariants.clone(),
+                conceal: false,
             });
         }
     }

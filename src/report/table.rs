@@ -1,5 +1,6 @@
 //! `-o table`: for people. One block a violation, as compilers show them, under a line for each file and object.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use annotate_snippets::renderer::DecorStyle;
@@ -20,6 +21,7 @@ pub(super) fn render(report: &Report, excerpts: &dyn Excerpts, colour: bool) -> 
     let renderer = renderer(colour);
     let mut out = String::new();
     let mut lines = OneFile { excerpts, file: None, lines: None };
+    let concealed = concealed(report);
     let mut last = None;
     for violation in report.violations.iter().filter(|violation| violation.status != Status::Baseline) {
         let heading = (&violation.file, &violation.object);
@@ -27,11 +29,13 @@ pub(super) fn render(report: &Report, excerpts: &dyn Excerpts, colour: bool) -> 
             let _ = writeln!(out, "{}", title(violation));
             last = Some(heading);
         }
-        let line = lines.get(&violation.file, violation.line);
+        let shown = !concealed.contains(&(violation.file.as_str(), violation.line));
+        let line = lines.get(&violation.file, violation.line).filter(|_| shown);
         let _ = writeln!(out, "{}\n", renderer.render(&[block(violation, line)]));
     }
     for error in &report.errors {
-        let line = lines.get(&error.file, error.line);
+        let shown = !concealed.contains(&(error.file.as_str(), error.line));
+        let line = lines.get(&error.file, error.line).filter(|_| shown);
         let _ = writeln!(out, "{}\n", renderer.render(&[error_block(error, line)]));
     }
     out.push_str(&summary(report));
@@ -50,6 +54,13 @@ pub(super) fn renderer(colour: bool) -> Renderer {
 /// A character of an excerpt: one for one, so that columns stay.
 pub(super) fn harmless(character: char) -> char {
     if is_deceptive(character) && character != '\t' { '\u{fffd}' } else { character }
+}
+
+/// The lines on which a credential stands: what the report is printed to is no place for it, whichever rule speaks of the line.
+fn concealed(report: &Report) -> BTreeSet<(&str, usize)> {
+    let rules: BTreeSet<&str> = report.rules.iter().filter(|rule| rule.conceal).map(|rule| rule.id.as_str()).collect();
+    let found = report.violations.iter().filter(|violation| rules.contains(violation.rule.as_str()));
+    found.map(|violation| (violation.file.as_str(), violation.line)).collect()
 }
 
 /// The heading of an object: `deploy/api.yaml: Deployment prod/api`.

@@ -55,6 +55,7 @@ fn report() -> (Report, Sources) {
         severity: Severity::Critical,
         enforcement: Enforcement::Deny,
         invariants: vec!["INV-4".into()],
+        conceal: false,
     };
     let bad = manifest::load("deploy/bad.yaml", &format!("{}  a: 1\n  b: {{}}\n  a: 2\n", "#\n".repeat(4)));
     assert_eq!(bad.errors.len(), 1);
@@ -72,6 +73,16 @@ fn formats_have_names() {
         assert_eq!(Format::from_str(format.name()), Ok(format));
     }
     assert_eq!(Format::from_str("xml\n").unwrap_err(), "`xml\\u000a` is no output format: use one of table, json, sarif");
+}
+
+#[test]
+fn a_line_with_a_credential_is_not_shown_by_any_rule() {
+    let (mut report, sources) = report();
+    report.violations.push(violation("no-credential-material", Enforcement::Deny, Status::Baseline, "spec.volumes[0].name"));
+    report.rules = vec![RuleInfo { id: "no-credential-material".into(), conceal: true, ..report.rules.remove(0) }];
+    let shown = render(Format::Table, &report, &sources, false);
+    assert!(!shown.contains("{name: t"), "{shown}");
+    assert!(shown.contains("--> deploy/api.yaml:7:15\n") && shown.contains("5 |   serviceAccountName: default"), "{shown}");
 }
 
 #[test]

@@ -52,8 +52,11 @@ pub(super) fn scan(text: &[u8]) -> Detected {
         return found;
     }
     let mut lists_clusters = false;
-    let pairs = text.iter().zip(text.iter().skip(1)).enumerate();
-    for (start, (first, _)) in pairs.filter(|(_, (first, second))| bits(&FIRST, **first) & bits(&SECOND, **second) != 0) {
+    for (start, pair) in text.windows(2).enumerate() {
+        let [first, second] = pair else { continue };
+        if bits(&FIRST, *first) & bits(&SECOND, *second) == 0 {
+            continue;
+        }
         let rest = text.get(start..).unwrap_or_default();
         let begins = start == 0 || !text.get(start - 1).copied().is_some_and(is_word);
         let hit = match first {

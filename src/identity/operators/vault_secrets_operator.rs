@@ -19,12 +19,12 @@ pub(super) fn read<'a>(kind: &str, object: Node<'a>, namespace: &'a str, access:
             // What a VaultAuthGlobal says stands there.
             let inherits = spec.get("vaultAuthGlobalRef").is_some();
             if spec.text("method").is_empty() && inherits {
-                login(spec, None, namespace, access);
+                login(spec, None, true, namespace, access);
             } else {
                 access.method(spec.text("method"), false, "spec.method".into());
                 let mount = spec.get("mount").and_then(Node::as_str).or((!inherits).then_some("kubernetes"));
                 let mount = mount.filter(|_| spec.text("method") == "kubernetes");
-                login(spec, mount.map(|mount| (mount, "spec.mount")), namespace, access);
+                login(spec, mount.map(|mount| (mount, "spec.mount")), inherits, namespace, access);
             }
         }
         "VaultAuthGlobal" => {
@@ -35,14 +35,15 @@ pub(super) fn read<'a>(kind: &str, object: Node<'a>, namespace: &'a str, access:
             let own = spec.path(&["kubernetes", "mount"]).and_then(Node::as_str).map(|mount| (mount, "spec.kubernetes.mount"));
             let default = spec.get("defaultMount").and_then(Node::as_str).map(|mount| (mount, "spec.defaultMount"));
             let of_kubernetes = spec.get("kubernetes").is_some() || method == "kubernetes";
-            login(spec, own.or(default).filter(|_| of_kubernetes), namespace, access);
+            login(spec, own.or(default).filter(|_| of_kubernetes), true, namespace, access);
         }
         _ => {}
     }
 }
 
-/// The ServiceAccount is one of the namespace in which a secret is synchronised; by default that is the object's own.
-fn login<'a>(spec: Node<'a>, mount: Option<(&'a str, &str)>, namespace: &'a str, access: &mut Access<'a>) {
+/// The ServiceAccount is one of the namespace in which a secret is synchronised; by default that is the object's own. What one half of a
+/// configuration leaves out the other may say.
+fn login<'a>(spec: Node<'a>, mount: Option<(&'a str, &str)>, half: bool, namespace: &'a str, access: &mut Access<'a>) {
     if let Some((mount, at)) = mount {
         access.mount(mount, at.to_owned());
     }
@@ -54,7 +55,7 @@ fn login<'a>(spec: Node<'a>, mount: Option<(&'a str, &str)>, namespace: &'a str,
         }
         if login.get("secretRef").is_some() {
             access.secret("jwt.secretRef", format!("spec.{method}.secretRef"));
-        } else {
+        } else if !half || login.list("audiences").len() > 0 {
             access.audiences(login.list("audiences"), format!("spec.{method}.audiences"));
         }
         access.seconds(login.get("tokenExpirationSeconds"), format!("spec.{method}.tokenExpirationSeconds"));

@@ -35,6 +35,8 @@ pub(super) fn read<'a>(
 ) -> Option<VaultAccess<'a>> {
     let mut access = Access::new(settings, true);
     let who = Who { namespace, service_account: Some(template.service_account_name()) };
+    let mut logs_in = logs_in.to_vec();
+    logs_in.sort_unstable();
     for (list, index, container) in template.containers() {
         let mut has_address = false;
         for (position, variable) in container.list("env").enumerate() {
@@ -44,7 +46,7 @@ pub(super) fn read<'a>(
                 of_variable(&mut access, name, variable, || format!("spec.{list}[{index}].env[{position}]"));
             }
         }
-        if !has_address && logs_in.contains(&container.text("name")) {
+        if !has_address && logs_in.binary_search(&container.text("name")).is_ok() {
             // What a Secret or a ConfigMap makes of these names is not seen here.
             let hides = |prefix: &str| ADDRESS_VARIABLES.iter().any(|name| name.starts_with(prefix));
             for (position, _) in container.list("envFrom").enumerate().filter(|(_, all)| hides(all.text("prefix"))) {
