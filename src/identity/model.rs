@@ -416,8 +416,8 @@ pub(super) mod sample {
     use super::super::environment::StaticSource;
     use super::super::grants::Grants;
     use super::super::listed_secrets::ListedSecret;
-    use super::super::operators::SecretStore;
     use super::super::object_identity::ObjectIdentity;
+    use super::super::operators::SecretStore;
     use super::super::registration::{Registration, RegistrationFinding, RegistrationProblem};
     use super::super::signing_request::SigningRequest;
     use super::super::vault::{AuthMethod, AuthMount, TokenAudiences, TokenSeconds, VaultAddress, VaultRole};

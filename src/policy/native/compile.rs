@@ -105,6 +105,7 @@ impl NativePolicy {
                 severity: Severity::Medium,
                 enforcement: Enforcement::Off,
                 step: RolloutStep::default(),
+                conceal: false,
                 failure_policy: spec.failure_policy,
                 rules: vec![rule],
                 written: None,
