@@ -17,6 +17,16 @@ pub struct CompileError {
 }
 
 impl CompileError {
+    /// Several errors of one text as one, at the place of the first; more than ten tell nothing more.
+    pub(super) fn joined(errors: Vec<Self>) -> Self {
+        let mut errors = errors.into_iter().take(10);
+        let Some(first) = errors.next() else { return Self::new("", 0..0, "") };
+        errors.fold(first, |mut first, other| {
+            first.message = format!("{}; {other}", first.message);
+            first
+        })
+    }
+
     /// An error over a range of bytes of `source`.
     pub(super) fn new(source: &str, span: Range<usize>, message: impl Into<String>) -> Self {
         let before = source.get(..span.start).unwrap_or(source);
@@ -34,6 +44,12 @@ impl CompileError {
         let width = source.get(start..).and_then(|text| text.chars().next()).map_or(0, char::len_utf8);
         Self { message: message.into(), span: start..start + width, line, column }
     }
+}
+
+/// `; did you mean 'containers'?` with the name that is nearest, if one is near.
+pub(super) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> String {
+    let near = known.map(|known| (strsim::jaro_winkler(known, name), known)).max_by(|a, b| a.0.total_cmp(&b.0));
+    near.filter(|(score, _)| *score > 0.8).map(|(_, known)| format!("; did you mean '{known}'?")).unwrap_or_default()
 }
 
 /// Why an expression has no value for these variables.

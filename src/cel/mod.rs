@@ -8,18 +8,21 @@
 //! - `macros`: has, all, exists, map, ... lowered to loops
 //! - `ir`: the intermediate form
 //! - `types`: [`Type`], what is known of a value before it is there
-//! - `check`: (to come) the type checker of the API server, over the intermediate form
+//! - `check`: the type checker of the API server, over the intermediate form
+//! - `fold`: what is done once, after the check
 //! - `evaluate`: the evaluator; `comprehend` its loops, `operate` its operators
 //! - `value`, `collections`, `opaque`: [`Value`], [`List`], [`Map`], [`Opaque`]
 //! - `cost`: [`Budget`], the cost limit and the deadline
 //! - `functions`: the one table of functions and their rooms
 //! - `error`: [`CompileError`], [`EvaluationError`]
 
+mod check;
 mod collections;
 mod comprehend;
 mod cost;
 mod error;
 mod evaluate;
+mod fold;
 mod functions;
 mod ir;
 mod lower;

@@ -8,7 +8,7 @@ use super::schema::{
     API_VERSION, Carrier, Document, FailurePolicy, IdentityPolicySpec, InjectionPolicySpec, Match, MatchCondition, Related,
     RelatedResource, Rule, Severity, Validation, Variable, When,
 };
-use crate::cel::{Expression, Scope};
+use crate::cel::{Expression, Scope, Type};
 use crate::inject::Step;
 use crate::object::{FieldPath, Node};
 use crate::settings::Enforcement;
@@ -252,7 +252,9 @@ impl Compiler {
     fn conditions(&mut self, conditions: &[MatchCondition], path: &FieldPath, scope: &Scope) -> Vec<(String, Expression)> {
         let mut compiled = Vec::new();
         for (index, condition) in conditions.iter().enumerate() {
-            if let Some(expression) = self.expression(&condition.expression, path.clone().index(index).field("expression"), scope) {
+            if let Some(expression) =
+                self.expression(&condition.expression, path.clone().index(index).field("expression"), scope, Some(&Type::Bool))
+            {
                 compiled.push((condition.name.clone(), expression));
             }
         }
@@ -264,10 +266,12 @@ impl Compiler {
         let mut compiled = Vec::new();
         for (index, variable) in variables.iter().enumerate() {
             let path = path.clone().index(index);
-            if let Some(expression) = self.expression(&variable.expression, path.clone().field("expression"), &scope) {
+            let mut is = Type::Dyn;
+            if let Some(expression) = self.expression(&variable.expression, path.clone().field("expression"), &scope, None) {
+                is = expression.result_type().clone();
                 compiled.push(expression);
             }
-            scope = self.declare(&scope, &format!("variables.{}", variable.name), path.field("name"));
+            scope = self.declare(&scope, &format!("variables.{}", variable.name), is, path.field("name"));
         }
         (compiled, scope)
     }
@@ -279,23 +283,23 @@ impl Compiler {
         for (index, entry) in related.iter().enumerate() {
             let path = path.clone().index(index);
             let name = match &entry.name_expression {
-                Some(source) => self.expression(source, path.clone().field("nameExpression"), &names),
+                Some(source) => self.expression(source, path.clone().field("nameExpression"), &names, Some(&Type::String)),
                 None => None,
             };
             compiled.push(CompiledRelated { resource: entry.resource.clone(), name });
-            scope = self.declare(&scope, &format!("related.{}", entry.name), path.field("name"));
+            scope = self.declare(&scope, &format!("related.{}", entry.name), Type::Dyn, path.field("name"));
         }
         (compiled, scope)
     }
 
-    fn declare(&mut self, scope: &Scope, name: &str, path: FieldPath) -> Scope {
+    fn declare(&mut self, scope: &Scope, name: &str, is: Type, path: FieldPath) -> Scope {
         let word = name.rsplit('.').next().unwrap_or_default();
         if word.is_empty() || !word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
             self.fail(path, format!("`{word}` is no CEL identifier"));
         } else if scope.slot(name).is_some() {
             self.fail(path, format!("`{name}` is taken already; choose another name"));
         }
-        scope.with(name)
+        scope.with_type(name, is)
     }
 
     fn validation(&mut self, validation: &Validation, path: &FieldPath, scope: &Scope, ceiling: Enforcement) -> Option<CompiledValidation> {
@@ -308,7 +312,7 @@ impl Compiler {
             match Location::parse(below) {
                 Ok(parsed) => {
                     for name in parsed.bindings() {
-                        scope = self.declare(&scope, name, path.clone().field("at"));
+                        scope = self.declare(&scope, name, Type::Dyn, path.clone().field("at"));
                     }
                     location = Some(parsed);
                 }
@@ -331,12 +335,12 @@ impl Compiler {
             self.fail(path.clone(), "must say what is wrong: `message` or `messageExpression`");
         }
         let mut optional = |source: &Option<String>, field: &'static str| match source {
-            Some(source) => self.expression(source, path.clone().field(field), &scope),
+            Some(source) => self.expression(source, path.clone().field(field), &scope, Some(&Type::String)),
             None => None,
         };
         let message_expression = optional(&validation.message_expression, "messageExpression");
         let remedy_expression = optional(&validation.remedy_expression, "remedyExpression");
-        let expression = self.expression(&validation.expression, path.clone().field("expression"), &scope)?;
+        let expression = self.expression(&validation.expression, path.clone().field("expression"), &scope, Some(&Type::Bool))?;
         Some(CompiledValidation {
             location,
             in_identity,
@@ -351,13 +355,32 @@ impl Compiler {
         })
     }
 
-    fn expression(&mut self, source: &str, path: FieldPath, scope: &Scope) -> Option<Expression> {
+    /// Compiles an expression that must give one of the types of its place, as ValidatingAdmissionPolicy asks it; none: any.
+    fn expression(&mut self, source: &str, path: FieldPath, scope: &Scope, gives: Option<&Type>) -> Option<Expression> {
         match Expression::compile(source, scope) {
-            Ok(expression) => Some(expression),
+            Ok(expression) => match gives {
+                Some(gives) if gives.to_string() != expression.result_type().to_string() => {
+                    self.fail(
+                        path,
+                        format!("must evaluate to {gives} but got {}{} in `{}`", expression.result_type(), remedy(gives), source.trim()),
+                    );
+                    None
+                }
+                _ => Some(expression),
+            },
             Err(error) => {
                 self.fail(path, format!("{}:{}: {} in `{}`", error.line, error.column, error.message, source.trim()));
                 None
             }
         }
+    }
+}
+
+/// How an expression of unknown type is made one of the type asked for.
+fn remedy(gives: &Type) -> &'static str {
+    match gives {
+        Type::Bool => " (compare it, or write `bool(...)`)",
+        Type::String => " (write `string(...)`)",
+        _ => "",
     }
 }

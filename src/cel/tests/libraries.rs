@@ -41,8 +41,9 @@ fn the_authorizer_is_refused_with_the_reason() {
         ("check('get')", "check"),
     ] {
         let error = Expression::compile(source, &scope()).unwrap_err().message;
-        let wanted =
-            format!("undeclared reference to '{name}': the authorizer of Kubernetes asks the API server with a SubjectAccessReview");
+        let wanted = format!(
+            "undeclared reference to '{name}' (in container ''): the authorizer of Kubernetes asks the API server with a SubjectAccessReview"
+        );
         assert!(error.starts_with(&wanted), "{source}: {error}");
     }
     // The names are free for the variables of loops.
