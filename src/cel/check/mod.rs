@@ -10,6 +10,7 @@ mod unify;
 
 use super::error::{CompileError, nearest};
 use super::ir::{Call, Comprehension, Constant, Form, Ir, Op};
+use super::opaque;
 use super::scope::Scope;
 use super::types::Type;
 use operators::Overload;
@@ -138,6 +139,11 @@ impl<'s> Checker<'s> {
                 Type::Dyn
             }
             Type::Dyn | Type::Error => Type::Dyn,
+            // cel-go declares Kubernetes' types as messages, addresses and networks excepted, and then does not find the message.
+            Type::Opaque(name) if !matches!(*name, opaque::IP | opaque::CIDR) => {
+                self.fail_at_field(ir, field, format!("unexpected failed resolution of '{name}'"));
+                Type::Dyn
+            }
             other => {
                 let message = format!("type '{}' does not support field selection", self.substitutions.resolve(other, true));
                 self.fail_at_field(ir, field, message);

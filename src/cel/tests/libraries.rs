@@ -32,6 +32,25 @@ fn more_parameters_than_go_reads_are_none() {
     assert_eq!((joined(10_000), joined(10_001)), (Ok("int: 1".to_owned()), Ok("int: 0".to_owned())));
 }
 
+/// Recorded from an environment with the library, which the ones of the corpus do not have.
+#[test]
+fn keys_are_escaped_for_a_json_patch() {
+    let escaped = |key: &str| evaluate(&format!("jsonpatch.escapeKey('{key}')"));
+    for (key, wanted) in [("", ""), ("a/b~c", "a~1b~0c"), ("~1", "~01"), ("//~~", "~1~1~0~0"), ("é/é~", "é~1é~0")] {
+        assert_eq!(escaped(key), Ok(format!("string: \"{wanted}\"")), "{key}");
+    }
+    assert_eq!(evaluate("jsonpatch.escapeKey([dyn(1)][0])"), Err("no such overload: jsonpatch.escapeKey(int)".to_owned()));
+    let error = evaluate("jsonpatch.escapeKey(1)").unwrap_err();
+    assert!(error.contains("found no matching overload for 'jsonpatch.escapeKey' applied to '(int)'"), "{error}");
+    let cost = |length: usize| {
+        let source = format!("jsonpatch.escapeKey('{}')", "~".repeat(length));
+        let (expression, fixture, budget) = (Expression::compile(&source, &scope()).unwrap(), Fixture::new(), Budget::new(1_000));
+        expression.evaluate(&&fixture, &budget).unwrap();
+        budget.spent()
+    };
+    assert_eq!((cost(0), cost(1), cost(10), cost(11), cost(100)), (0, 1, 1, 2, 10));
+}
+
 #[test]
 fn the_authorizer_is_refused_with_the_reason() {
     for (source, name) in [
