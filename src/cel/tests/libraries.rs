@@ -24,6 +24,19 @@ fn a_quantity_of_too_many_digits_is_refused_before_they_are_written() {
 }
 
 #[test]
+fn the_digits_of_a_large_quantity_are_charged() {
+    let end = |source: &str| {
+        let (expression, fixture, budget) = (Expression::compile(source, &scope()).unwrap(), Fixture::new(), Budget::new(1_000_000));
+        (expression.evaluate(&&fixture, &budget).map(|value| value.as_int()).map_err(|error| error.to_string()), budget.spent())
+    };
+    let exceeded = Err("operation cancelled: actual cost limit exceeded".to_owned());
+    assert_eq!(end("sign(quantity('12345678901234567890e50'))"), (Ok(Some(1)), 4));
+    assert_eq!(end("sign(quantity('12345678901234567890e9000'))"), (Ok(Some(1)), 4 + 902));
+    assert_eq!(end("lists.range(100000).map(i, quantity('1e9000').add(i + 1)).size()").0, exceeded);
+    assert_eq!(end("lists.range(100000).filter(i, isQuantity('12345678901234567890e9000')).size()").0, exceeded);
+}
+
+#[test]
 fn more_parameters_than_go_reads_are_none() {
     let parameters = |count: usize| evaluate(&format!("url('/?' + ['{}'].map(s, s)[0]).getQuery().size()", vec!["a"; count].join("&")));
     // The text of an expression is shorter than ten thousand parameters: they are joined.
