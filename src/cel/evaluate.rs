@@ -1,7 +1,7 @@
 //! The evaluator. Every arm is a function of its own, so that the frame of [`Frame::evaluate`] stays small: the deepest expression
 //! must fit a stack of 2 MiB.
 
-use super::check;
+use super::check::{self, Checked, Need};
 use super::collections::{List, Map};
 use super::cost::{self, Budget};
 use super::error::{CompileError, EvaluationError};
@@ -38,6 +38,8 @@ pub struct Expression {
     depth: u32,
     locals: usize,
     result: Type,
+    needs: Box<[Need]>,
+    loops: u32,
 }
 
 impl Expression {
@@ -57,9 +59,9 @@ impl Expression {
         let finish = |(source, lowered): (&(&str, &Scope), Result<Lowered, CompileError>)| {
             let Lowered { mut root, slots, depth, locals } = lowered?;
             let (source, scope) = *source;
-            let result = check::check(source, &root, scope).map_err(CompileError::joined)?;
+            let Checked { result, needs, loops } = check::check(source, &root, scope).map_err(CompileError::joined)?;
             fold::fold(source, &mut root)?;
-            Ok(Self { source: source.into(), root, slots: slots.into(), depth, locals, result })
+            Ok(Self { source: source.into(), root, slots: slots.into(), depth, locals, result, needs: needs.into(), loops })
         };
         sources.iter().zip(lower::lower_all(sources)).map(finish).collect()
     }
@@ -80,6 +82,18 @@ impl Expression {
     #[must_use]
     pub fn result_type(&self) -> &Type {
         &self.result
+    }
+
+    /// What it uses that not every release of Kubernetes has.
+    #[must_use]
+    pub fn needs(&self) -> &[Need] {
+        &self.needs
+    }
+
+    /// How many loops lie inside each other.
+    #[must_use]
+    pub fn loops(&self) -> u32 {
+        self.loops
     }
 
     /// The slots of the variables it reads, in ascending order.

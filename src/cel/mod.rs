@@ -35,6 +35,7 @@ mod tests;
 pub mod types;
 mod value;
 
+pub use check::Need;
 pub use collections::{List, Map};
 pub use cost::Budget;
 pub use error::{CompileError, EvaluationError};

@@ -191,6 +191,24 @@ impl Type {
         Self::Optional(inner.into())
     }
 
+    /// The type of a field of an object or of a value of a map.
+    ///
+    /// # Errors
+    /// In cel-go's words, with the field that may have been meant.
+    pub fn member(&self, field: &str) -> Result<Self, String> {
+        match self {
+            Self::Map(_, value) => Ok(value.get().clone()),
+            Self::Object(object) => object.field(field).ok_or_else(|| {
+                let names = object.fields();
+                format!("undefined field '{field}'{}", super::error::nearest(field, names.iter().map(String::as_str)))
+            }),
+            open if open.is_open() => Ok(Self::Dyn),
+            // cel-go declares Kubernetes' types as messages, addresses and networks excepted, and then does not find the message.
+            Self::Opaque(name) if !matches!(*name, opaque::IP | opaque::CIDR) => Err(format!("unexpected failed resolution of '{name}'")),
+            other => Err(format!("type '{other}' does not support field selection")),
+        }
+    }
+
     /// The name of a value's type when it is evaluated: of `list(int)` it is `list`.
     pub(super) fn type_name(&self) -> &str {
         match self {

@@ -4,7 +4,7 @@
 //! - `sources`: the flags for policies, settings, waivers and related objects, and reading what they name
 //! - `reload`: the files that a running server looks at again
 //! - `demonstration`: what `serve` knows when it is given nothing
-//! - `serve`, `audit`, `test`, `inject`, `policy`, `webhooks`, `certs`, `completions`: the subcommands
+//! - `serve`, `audit`, `test`, `inject`, `policy` (with `lint`), `webhooks`, `certs`, `completions`: the subcommands
 
 mod audit;
 mod certs;
@@ -12,6 +12,7 @@ mod completions;
 mod demonstration;
 mod exit;
 mod inject;
+mod lint;
 mod policy;
 mod reload;
 mod serve;

@@ -8,6 +8,8 @@ use super::sources::PolicyArgs;
 pub(super) enum Command {
     /// List the policies, each with where it comes from
     List(ListArgs),
+    /// Check policies against the schemas of what they judge
+    Lint(super::lint::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -17,7 +19,13 @@ pub(super) struct ListArgs {
 }
 
 pub(super) fn run(command: &Command) -> Exit {
-    let Command::List(args) = command;
+    match command {
+        Command::List(args) => list(args),
+        Command::Lint(args) => super::lint::run(args),
+    }
+}
+
+fn list(args: &ListArgs) -> Exit {
     let set = match args.policies.load_or_complain() {
         Ok(set) => set,
         Err(exit) => return exit,

@@ -8,6 +8,7 @@ use super::tree::Node;
 
 /// A `metav1.LabelSelector`: every requirement must hold; an empty selector selects everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LabelSelector {
     /// Labels that must be there with exactly these values.
@@ -20,6 +21,7 @@ pub struct LabelSelector {
 
 /// A `metav1.LabelSelectorRequirement`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Requirement {
     /// The label's key.
@@ -33,6 +35,7 @@ pub struct Requirement {
 
 /// A `metav1.LabelSelectorOperator`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Operator {
     /// The label is there with one of the values.
     In,

@@ -1,14 +1,16 @@
 //! From a document to a policy that can be evaluated: every expression compiled, every path parsed, every name resolved. A policy
 //! that does not compile is refused with all of its mistakes, each with the path of the field it stands in.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use super::location::Location;
+use super::declared::Declared;
+use super::location::{Location, Shape};
 use super::schema::{
     API_VERSION, Carrier, Document, FailurePolicy, IdentityPolicySpec, InjectionPolicySpec, Match, MatchCondition, Related,
     RelatedResource, Rule, Severity, Validation, Variable, When,
 };
-use crate::cel::{Expression, Scope, Type};
+use crate::cel::{Expression, Need, Scope, Type};
 use crate::inject::Step;
 use crate::object::{FieldPath, Node};
 use crate::settings::Enforcement;
@@ -126,8 +128,27 @@ pub struct InjectionPolicy {
 }
 
 /// Collects mistakes with the path of the field that is being read.
-struct Compiler {
-    errors: Vec<PolicyError>,
+pub(super) struct Compiler {
+    pub(super) errors: Vec<Mistake>,
+    declared: Declared,
+    /// Everything that was compiled, for who looks at the expressions themselves.
+    pub(super) compiled: Vec<(FieldPath, Note)>,
+}
+
+/// A mistake, and the bytes of the field's own text that hold it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Mistake {
+    pub(super) error: PolicyError,
+    /// In an expression: its text, the bytes, and the message without them.
+    pub(super) within: Option<(String, Range<usize>, String)>,
+}
+
+/// What is worth saying of an expression that compiles.
+#[derive(Clone, Debug)]
+pub(super) struct Note {
+    pub(super) source: String,
+    pub(super) needs: Vec<Need>,
+    pub(super) loops: u32,
 }
 
 impl IdentityPolicy {
@@ -136,8 +157,17 @@ impl IdentityPolicy {
     /// # Errors
     /// Every mistake of the document.
     pub fn compile(document: Node<'_>) -> Result<Self, Vec<PolicyError>> {
-        let Document { metadata, spec, .. } = read::<IdentityPolicySpec>(document)?;
-        let mut compiler = Compiler { errors: Vec::new() };
+        Self::try_compile(document).map_err(errors)
+    }
+
+    /// Why the document is refused.
+    pub(super) fn mistakes(document: Node<'_>) -> Vec<Mistake> {
+        Self::try_compile(document).err().unwrap_or_default()
+    }
+
+    fn try_compile(document: Node<'_>) -> Result<Self, Vec<Mistake>> {
+        let Document { metadata, spec, .. } = read::<IdentityPolicySpec>(document).map_err(plain)?;
+        let mut compiler = Compiler::new(Declared::dynamic());
         let path = FieldPath::of(&["spec", "rules"]);
         if spec.rules.is_empty() {
             compiler.fail(path.clone(), "must hold at least one rule");
@@ -166,13 +196,22 @@ impl InjectionPolicy {
     /// # Errors
     /// Every mistake of the document.
     pub fn compile(document: Node<'_>) -> Result<Self, Vec<PolicyError>> {
-        let Document { metadata, spec, .. } = read::<InjectionPolicySpec>(document)?;
-        let mut compiler = Compiler { errors: Vec::new() };
+        Self::try_compile(document).map_err(errors)
+    }
+
+    /// Why the document is refused.
+    pub(super) fn mistakes(document: Node<'_>) -> Vec<Mistake> {
+        Self::try_compile(document).err().unwrap_or_default()
+    }
+
+    fn try_compile(document: Node<'_>) -> Result<Self, Vec<Mistake>> {
+        let Document { metadata, spec, .. } = read::<InjectionPolicySpec>(document).map_err(plain)?;
+        let mut compiler = Compiler::new(Declared::dynamic());
         if spec.inject.is_empty() {
             compiler.fail(FieldPath::of(&["spec", "inject"]), "must hold at least one step");
         }
         compiler.selectors(&spec.matches, &FieldPath::of(&["spec", "match"]));
-        let scope = Scope::new(&BASE);
+        let scope = compiler.declared.scope.clone();
         let conditions = compiler.conditions(&spec.match_conditions, &FieldPath::of(&["spec", "matchConditions"]), &scope);
         compiler.finish(Self {
             id: metadata.name.into(),
@@ -183,6 +222,14 @@ impl InjectionPolicy {
             steps: spec.inject,
         })
     }
+}
+
+fn errors(mistakes: Vec<Mistake>) -> Vec<PolicyError> {
+    mistakes.into_iter().map(|mistake| mistake.error).collect()
+}
+
+fn plain(errors: Vec<PolicyError>) -> Vec<Mistake> {
+    errors.into_iter().map(|error| Mistake { error, within: None }).collect()
 }
 
 /// Reads a document of ours into its type.
@@ -205,17 +252,28 @@ pub(super) fn read<Spec: serde::de::DeserializeOwned>(document: Node<'_>) -> Res
 }
 
 impl Compiler {
-    fn fail(&mut self, path: FieldPath, message: impl Into<String>) {
-        self.errors.push(PolicyError { path, message: message.into() });
+    pub(super) fn new(declared: Declared) -> Self {
+        Self { errors: Vec::new(), declared, compiled: Vec::new() }
     }
 
-    fn finish<T>(self, policy: T) -> Result<T, Vec<PolicyError>> {
+    fn fail(&mut self, path: FieldPath, message: impl Into<String>) {
+        self.tell(Mistake { error: PolicyError { path, message: message.into() }, within: None });
+    }
+
+    fn tell(&mut self, mistake: Mistake) {
+        // A validation is compiled once for each way through its `at`.
+        if !self.errors.contains(&mistake) {
+            self.errors.push(mistake);
+        }
+    }
+
+    fn finish<T>(self, policy: T) -> Result<T, Vec<Mistake>> {
         if self.errors.is_empty() { Ok(policy) } else { Err(self.errors) }
     }
 
-    fn rule(&mut self, rule: Rule, path: &FieldPath, ceiling: Enforcement) -> Option<CompiledRule> {
+    pub(super) fn rule(&mut self, rule: Rule, path: &FieldPath, ceiling: Enforcement) -> Option<CompiledRule> {
         self.selectors(&rule.matches, &path.clone().field("match"));
-        let base = Scope::new(&BASE);
+        let base = self.declared.scope.clone();
         let conditions = self.conditions(&rule.match_conditions, &path.clone().field("matchConditions"), &base);
         let (variables, scope) = self.variables(&rule.variables, &path.clone().field("variables"), base);
         let (related, scope) = self.related(&rule.related, &path.clone().field("related"), scope);
@@ -228,7 +286,9 @@ impl Compiler {
             .validations
             .iter()
             .enumerate()
-            .filter_map(|(index, validation)| self.validation(validation, &validations_path.clone().index(index), &scope, ceiling))
+            .filter_map(|(index, validation)| {
+                self.validation(validation, &validations_path.clone().index(index), &scope, ceiling, on_pod_template)
+            })
             .collect();
         if !self.errors.is_empty() {
             return None;
@@ -287,7 +347,9 @@ impl Compiler {
                 None => None,
             };
             compiled.push(CompiledRelated { resource: entry.resource.clone(), name });
-            scope = self.declare(&scope, &format!("related.{}", entry.name), Type::Dyn, path.field("name"));
+            let one = self.declared.schemas.of(&entry.resource.group, &entry.resource.resource).unwrap_or(Type::Dyn);
+            let is = if entry.name_expression.is_some() { Type::optional(one) } else { Type::list(one) };
+            scope = self.declare(&scope, &format!("related.{}", entry.name), is, path.field("name"));
         }
         (compiled, scope)
     }
@@ -302,17 +364,29 @@ impl Compiler {
         scope.with_type(name, is)
     }
 
-    fn validation(&mut self, validation: &Validation, path: &FieldPath, scope: &Scope, ceiling: Enforcement) -> Option<CompiledValidation> {
-        let mut scope = scope.clone();
+    fn validation(
+        &mut self,
+        validation: &Validation,
+        path: &FieldPath,
+        scope: &Scope,
+        ceiling: Enforcement,
+        on_pod_template: bool,
+    ) -> Option<CompiledValidation> {
         let mut in_identity = false;
         let mut location = None;
+        let whole = if on_pod_template { slot::POD } else { slot::OBJECT };
+        let mut shapes = vec![Shape { this: scope.type_of(whole).clone(), bound: Vec::new() }];
         if let Some(at) = &validation.at {
             in_identity = at == "identity" || at.starts_with("identity.");
             let below = if in_identity { at.trim_start_matches("identity").trim_start_matches('.') } else { at };
             match Location::parse(below) {
                 Ok(parsed) => {
-                    for name in parsed.bindings() {
-                        scope = self.declare(&scope, name, Type::Dyn, path.clone().field("at"));
+                    match parsed.shapes(scope.type_of(if in_identity { slot::IDENTITY } else { whole })) {
+                        Ok(found) => shapes = found,
+                        Err(message) => {
+                            self.fail(path.clone().field("at"), message);
+                            shapes.clear();
+                        }
                     }
                     location = Some(parsed);
                 }
@@ -334,13 +408,15 @@ impl Compiler {
         if validation.message.is_none() && validation.message_expression.is_none() {
             self.fail(path.clone(), "must say what is wrong: `message` or `messageExpression`");
         }
-        let mut optional = |source: &Option<String>, field: &'static str| match source {
-            Some(source) => self.expression(source, path.clone().field(field), &scope, Some(&Type::String)),
-            None => None,
-        };
-        let message_expression = optional(&validation.message_expression, "messageExpression");
-        let remedy_expression = optional(&validation.remedy_expression, "remedyExpression");
-        let expression = self.expression(&validation.expression, path.clone().field("expression"), &scope, Some(&Type::Bool))?;
+        let mut expressions = None;
+        for shape in &shapes {
+            let mut scope = scope.with_type("self", shape.this.clone());
+            for (name, is) in location.iter().flat_map(Location::bindings).zip(&shape.bound) {
+                scope = self.declare(&scope, name, is.clone(), path.clone().field("at"));
+            }
+            expressions = self.expressions(validation, path, &scope);
+        }
+        let (expression, message_expression, remedy_expression) = expressions?;
         Some(CompiledValidation {
             location,
             in_identity,
@@ -355,21 +431,47 @@ impl Compiler {
         })
     }
 
+    /// The expressions of a validation: itself, its message and its remedy.
+    fn expressions(
+        &mut self,
+        validation: &Validation,
+        path: &FieldPath,
+        scope: &Scope,
+    ) -> Option<(Expression, Option<Expression>, Option<Expression>)> {
+        let mut optional = |source: &Option<String>, field: &'static str| match source {
+            Some(source) => self.expression(source, path.clone().field(field), scope, Some(&Type::String)),
+            None => None,
+        };
+        let message = optional(&validation.message_expression, "messageExpression");
+        let remedy = optional(&validation.remedy_expression, "remedyExpression");
+        Some((self.expression(&validation.expression, path.clone().field("expression"), scope, Some(&Type::Bool))?, message, remedy))
+    }
+
     /// Compiles an expression that must give one of the types of its place, as ValidatingAdmissionPolicy asks it; none: any.
     fn expression(&mut self, source: &str, path: FieldPath, scope: &Scope, gives: Option<&Type>) -> Option<Expression> {
+        let wrong = |message: String, span: Range<usize>, place: &str| Mistake {
+            error: PolicyError { path: path.clone(), message: format!("{place}{message} in `{}`", source.trim()) },
+            within: Some((source.to_owned(), span, message)),
+        };
         match Expression::compile(source, scope) {
-            Ok(expression) => match gives {
-                Some(gives) if gives.to_string() != expression.result_type().to_string() => {
-                    self.fail(
-                        path,
-                        format!("must evaluate to {gives} but got {}{} in `{}`", expression.result_type(), remedy(gives), source.trim()),
-                    );
-                    None
+            Ok(expression) => {
+                let note = Note { source: source.to_owned(), needs: expression.needs().to_vec(), loops: expression.loops() };
+                self.compiled.push((path.clone(), note));
+                let is = expression.result_type();
+                match gives {
+                    Some(gives) if gives.to_string() != is.to_string() => {
+                        self.tell(wrong(format!("must evaluate to {gives} but got {is}{}", remedy(gives)), 0..source.len(), ""));
+                        None
+                    }
+                    _ => Some(expression),
                 }
-                _ => Some(expression),
-            },
-            Err(error) => {
-                self.fail(path, format!("{}:{}: {} in `{}`", error.line, error.column, error.message, source.trim()));
+            }
+            Err(mut error) => {
+                let more = std::mem::take(&mut error.more);
+                for error in std::iter::once(error).chain(more) {
+                    let place = format!("{}:{}: ", error.line, error.column);
+                    self.tell(wrong(error.message, error.span, &place));
+                }
                 None
             }
         }

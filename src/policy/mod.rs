@@ -8,6 +8,8 @@
 //! - `load`: texts to a [`PolicySet`], mistakes with line and column
 //! - `subject`: [`Subject`] and [`Facts`], what is judged and what is known
 //! - `related`: what a set of files knows about the rest of the cluster
+//! - `declared`, `schemas`: what the type checker knows of the names and of the objects
+//! - `lint`: what can be said of a policy before it judges anything
 //! - `select`: which policies speak about a subject
 //! - `staging`: the pod as it will be after defaults and injections
 //! - `stage`: what an expression sees
@@ -18,12 +20,15 @@
 
 mod case;
 mod compile;
+mod declared;
 mod evaluate;
 mod library;
+mod lint;
 mod load;
 mod location;
 mod related;
 mod schema;
+mod schemas;
 mod select;
 mod set;
 mod stage;
@@ -36,6 +41,7 @@ pub use case::{Case, CaseFailure, CaseFile, run_case};
 pub use compile::{IdentityPolicy, InjectionPolicy, PolicyError};
 pub use evaluate::{Limits, evaluate};
 pub use library::POLICIES;
+pub use lint::{Finding, Release, Weight, lint};
 pub use load::{Sources, Text, load};
 pub use location::{Location, LocationError};
 pub use related::RelatedIndex;
@@ -43,6 +49,7 @@ pub use schema::{
     API_VERSION, Carrier, FailurePolicy, IdentityPolicySpec, IdentityWaiverSpec, InjectionPolicySpec, Match, OperationName,
     RelatedResource, ResourceRule, Severity, When,
 };
+pub use schemas::Schemas;
 pub use set::{PolicySet, PolicySetBuilder, PolicySource};
 pub use staging::{Mutation, inject_virtually, mutate};
 pub use subject::{Facts, Operation, RequestError, Source, Subject, manifest_request};

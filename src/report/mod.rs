@@ -7,11 +7,13 @@
 //! - `assemble`: from documents and verdicts to a report
 //! - `excerpt`: [`Excerpts`]: the source lines that the table shows
 //! - `table`: for people
+//! - `findings`: what `doorward policy lint` prints
 //! - `json`: for programs
 //! - `sarif`: for code scanning (SARIF 2.1.0)
 
 mod assemble;
 mod excerpt;
+mod findings;
 mod json;
 mod model;
 mod sarif;
@@ -22,6 +24,7 @@ use std::str::FromStr;
 
 pub use assemble::Judged;
 pub use excerpt::{Excerpts, NoExcerpts, Sources};
+pub use findings::{Linted, findings_as_json, findings_as_text};
 pub use model::{Enforcement, ObjectRef, Report, RuleInfo, Severity, Status, Summary, Violation};
 
 /// JSON Schema (draft 2020-12) of what [`Format::Json`] prints.

@@ -7,6 +7,7 @@ use crate::object::{LabelSelector, Node};
 
 /// What a violation does. Ordered from lax to strict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Enforcement {
     /// The rule is not evaluated.
     Off,
@@ -33,6 +34,7 @@ impl Enforcement {
 
 /// A named starting point for the enforcement of every rule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum Preset {
     /// Every rule at its catalogue default: the program's own default.
@@ -44,6 +46,7 @@ pub enum Preset {
 
 /// Sets the enforcement of some rules in some namespaces. The last one that applies wins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EnforcementOverride {
     /// Rule ids; `*` names all of them.

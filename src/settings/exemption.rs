@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// One exemption: the same struct as a waiver's subject, without an expiry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Exemption {
     /// Rule ids; `*` names all of them.
@@ -27,6 +28,7 @@ pub struct Exemption {
 
 /// The two groups that ship; every other exemption is the operator's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum ExemptionGroup {
     /// `kube-system`, `kube-public`, `kube-node-lease`: the cluster cannot start without them.

@@ -10,6 +10,7 @@ use crate::object::{Object, ShapeError};
 
 /// Everything the operator sets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Settings {
     /// The starting point of every rule's enforcement.
@@ -66,6 +67,7 @@ pub struct Settings {
 
 /// SPIFFE.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Spiffe {
     /// The trust domain of this cluster's SVIDs, without `spiffe://`. Unset: the SPIFFE rules are off.
@@ -89,6 +91,7 @@ pub struct Spiffe {
 
 /// Where registration entries come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum SpiffeRegistration {
     /// `ClusterSPIFFEID` objects of this cluster.
@@ -100,6 +103,7 @@ pub enum SpiffeRegistration {
 
 /// Names of the cluster.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Cluster {
     /// The suffix of this cluster's Vault auth mount.
@@ -110,6 +114,7 @@ pub struct Cluster {
 
 /// Vault or OpenBao.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Vault {
     /// The server's URL. Unset: no agent is injected.
@@ -142,6 +147,7 @@ pub struct Vault {
 
 /// The injected agent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Agent {
     /// Its image.
@@ -160,6 +166,7 @@ pub struct Agent {
 
 /// Requests and limits, as Kubernetes quantities.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Resources {
     /// What is reserved.
@@ -170,6 +177,7 @@ pub struct Resources {
 
 /// Where the agent's configuration comes from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum ConfigMode {
     /// Generated into a reserved annotation, projected by the downward API.
@@ -181,6 +189,7 @@ pub enum ConfigMode {
 
 /// The Kubernetes API as an audience.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct KubeApi {
     /// What `kube-api-token` asks for; empty: whatever the API server accepts.
@@ -193,6 +202,7 @@ pub struct KubeApi {
 
 /// What is allowed for an audience.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Audience {
     /// Longest lifetime of a projected token.
@@ -201,6 +211,7 @@ pub struct Audience {
 
 /// `podCertificate` projected volumes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct PodCertificate {
     /// Signers that may be asked, each with its longest lifetime. Empty: every `podCertificate` source is a violation.
@@ -209,6 +220,7 @@ pub struct PodCertificate {
 
 /// Longest lifetimes in hours.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Ttl {
     /// SVIDs.
@@ -223,6 +235,7 @@ pub struct Ttl {
 
 /// The mesh.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Mesh {
     /// Which mesh, if any.
@@ -241,6 +254,7 @@ pub struct Mesh {
 
 /// Which mesh.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum MeshKind {
     /// No mesh: its rules are off.
@@ -256,6 +270,7 @@ pub enum MeshKind {
 
 /// Foreign trust domains.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Federation {
     /// Those that are federated with.
@@ -264,6 +279,7 @@ pub struct Federation {
 
 /// Delegation to agent pods.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Delegation {
     /// Issuers of delegations.
@@ -272,6 +288,7 @@ pub struct Delegation {
 
 /// Cloud accounts.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Cloud {
     /// Accounts and projects whose roles may be bound. Empty: none; `["*"]`: any.
@@ -280,6 +297,7 @@ pub struct Cloud {
 
 /// What a missing related object means in CI. In the cluster a rule that cannot know denies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum OnMissingRelated {
     /// Reported as a warning with status `unknown`.
@@ -291,6 +309,7 @@ pub enum OnMissingRelated {
 
 /// Bounds on waivers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Waiver {
     /// How far ahead a waiver may expire, in days.

@@ -12,6 +12,7 @@
 //! - `namespaces`, `objects`: a namespace a test, and what goes into it
 //! - `refusal`: what a refusal must say
 //! - `deadline`: waiting for a condition
+//! - `schemas`: what policies are checked against is what this Kubernetes has
 
 #![expect(
     clippy::unwrap_used,
@@ -43,4 +44,5 @@ mod outage;
 mod refused;
 mod reinvoked;
 mod requests;
+mod schemas;
 mod workloads;

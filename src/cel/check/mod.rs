@@ -8,31 +8,54 @@ mod literals;
 mod operators;
 mod unify;
 
-use super::error::{CompileError, nearest};
+use super::error::CompileError;
 use super::ir::{Call, Comprehension, Constant, Form, Ir, Op};
-use super::opaque;
 use super::scope::Scope;
 use super::types::Type;
 use operators::Overload;
 use unify::{Instance, Substitutions, bounded, same};
 
-/// The type of an expression before it was folded.
+/// What the checker learns of an expression.
+pub(super) struct Checked {
+    /// Its type.
+    pub(super) result: Type,
+    /// What it uses that not every release of Kubernetes has.
+    pub(super) needs: Vec<Need>,
+    /// How many loops lie inside each other.
+    pub(super) loops: u32,
+}
+
+/// Something of the language that an expression uses, and the first release of Kubernetes that has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// The function or the syntax.
+    pub name: &'static str,
+    /// The release: `1.31`.
+    pub since: &'static str,
+    /// Bytes of the source.
+    pub span: std::ops::Range<usize>,
+}
+
+/// Checks an expression before it is folded.
 ///
 /// # Errors
 /// Every mistake, in the order in which they stand in the source.
-pub(super) fn check(source: &str, root: &Ir, scope: &Scope) -> Result<Type, Vec<CompileError>> {
-    let mut checker =
-        Checker { source, scope, substitutions: Substitutions::default(), locals: Vec::new(), errors: Vec::new(), literals: Vec::new() };
+pub(super) fn check(source: &str, root: &Ir, scope: &Scope) -> Result<Checked, Vec<CompileError>> {
+    let mut checker = Checker::new(source, scope);
     let found = checker.check(root);
     if checker.errors.is_empty() {
         checker.check_literals();
     }
     if checker.errors.is_empty() {
-        return Ok(checker.substitutions.resolve(&found, true));
+        let result = checker.substitutions.resolve(&found, true);
+        return Ok(Checked { result, needs: checker.needs, loops: checker.deepest });
     }
     checker.errors.sort_by_key(|error| error.span.start);
     Err(checker.errors)
 }
+
+/// The release that brought optional types.
+const OPTIONALS: &str = "1.28";
 
 struct Checker<'s> {
     source: &'s str,
@@ -43,9 +66,33 @@ struct Checker<'s> {
     errors: Vec<CompileError>,
     /// What is looked at again when every type is known.
     literals: Vec<literals::Literal<'s>>,
+    needs: Vec<Need>,
+    /// Loops that are open, and the most that ever were.
+    loops: u32,
+    deepest: u32,
 }
 
 impl<'s> Checker<'s> {
+    fn new(source: &'s str, scope: &'s Scope) -> Self {
+        Self {
+            source,
+            scope,
+            substitutions: Substitutions::default(),
+            locals: Vec::new(),
+            errors: Vec::new(),
+            literals: Vec::new(),
+            needs: Vec::new(),
+            loops: 0,
+            deepest: 0,
+        }
+    }
+
+    fn need(&mut self, ir: &Ir, name: &'static str, since: &'static str) {
+        if since != "1.0" {
+            self.needs.push(Need { name, since, span: ir.span.start as usize..ir.span.end as usize });
+        }
+    }
+
     fn fail(&mut self, at: &Ir, message: String) -> Type {
         self.errors.push(CompileError::new(self.source, at.span.start as usize..at.span.end as usize, message));
         Type::Error
@@ -70,13 +117,19 @@ impl<'s> Checker<'s> {
             Op::Variable { slot, .. } => self.scope.type_of(*slot).clone(),
             Op::Local { index, .. } => self.locals.get(*index).cloned().unwrap_or(Type::Dyn),
             Op::Select { operand, field, .. } => self.field(ir, operand, field, false),
-            Op::OptionalSelect { operand, field, .. } => self.field(ir, operand, field, true),
+            Op::OptionalSelect { operand, field, .. } => {
+                self.need(ir, ".?", OPTIONALS);
+                self.field(ir, operand, field, true)
+            }
             Op::Has { operand, field, .. } => {
                 self.field(ir, operand, field, false);
                 Type::Bool
             }
             Op::Index { operands, .. } => self.apply(ir, "_[_]", operators::INDEX, &**operands),
-            Op::OptionalIndex { operands, .. } => self.apply(ir, "_[?_]", operators::OPTIONAL_INDEX, &**operands),
+            Op::OptionalIndex { operands, .. } => {
+                self.need(ir, "[?]", OPTIONALS);
+                self.apply(ir, "_[?_]", operators::OPTIONAL_INDEX, &**operands)
+            }
             Op::Not(operand) => self.apply(ir, "!_", operators::NOT, std::slice::from_ref(&**operand)),
             Op::Negate(operand) => self.apply(ir, "-_", operators::NEGATE, std::slice::from_ref(&**operand)),
             Op::And(terms) | Op::Or(terms) => {
@@ -124,32 +177,11 @@ impl<'s> Checker<'s> {
             Type::Optional(inner) => (inner.get(), true),
             other => (other, false),
         };
-        let result = match target {
-            Type::Map(_, value) => value.get().clone(),
-            Type::Object(object) => match object.field(field) {
-                Some(found) => found,
-                None => {
-                    let names = object.fields();
-                    let near = nearest(field, names.iter().map(String::as_str));
-                    self.fail_at_field(ir, field, format!("undefined field '{field}'{near}"))
-                }
-            },
-            Type::Variable(_) => {
-                self.substitutions.assignable(&[Type::Dyn], std::slice::from_ref(target));
-                Type::Dyn
-            }
-            Type::Dyn | Type::Error => Type::Dyn,
-            // cel-go declares Kubernetes' types as messages, addresses and networks excepted, and then does not find the message.
-            Type::Opaque(name) if !matches!(*name, opaque::IP | opaque::CIDR) => {
-                self.fail_at_field(ir, field, format!("unexpected failed resolution of '{name}'"));
-                Type::Dyn
-            }
-            other => {
-                let message = format!("type '{}' does not support field selection", self.substitutions.resolve(other, true));
-                self.fail_at_field(ir, field, message);
-                Type::Dyn
-            }
-        };
+        if let Type::Variable(_) = target {
+            self.substitutions.assignable(&[Type::Dyn], std::slice::from_ref(target));
+        }
+        let result =
+            self.substitutions.resolve(target, true).member(field).unwrap_or_else(|message| self.fail_at_field(ir, field, message));
         if inside || optional { Type::optional(result) } else { result }
     }
 
@@ -164,6 +196,9 @@ impl<'s> Checker<'s> {
         let given: Vec<Type> = call.arguments.iter().map(|argument| self.check(argument)).collect();
         if formats {
             self.note_format(ir, call, first);
+        }
+        if let Some(function) = call.candidates.first() {
+            self.need(ir, function.name, function.since);
         }
         let rows = call.candidates.iter().map(|function| (function.arguments, &function.result));
         self.resolve_overload(ir, call.name, call.receiver, rows, &given)
@@ -269,6 +304,11 @@ impl<'s> Checker<'s> {
 
     fn comprehension(&mut self, ir: &Ir, comprehension: &'s Comprehension) -> Type {
         let range = self.check(&comprehension.range);
+        match comprehension.form {
+            Form::SortBy => self.need(ir, "sortBy", "1.34"),
+            _ if comprehension.two => self.need(ir, "macros of two variables", "1.32"),
+            _ => {}
+        }
         let range = self.substitutions.resolve(&range, false);
         let (first, second) = match &range {
             Type::List(item) if comprehension.two => (Type::Int, item.get().clone()),
@@ -289,8 +329,11 @@ impl<'s> Checker<'s> {
         if comprehension.two {
             self.locals.push(second);
         }
+        self.loops += 1;
+        self.deepest = self.deepest.max(self.loops);
         let filter = comprehension.filter.as_ref().map(|filter| self.check(filter));
         let body = self.check(&comprehension.body);
+        self.loops -= 1;
         self.locals.truncate(comprehension.local);
         let result = match comprehension.form {
             Form::All | Form::Exists => {
