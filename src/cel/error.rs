@@ -4,7 +4,7 @@ use std::ops::Range;
 
 /// Why a text is no expression that can be evaluated; found once, when policies are loaded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{line}:{column}: {message}")]
+#[error("{line}:{column}: {message}{}", further(.more))]
 pub struct CompileError {
     /// What is wrong, in cel-go's words where it has some; several errors of one text are joined with `; `.
     pub message: String,
@@ -14,15 +14,28 @@ pub struct CompileError {
     pub line: usize,
     /// Column of the first offending character, 1-based, in characters.
     pub column: usize,
+    /// What the type checker found besides, in the order of the source.
+    pub more: Vec<CompileError>,
+}
+
+fn further(more: &[CompileError]) -> String {
+    more.iter().map(|error| format!("; {error}")).collect()
 }
 
 impl CompileError {
+    /// Several errors of one text as one, at the place of the first; more than ten tell nothing more.
+    pub(super) fn joined(errors: Vec<Self>) -> Self {
+        let mut errors = errors.into_iter().take(10);
+        let Some(first) = errors.next() else { return Self::new("", 0..0, "") };
+        Self { more: errors.collect(), ..first }
+    }
+
     /// An error over a range of bytes of `source`.
     pub(super) fn new(source: &str, span: Range<usize>, message: impl Into<String>) -> Self {
         let before = source.get(..span.start).unwrap_or(source);
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().map_or(0, |text| text.chars().count()) + 1;
-        Self { message: message.into(), span, line, column }
+        Self { message: message.into(), span, line, column, more: Vec::new() }
     }
 
     /// An error at a 1-based line and column, as the parser reports it.
@@ -32,8 +45,14 @@ impl CompileError {
         let offset = rest.char_indices().nth(column.saturating_sub(1)).map_or(rest.len(), |(index, _)| index);
         let start = start_of_line + offset;
         let width = source.get(start..).and_then(|text| text.chars().next()).map_or(0, char::len_utf8);
-        Self { message: message.into(), span: start..start + width, line, column }
+        Self { message: message.into(), span: start..start + width, line, column, more: Vec::new() }
     }
+}
+
+/// `; did you mean 'containers'?` with the name that is nearest, if one is near.
+pub(super) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> String {
+    let near = known.map(|known| (strsim::jaro_winkler(known, name), known)).max_by(|a, b| a.0.total_cmp(&b.0));
+    near.filter(|(score, _)| *score > 0.8).map(|(_, known)| format!("; did you mean '{known}'?")).unwrap_or_default()
 }
 
 /// Why an expression has no value for these variables.

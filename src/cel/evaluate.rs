@@ -1,14 +1,17 @@
 //! The evaluator. Every arm is a function of its own, so that the frame of [`Frame::evaluate`] stays small: the deepest expression
 //! must fit a stack of 2 MiB.
 
+use super::check::{self, Checked, Need};
 use super::collections::{List, Map};
 use super::cost::{self, Budget};
 use super::error::{CompileError, EvaluationError};
+use super::fold;
 use super::functions::{self, Context};
 use super::ir::{Call, Constant, Ir, Op};
 use super::lower::{self, Lowered};
 use super::operate;
 use super::scope::Scope;
+use super::types::Type;
 use super::value::Value;
 
 /// What evaluating a part gives.
@@ -34,6 +37,9 @@ pub struct Expression {
     slots: Box<[usize]>,
     depth: u32,
     locals: usize,
+    result: Type,
+    needs: Box<[Need]>,
+    loops: u32,
 }
 
 impl Expression {
@@ -51,8 +57,11 @@ impl Expression {
     #[must_use]
     pub fn compile_all(sources: &[(&str, &Scope)]) -> Vec<Result<Self, CompileError>> {
         let finish = |(source, lowered): (&(&str, &Scope), Result<Lowered, CompileError>)| {
-            let Lowered { root, slots, depth, locals } = lowered?;
-            Ok(Self { source: source.0.into(), root, slots: slots.into(), depth, locals })
+            let Lowered { mut root, slots, depth, locals } = lowered?;
+            let (source, scope) = *source;
+            let Checked { result, needs, loops } = check::check(source, &root, scope).map_err(CompileError::joined)?;
+            fold::fold(source, &mut root)?;
+            Ok(Self { source: source.into(), root, slots: slots.into(), depth, locals, result, needs: needs.into(), loops })
         };
         sources.iter().zip(lower::lower_all(sources)).map(finish).collect()
     }
@@ -88,6 +97,24 @@ impl Expression {
     #[must_use]
     pub fn source(&self) -> &str {
         &self.source
+    }
+
+    /// The type of its value, as far as it is known before it is evaluated.
+    #[must_use]
+    pub fn result_type(&self) -> &Type {
+        &self.result
+    }
+
+    /// What it uses that not every release of Kubernetes has.
+    #[must_use]
+    pub fn needs(&self) -> &[Need] {
+        &self.needs
+    }
+
+    /// How many loops lie inside each other.
+    #[must_use]
+    pub fn loops(&self) -> u32 {
+        self.loops
     }
 
     /// The slots of the variables it reads, in ascending order.

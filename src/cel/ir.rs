@@ -6,14 +6,13 @@ use regex::bytes::Regex;
 
 use super::collections::{ConstantList, ConstantMap, List, Map, key_order};
 use super::functions::Function;
-use super::types::{self, Type};
+use super::types::{self, Nested, Type};
 use super::value::{Text, Timestamp, Value};
 
 /// A part of an expression with the bytes of source it stands for.
 #[derive(Debug)]
 pub(super) struct Ir {
     pub(super) op: Op,
-    #[expect(dead_code, reason = "the type checker, which is to come, points with it")]
     pub(super) span: Range<u32>,
 }
 
@@ -116,6 +115,10 @@ pub(super) enum Operator {
 /// A call of a function of the table.
 #[derive(Debug)]
 pub(super) struct Call {
+    /// Its name in the table.
+    pub(super) name: &'static str,
+    /// Whether it was called as `x.f()`; the receiver is the first argument.
+    pub(super) receiver: bool,
     /// The rows of this name and number of arguments; the first one whose types fit is run.
     pub(super) candidates: Box<[&'static Function]>,
     pub(super) arguments: Box<[Ir]>,
@@ -227,7 +230,7 @@ impl Ir {
                 Constant::Map(_) => types::MAP,
                 Constant::Timestamp(_) => Type::Timestamp,
                 Constant::Duration(_) => Type::Duration,
-                Constant::Type(name) => Type::Type(Type::named(name).unwrap_or(Type::Dyn).into()),
+                Constant::Type(name) => Type::Type(Nested::Constant(types::named(name).map_or(&Type::Dyn, |(_, named)| named))),
                 Constant::Null => Type::Dyn,
             },
             Op::Has { .. } | Op::Not(_) | Op::And(_) | Op::Or(_) | Op::In { .. } | Op::Member { .. } => Type::Bool,
@@ -294,6 +297,31 @@ impl Ir {
 }
 
 impl Op {
+    /// Visits the parts, in the order in which they are evaluated.
+    pub(super) fn try_each_part<E>(&mut self, visit: &mut dyn FnMut(&mut Ir) -> Result<(), E>) -> Result<(), E> {
+        match self {
+            Self::Constant(_) | Self::Variable { .. } | Self::Local { .. } => Ok(()),
+            Self::Select { operand, .. } | Self::OptionalSelect { operand, .. } | Self::Has { operand, .. } => visit(operand),
+            Self::Not(operand) | Self::Negate(operand) | Self::Member { needle: operand, .. } => visit(operand),
+            Self::Index { operands, .. }
+            | Self::OptionalIndex { operands, .. }
+            | Self::Binary { operands, .. }
+            | Self::In { operands, .. }
+            | Self::OptionalMap { operands, .. }
+            | Self::OptionalOr { operands, .. } => operands.iter_mut().try_for_each(visit),
+            Self::And(terms) | Self::Or(terms) => terms.iter_mut().try_for_each(visit),
+            Self::Conditional(parts) => parts.iter_mut().try_for_each(visit),
+            Self::List(items) => items.iter_mut().try_for_each(|(_, item)| visit(item)),
+            Self::Map(entries) => entries.iter_mut().flat_map(|(_, entry)| entry).try_for_each(visit),
+            Self::Call(call) => call.arguments.iter_mut().try_for_each(visit),
+            Self::Comprehension(comprehension) => {
+                visit(&mut comprehension.range)?;
+                comprehension.filter.iter_mut().try_for_each(&mut *visit)?;
+                visit(&mut comprehension.body)
+            }
+        }
+    }
+
     /// A list of constants is itself one.
     pub(super) fn of_list(items: Vec<(bool, Ir)>) -> Self {
         if items.iter().any(|(optional, item)| *optional || !matches!(item.op, Op::Constant(_))) {

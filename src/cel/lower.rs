@@ -10,12 +10,12 @@ use std::ops::Range;
 use cel_interpreter::common::ast::{EntryExpr, Expr, LiteralValue, SourceInfo, operators};
 use cel_interpreter::{Env, IdedExpr};
 
-use super::error::CompileError;
+use super::error::{CompileError, nearest};
 use super::functions;
 use super::ir::{Call, Constant, Ir, Op, Operator};
 use super::macros;
 use super::scope::Scope;
-use super::types::Type;
+use super::types;
 
 pub(super) mod print;
 mod quick;
@@ -252,6 +252,15 @@ impl Lowering<'_> {
         CompileError::new(self.source, span.start as usize..span.end as usize, message)
     }
 
+    /// cel-go's words for a name that nothing has, and why it has not, or the one that may have been meant.
+    pub(super) fn undeclared(&self, name: &str) -> String {
+        if let Some(reason) = functions::refusal(name) {
+            return format!("undeclared reference to '{name}' (in container ''): {reason}");
+        }
+        let known = self.scope.names().chain(self.locals.iter().map(String::as_str)).chain(functions::table().map(|row| row.name));
+        format!("undeclared reference to '{name}' (in container ''){}", nearest(name, known))
+    }
+
     /// Runs `inner` with these names bound to the next places on the stack of macro variables.
     pub(super) fn with_locals<T>(&mut self, names: &[&str], inner: impl FnOnce(&mut Self, usize) -> T) -> T {
         let base = self.locals.len();
@@ -289,7 +298,7 @@ impl Lowering<'_> {
                 for (index, element) in list.elements.iter().enumerate() {
                     items.push((list.optional_indices.contains(&index), self.lower(element)?));
                 }
-                Op::of_list(items)
+                Op::List(items.into())
             }
             Expr::Map(map) => {
                 let mut entries = Vec::with_capacity(map.entries.len());
@@ -298,10 +307,10 @@ impl Lowering<'_> {
                         entries.push((entry.optional, [self.lower(&entry.key)?, self.lower(&entry.value)?]));
                     }
                 }
-                Op::of_map(entries)
+                Op::Map(entries.into())
             }
             Expr::Struct(message) => {
-                return Err(self.error_at(expression, format!("undeclared reference to '{}'", message.type_name)));
+                return Err(self.error_at(expression, self.undeclared(&message.type_name)));
             }
             Expr::Unspecified | Expr::Comprehension(_) => return Err(self.error_at(expression, "unsupported expression")),
         };
@@ -320,7 +329,7 @@ impl Lowering<'_> {
                 Some(field) if !below.is_empty() => {
                     format!("undefined field '{field}': {root} has {}", below.join(", "))
                 }
-                _ => undeclared(root),
+                _ => self.undeclared(root),
             };
             return Err(self.error_at(expression, message));
         }
@@ -337,7 +346,7 @@ impl Lowering<'_> {
         } else if let Some((slot, count)) = self.scope.longest(&rooted) {
             self.slots.push(slot);
             (Op::Variable { slot, cost: 1 }, count)
-        } else if let Some(name) = functions::type_name(&rooted.join(".")) {
+        } else if let Some((name, _)) = types::named(&rooted.join(".")) {
             return Ok(Some(Op::Constant(Constant::Type(name))));
         } else {
             return Ok(None);
@@ -377,15 +386,16 @@ impl Lowering<'_> {
             None => (name.trim_start_matches('.').to_owned(), target),
         };
         let count = arguments.len() + usize::from(receiver.is_some());
-        if !functions::exists(&qualified, receiver.is_some()) {
+        let Some(known) = functions::known(&qualified, receiver.is_some()).or_else(|| functions::known(&qualified, receiver.is_none()))
+        else {
             // The namespace may be no function's: then it is the name that is not known.
             if let (Some(chain), false) = (target.and_then(segments), functions::is_namespace(&qualified)) {
                 self.lower_chain_or_error(expression, &chain)?;
             }
             // What the function is called on is looked at first: its error is the first one that cel-go reports.
             receiver.map(|receiver| self.lower(receiver)).transpose()?;
-            return Err(self.error_at(expression, undeclared(name)));
-        }
+            return Err(self.error_at(expression, self.undeclared(name)));
+        };
         let mut lowered = Vec::with_capacity(count);
         if let Some(receiver) = receiver {
             lowered.push(self.lower(receiver)?);
@@ -393,24 +403,15 @@ impl Lowering<'_> {
         for argument in arguments {
             lowered.push(self.lower(argument.0)?);
         }
-        let candidates = functions::candidates(&qualified, receiver.is_some(), &lowered);
-        if candidates.is_empty() {
-            let mut types: Vec<String> = lowered.iter().map(|argument| argument.known_type().to_string()).collect();
-            let receiver = if receiver.is_some() { format!("{}.", types.remove(0)) } else { String::new() };
-            let message = format!("found no matching overload for '{qualified}' applied to '{receiver}({})'", types.join(", "));
-            return Err(self.error_at(expression, message));
-        }
-        let call = Call { candidates, arguments: lowered.into(), regex: None };
-        functions::prepare(call).map_err(|(argument, message)| {
-            let place = argument.checked_sub(usize::from(receiver.is_some())).and_then(|index| arguments.get(index));
-            self.error_at(place.map_or(expression, |part| part.0), message)
-        })
+        let receiver = receiver.is_some();
+        let candidates = functions::candidates(&qualified, receiver, &lowered);
+        Ok(Op::Call(Box::new(Call { name: known, receiver, candidates, arguments: lowered.into(), regex: None })))
     }
 
     fn lower_chain_or_error(&self, expression: &IdedExpr, chain: &[&str]) -> Result<(), CompileError> {
         let root = chain.first().copied().unwrap_or_default();
         let known = self.locals.iter().any(|local| local == root) || self.scope.longest(chain).is_some();
-        if known { Ok(()) } else { Err(self.error_at(expression, undeclared(root))) }
+        if known { Ok(()) } else { Err(self.error_at(expression, self.undeclared(root))) }
     }
 
     fn lower_operator(&mut self, expression: &IdedExpr, name: &str, arguments: &[Part<'_>]) -> Result<Option<Op>, CompileError> {
@@ -454,22 +455,13 @@ impl Lowering<'_> {
         };
         let [left, right] = operands;
         let operands = Box::new([self.part(left)?, self.part(right)?]);
-        let sized = operands.iter().any(|operand| matches!(operand.known_type(), Type::String | Type::Bytes));
-        Ok(Some(Op::Binary { operator, operands, sized }))
+        Ok(Some(Op::Binary { operator, operands, sized: false }))
     }
 
     fn lower_access(&mut self, name: &str, [left, right]: [Part<'_>; 2]) -> Result<Op, CompileError> {
         let (left, right) = (self.part(left)?, self.part(right)?);
         if name == operators::IN {
-            return Ok(match right.op {
-                Op::Constant(Constant::List(members)) if members.iter().all(Constant::is_primitive) => {
-                    Op::Member { needle: Box::new(left), members }
-                }
-                _ => {
-                    let sized = matches!(right.known_type(), Type::List(_));
-                    Op::In { operands: Box::new([left, right]), sized }
-                }
-            });
+            return Ok(Op::In { operands: Box::new([left, right]), sized: false });
         }
         let cost = if left.is_attribute() { 1 } else { 2 };
         let operands = Box::new([left, right.without_name_cost()]);
@@ -487,12 +479,6 @@ impl Lowering<'_> {
         terms.push(self.lower(expression)?);
         Ok(())
     }
-}
-
-/// The error of a name that stands for nothing.
-fn undeclared(name: &str) -> String {
-    let reason = functions::refusal(name).map_or(String::new(), |reason| format!(": {reason}"));
-    format!("undeclared reference to '{name}'{reason}")
 }
 
 /// The names of a chain `a.b.c`, root first.

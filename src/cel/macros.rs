@@ -193,7 +193,10 @@ pub(super) fn lower(
         ("exists", [k, v, body]) => fold(Form::Exists, &[*k, *v], None, *body),
         ("exists_one", [x, body]) => fold(Form::ExistsOne, &[*x], None, *body),
         ("exists_one" | "existsOne", [k, v, body]) => fold(Form::ExistsOne, &[*k, *v], None, *body),
-        ("existsOne", [_, _]) => lowering.error(whole, "undeclared reference to 'existsOne': with one variable it is exists_one"),
+        ("existsOne", [_, _]) => {
+            let message = format!("{}; with one variable it is exists_one", lowering.undeclared("existsOne"));
+            lowering.error(whole, message)
+        }
         ("map", [x, body]) => fold(Form::List, &[*x], None, *body),
         ("map", [x, filter, body]) => fold(Form::List, &[*x], Some(*filter), *body),
         ("filter", [x, body]) => fold(Form::Filter, &[*x], None, *body),

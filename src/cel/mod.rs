@@ -8,7 +8,8 @@
 //! - `macros`: has, all, exists, map, ... lowered to loops
 //! - `ir`: the intermediate form
 //! - `types`: [`Type`], what is known of a value before it is there
-//! - `check`: (to come) the type checker of the API server, over the intermediate form
+//! - `check`: the type checker of the API server, over the intermediate form
+//! - `fold`: what is done once, after the check
 //! - `evaluate`: the evaluator; `comprehend` its loops, `operate` its operators
 //! - `value`, `collections`, `opaque`: [`Value`], [`List`], [`Map`], [`Opaque`]
 //! - `literal`: a value as the CEL text that gives it
@@ -17,11 +18,13 @@
 //! - `reference`: [`Reference`], functions and macros for people
 //! - `error`: [`CompileError`], [`EvaluationError`]
 
+mod check;
 mod collections;
 mod comprehend;
 mod cost;
 mod error;
 mod evaluate;
+mod fold;
 mod functions;
 mod ir;
 mod literal;
@@ -36,6 +39,7 @@ mod tests;
 pub mod types;
 mod value;
 
+pub use check::Need;
 pub use collections::{List, Map};
 pub use cost::Budget;
 pub use error::{CompileError, EvaluationError};

@@ -133,6 +133,28 @@ pub const TO_DURATION: Type = Type::Parameter(&Parameter { name: "T", among: &[T
 /// A list of a type that can be added up.
 pub const LIST_OF_SUMMABLE: Type = Type::List(Nested::Constant(&SUMMABLE));
 
+/// The type that a name of the language stands for, with the name itself: of `int` int, of `list` a list of anything.
+pub(super) fn named(name: &str) -> Option<(&'static str, &'static Type)> {
+    const NAMES: &[(&str, &Type)] = &[
+        ("bool", &Type::Bool),
+        ("bytes", &Type::Bytes),
+        ("double", &Type::Double),
+        ("google.protobuf.Duration", &Type::Duration),
+        ("google.protobuf.Timestamp", &Type::Timestamp),
+        ("int", &Type::Int),
+        ("list", &LIST),
+        ("map", &MAP),
+        (opaque::CIDR, &Type::Opaque(opaque::CIDR)),
+        (opaque::IP, &Type::Opaque(opaque::IP)),
+        ("null_type", &Type::Null),
+        ("optional_type", &Type::Optional(Nested::Constant(&Type::Dyn))),
+        ("string", &Type::String),
+        ("type", &Type::Type(Nested::Constant(&Type::Dyn))),
+        ("uint", &Type::UInt),
+    ];
+    NAMES.iter().find(|(known, _)| *known == name).copied()
+}
+
 impl Nested {
     /// The type.
     #[must_use]
@@ -169,26 +191,45 @@ impl Type {
         Self::Optional(inner.into())
     }
 
-    /// The type that a name of the language stands for: of `int` int, of `list` a list of anything.
-    pub(super) fn named(name: &str) -> Option<Self> {
-        Some(match name {
-            "bool" => Self::Bool,
-            "bytes" => Self::Bytes,
-            "double" => Self::Double,
-            "google.protobuf.Duration" => Self::Duration,
-            "google.protobuf.Timestamp" => Self::Timestamp,
-            "int" => Self::Int,
-            "list" => LIST,
-            "map" => MAP,
-            "null_type" => Self::Null,
-            "optional_type" => Self::optional(Self::Dyn),
-            "string" => Self::String,
-            "type" => Self::Type(Self::Dyn.into()),
-            "uint" => Self::UInt,
-            opaque::CIDR => Self::Opaque(opaque::CIDR),
-            opaque::IP => Self::Opaque(opaque::IP),
-            _ => return None,
-        })
+    /// The type of a field of an object or of a value of a map.
+    ///
+    /// # Errors
+    /// In cel-go's words, with the field that may have been meant.
+    pub fn member(&self, field: &str) -> Result<Self, String> {
+        match self {
+            Self::Map(_, value) => Ok(value.get().clone()),
+            Self::Object(object) => object.field(field).ok_or_else(|| {
+                let names = object.fields();
+                format!("undefined field '{field}'{}", super::error::nearest(field, names.iter().map(String::as_str)))
+            }),
+            open if open.is_open() => Ok(Self::Dyn),
+            // cel-go declares Kubernetes' types as messages, addresses and networks excepted, and then does not find the message.
+            Self::Opaque(name) if !matches!(*name, opaque::IP | opaque::CIDR) => Err(format!("unexpected failed resolution of '{name}'")),
+            other => Err(format!("type '{other}' does not support field selection")),
+        }
+    }
+
+    /// The name of a value's type when it is evaluated: of `list(int)` it is `list`.
+    pub(super) fn type_name(&self) -> &str {
+        match self {
+            Self::Dyn | Self::Parameter(_) | Self::Variable(_) => "dyn",
+            Self::Error => "!error!",
+            Self::Null => "null_type",
+            Self::Bool => "bool",
+            Self::Int => "int",
+            Self::UInt => "uint",
+            Self::Double => "double",
+            Self::String => "string",
+            Self::Bytes => "bytes",
+            Self::Timestamp => "google.protobuf.Timestamp",
+            Self::Duration => "google.protobuf.Duration",
+            Self::Type(_) => "type",
+            Self::List(_) => "list",
+            Self::Map(_, _) => "map",
+            Self::Optional(_) => "optional_type",
+            Self::Opaque(name) => name,
+            Self::Object(object) => object.name(),
+        }
     }
 
     /// Whether a value may be of this type, as far as overloads are told apart when an expression is evaluated: by what a value is,

@@ -5,7 +5,7 @@
 //! - `subjects`: what a verb acts on: files, or a live cluster
 //! - `reload`: the files that a running server looks at again
 //! - `demonstration`: what `serve` knows when it is given nothing
-//! - `serve`, `audit`, `test`, `explain`, `inject`, `inventory`, `policy` (with `export`), `cel`, `webhooks`, `certs`, `completions`: the subcommands
+//! - `serve`, `audit`, `test`, `explain`, `inject`, `inventory`, `policy` (with `export` and `lint`), `cel`, `webhooks`, `certs`, `completions`: the subcommands
 
 mod audit;
 mod cel;
@@ -17,6 +17,7 @@ mod explain;
 mod export;
 mod inject;
 mod inventory;
+mod lint;
 mod policy;
 mod reload;
 mod serve;

@@ -16,6 +16,8 @@ pub(super) enum Command {
     /// Write policies out for another engine
     #[command(subcommand)]
     Export(export::Command),
+    /// Check policies against the schemas of what they judge
+    Lint(super::lint::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -29,6 +31,7 @@ pub(super) fn run(command: &Command) -> Exit {
         Command::List(args) => list(args),
         Command::Functions(args) => functions::run(args),
         Command::Export(command) => export::run(command),
+        Command::Lint(args) => super::lint::run(args),
     }
 }
 

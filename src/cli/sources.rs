@@ -52,7 +52,7 @@ impl PolicyArgs {
         };
         let settings = self.settings.as_deref().and_then(&mut file);
         let waivers: Vec<Text> = self.waivers.iter().filter_map(|path| file(path)).collect();
-        let policies = self.policy_texts(&mut errors);
+        let policies = policy_texts(&self.policies, &mut errors);
         if !errors.is_empty() {
             return Err(errors);
         }
@@ -66,22 +66,22 @@ impl PolicyArgs {
             Exit::Policy
         })
     }
+}
 
-    /// The policy files below the folders given. A folder of the built-in shape (`<id>/policy.yaml` with `cases/` beside it) gives
-    /// its policies only.
-    fn policy_texts(&self, errors: &mut Vec<InputError>) -> Vec<Text> {
-        let discovered = manifest::discover(&self.policies);
-        errors.extend(discovered.errors);
-        let is_case = |name: &str| Path::new(name).parent().and_then(Path::file_name).is_some_and(|folder| folder == "cases");
-        let mut texts = Vec::new();
-        for file in discovered.files.iter().filter(|file| !(file.found && is_case(&file.name))) {
-            match read(Path::new(&file.name)) {
-                Ok(text) => texts.push(text),
-                Err(error) => errors.push(error),
-            }
+/// The policy files below the folders given. A folder of the built-in shape (`<id>/policy.yaml` with `cases/` beside it) gives its
+/// policies only.
+pub(super) fn policy_texts(paths: &[String], errors: &mut Vec<InputError>) -> Vec<Text> {
+    let discovered = manifest::discover(paths);
+    errors.extend(discovered.errors);
+    let is_case = |name: &str| Path::new(name).parent().and_then(Path::file_name).is_some_and(|folder| folder == "cases");
+    let mut texts = Vec::new();
+    for file in discovered.files.iter().filter(|file| !(file.found && is_case(&file.name))) {
+        match read(Path::new(&file.name)) {
+            Ok(text) => texts.push(text),
+            Err(error) => errors.push(error),
         }
-        texts
     }
+    texts
 }
 
 /// The native policies that a webhook would never be asked about, each as a mistake of its file.

@@ -1,15 +1,17 @@
 //! From a document to a policy that can be evaluated: every expression compiled, every path parsed, every name resolved. A policy
 //! that does not compile is refused with all of its mistakes, each with the path of the field it stands in.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use super::location::Location;
+use super::declared::Declared;
+use super::location::{Location, Shape};
 use super::native::{Binding, CompiledAnnotation, POLICY};
 use super::schema::{
     API_VERSION, Carrier, Document, FailurePolicy, IdentityPolicySpec, InjectionPolicySpec, Match, MatchCondition, Reason, Related,
     RelatedResource, Rule, Severity, Validation, Variable, When,
 };
-use crate::cel::{Expression, Scope};
+use crate::cel::{Expression, Need, Scope, Type};
 use crate::inject::Step;
 use crate::object::{FieldPath, Node};
 use crate::settings::{Enforcement, RolloutStep};
@@ -151,9 +153,27 @@ pub struct InjectionPolicy {
 }
 
 /// Collects mistakes with the path of the field that is being read.
-#[derive(Default)]
 pub(super) struct Compiler {
-    pub(super) errors: Vec<PolicyError>,
+    pub(super) errors: Vec<Mistake>,
+    declared: Declared,
+    /// Everything that was compiled, for who looks at the expressions themselves.
+    pub(super) compiled: Vec<(FieldPath, Note)>,
+}
+
+/// A mistake, and the bytes of the field's own text that hold it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Mistake {
+    pub(super) error: PolicyError,
+    /// In an expression: its text, the bytes, and the message without them.
+    pub(super) within: Option<(String, Range<usize>, String)>,
+}
+
+/// What is worth saying of an expression that compiles.
+#[derive(Clone, Debug)]
+pub(super) struct Note {
+    pub(super) source: String,
+    pub(super) needs: Vec<Need>,
+    pub(super) loops: u32,
 }
 
 impl IdentityPolicy {
@@ -162,8 +182,17 @@ impl IdentityPolicy {
     /// # Errors
     /// Every mistake of the document.
     pub fn compile(document: Node<'_>) -> Result<Self, Vec<PolicyError>> {
-        let Document { metadata, spec, .. } = read::<IdentityPolicySpec>(document)?;
-        let mut compiler = Compiler::default();
+        Self::try_compile(document).map_err(errors)
+    }
+
+    /// Why the document is refused.
+    pub(super) fn mistakes(document: Node<'_>) -> Vec<Mistake> {
+        Self::try_compile(document).err().unwrap_or_default()
+    }
+
+    fn try_compile(document: Node<'_>) -> Result<Self, Vec<Mistake>> {
+        let Document { metadata, spec, .. } = read::<IdentityPolicySpec>(document).map_err(plain)?;
+        let mut compiler = Compiler::new(Declared::dynamic());
         let written = Some(Box::new(spec.clone()));
         let path = FieldPath::of(&["spec", "rules"]);
         if spec.rules.is_empty() {
@@ -196,13 +225,22 @@ impl InjectionPolicy {
     /// # Errors
     /// Every mistake of the document.
     pub fn compile(document: Node<'_>) -> Result<Self, Vec<PolicyError>> {
-        let Document { metadata, spec, .. } = read::<InjectionPolicySpec>(document)?;
-        let mut compiler = Compiler::default();
+        Self::try_compile(document).map_err(errors)
+    }
+
+    /// Why the document is refused.
+    pub(super) fn mistakes(document: Node<'_>) -> Vec<Mistake> {
+        Self::try_compile(document).err().unwrap_or_default()
+    }
+
+    fn try_compile(document: Node<'_>) -> Result<Self, Vec<Mistake>> {
+        let Document { metadata, spec, .. } = read::<InjectionPolicySpec>(document).map_err(plain)?;
+        let mut compiler = Compiler::new(Declared::dynamic());
         if spec.inject.is_empty() {
             compiler.fail(FieldPath::of(&["spec", "inject"]), "must hold at least one step");
         }
         compiler.selectors(&spec.matches, &FieldPath::of(&["spec", "match"]));
-        let scope = Scope::new(&BASE);
+        let scope = compiler.declared.scope.clone();
         let conditions = compiler.conditions(&spec.match_conditions, &FieldPath::of(&["spec", "matchConditions"]), &scope);
         compiler.finish(Self {
             id: metadata.name.into(),
@@ -213,6 +251,14 @@ impl InjectionPolicy {
             steps: spec.inject,
         })
     }
+}
+
+pub(super) fn errors(mistakes: Vec<Mistake>) -> Vec<PolicyError> {
+    mistakes.into_iter().map(|mistake| mistake.error).collect()
+}
+
+fn plain(errors: Vec<PolicyError>) -> Vec<Mistake> {
+    errors.into_iter().map(|error| Mistake { error, within: None }).collect()
 }
 
 /// Reads a document of ours into its type.
@@ -235,17 +281,28 @@ pub(super) fn read<Spec: serde::de::DeserializeOwned>(document: Node<'_>) -> Res
 }
 
 impl Compiler {
-    pub(super) fn fail(&mut self, path: FieldPath, message: impl Into<String>) {
-        self.errors.push(PolicyError { path, message: message.into() });
+    pub(super) fn new(declared: Declared) -> Self {
+        Self { errors: Vec::new(), declared, compiled: Vec::new() }
     }
 
-    pub(super) fn finish<T>(self, policy: T) -> Result<T, Vec<PolicyError>> {
+    pub(super) fn fail(&mut self, path: FieldPath, message: impl Into<String>) {
+        self.tell(Mistake { error: PolicyError { path, message: message.into() }, within: None });
+    }
+
+    fn tell(&mut self, mistake: Mistake) {
+        // A validation is compiled once for each way through its `at`.
+        if !self.errors.contains(&mistake) {
+            self.errors.push(mistake);
+        }
+    }
+
+    pub(super) fn finish<T>(self, policy: T) -> Result<T, Vec<Mistake>> {
         if self.errors.is_empty() { Ok(policy) } else { Err(self.errors) }
     }
 
-    fn rule(&mut self, rule: Rule, path: &FieldPath, ceiling: Enforcement) -> Option<CompiledRule> {
+    pub(super) fn rule(&mut self, rule: Rule, path: &FieldPath, ceiling: Enforcement) -> Option<CompiledRule> {
         self.selectors(&rule.matches, &path.clone().field("match"));
-        let base = Scope::new(&BASE);
+        let base = self.declared.scope.clone();
         let conditions = self.conditions(&rule.match_conditions, &path.clone().field("matchConditions"), &base);
         let (variables, scope) = self.variables(&rule.variables, &path.clone().field("variables"), base);
         let (related, scope) = self.related(&rule.related, &path.clone().field("related"), scope);
@@ -258,7 +315,9 @@ impl Compiler {
             .validations
             .iter()
             .enumerate()
-            .filter_map(|(index, validation)| self.validation(validation, &validations_path.clone().index(index), &scope, ceiling))
+            .filter_map(|(index, validation)| {
+                self.validation(validation, &validations_path.clone().index(index), &scope, ceiling, on_pod_template)
+            })
             .collect();
         if !self.errors.is_empty() {
             return None;
@@ -283,7 +342,9 @@ impl Compiler {
     pub(super) fn conditions(&mut self, conditions: &[MatchCondition], path: &FieldPath, scope: &Scope) -> Vec<(String, Expression)> {
         let mut compiled = Vec::new();
         for (index, condition) in conditions.iter().enumerate() {
-            if let Some(expression) = self.expression(&condition.expression, path.clone().index(index).field("expression"), scope) {
+            if let Some(expression) =
+                self.expression(&condition.expression, path.clone().index(index).field("expression"), scope, Some(&Type::Bool))
+            {
                 compiled.push((condition.name.clone(), expression));
             }
         }
@@ -295,10 +356,12 @@ impl Compiler {
         let mut compiled = Vec::new();
         for (index, variable) in variables.iter().enumerate() {
             let path = path.clone().index(index);
-            if let Some(expression) = self.expression(&variable.expression, path.clone().field("expression"), &scope) {
+            let mut is = Type::Dyn;
+            if let Some(expression) = self.expression(&variable.expression, path.clone().field("expression"), &scope, None) {
+                is = expression.result_type().clone();
                 compiled.push(expression);
             }
-            scope = self.declare(&scope, &format!("variables.{}", variable.name), path.field("name"));
+            scope = self.declare(&scope, &format!("variables.{}", variable.name), is, path.field("name"));
         }
         (compiled, scope)
     }
@@ -310,36 +373,50 @@ impl Compiler {
         for (index, entry) in related.iter().enumerate() {
             let path = path.clone().index(index);
             let name = match &entry.name_expression {
-                Some(source) => self.expression(source, path.clone().field("nameExpression"), &names),
+                Some(source) => self.expression(source, path.clone().field("nameExpression"), &names, Some(&Type::String)),
                 None => None,
             };
             compiled.push(CompiledRelated { resource: entry.resource.clone(), name });
-            scope = self.declare(&scope, &format!("related.{}", entry.name), path.field("name"));
+            let one = self.declared.schemas.of(&entry.resource.group, &entry.resource.resource).unwrap_or(Type::Dyn);
+            let is = if entry.name_expression.is_some() { Type::optional(one) } else { Type::list(one) };
+            scope = self.declare(&scope, &format!("related.{}", entry.name), is, path.field("name"));
         }
         (compiled, scope)
     }
 
-    fn declare(&mut self, scope: &Scope, name: &str, path: FieldPath) -> Scope {
+    fn declare(&mut self, scope: &Scope, name: &str, is: Type, path: FieldPath) -> Scope {
         let word = name.rsplit('.').next().unwrap_or_default();
         if word.is_empty() || !word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
             self.fail(path, format!("`{word}` is no CEL identifier"));
         } else if scope.slot(name).is_some() {
             self.fail(path, format!("`{name}` is taken already; choose another name"));
         }
-        scope.with(name)
+        scope.with_type(name, is)
     }
 
-    fn validation(&mut self, validation: &Validation, path: &FieldPath, scope: &Scope, ceiling: Enforcement) -> Option<CompiledValidation> {
-        let mut scope = scope.clone();
+    fn validation(
+        &mut self,
+        validation: &Validation,
+        path: &FieldPath,
+        scope: &Scope,
+        ceiling: Enforcement,
+        on_pod_template: bool,
+    ) -> Option<CompiledValidation> {
         let mut in_identity = false;
         let mut location = None;
+        let whole = if on_pod_template { slot::POD } else { slot::OBJECT };
+        let mut shapes = vec![Shape { this: scope.type_of(whole).clone(), bound: Vec::new() }];
         if let Some(at) = &validation.at {
             in_identity = at == "identity" || at.starts_with("identity.");
             let below = if in_identity { at.trim_start_matches("identity").trim_start_matches('.') } else { at };
             match Location::parse(below) {
                 Ok(parsed) => {
-                    for name in parsed.bindings() {
-                        scope = self.declare(&scope, name, path.clone().field("at"));
+                    match parsed.shapes(scope.type_of(if in_identity { slot::IDENTITY } else { whole })) {
+                        Ok(found) => shapes = found,
+                        Err(message) => {
+                            self.fail(path.clone().field("at"), message);
+                            shapes.clear();
+                        }
                     }
                     location = Some(parsed);
                 }
@@ -361,13 +438,15 @@ impl Compiler {
         if validation.message.is_none() && validation.message_expression.is_none() {
             self.fail(path.clone(), "must say what is wrong: `message` or `messageExpression`");
         }
-        let mut optional = |source: &Option<String>, field: &'static str| match source {
-            Some(source) => self.expression(source, path.clone().field(field), &scope),
-            None => None,
-        };
-        let message_expression = optional(&validation.message_expression, "messageExpression");
-        let remedy_expression = optional(&validation.remedy_expression, "remedyExpression");
-        let expression = self.expression(&validation.expression, path.clone().field("expression"), &scope)?;
+        let mut expressions = None;
+        for shape in &shapes {
+            let mut scope = scope.with_type("self", shape.this.clone());
+            for (name, is) in location.iter().flat_map(Location::bindings).zip(&shape.bound) {
+                scope = self.declare(&scope, name, is.clone(), path.clone().field("at"));
+            }
+            expressions = self.expressions(validation, path, &scope);
+        }
+        let (expression, message_expression, remedy_expression) = expressions?;
         Some(CompiledValidation {
             location,
             in_identity,
@@ -383,13 +462,58 @@ impl Compiler {
         })
     }
 
-    pub(super) fn expression(&mut self, source: &str, path: FieldPath, scope: &Scope) -> Option<Expression> {
+    /// The expressions of a validation: itself, its message and its remedy.
+    fn expressions(
+        &mut self,
+        validation: &Validation,
+        path: &FieldPath,
+        scope: &Scope,
+    ) -> Option<(Expression, Option<Expression>, Option<Expression>)> {
+        let mut optional = |source: &Option<String>, field: &'static str| match source {
+            Some(source) => self.expression(source, path.clone().field(field), scope, Some(&Type::String)),
+            None => None,
+        };
+        let message = optional(&validation.message_expression, "messageExpression");
+        let remedy = optional(&validation.remedy_expression, "remedyExpression");
+        Some((self.expression(&validation.expression, path.clone().field("expression"), scope, Some(&Type::Bool))?, message, remedy))
+    }
+
+    /// Compiles an expression that must give one of the types of its place, as ValidatingAdmissionPolicy asks it; none: any.
+    pub(super) fn expression(&mut self, source: &str, path: FieldPath, scope: &Scope, gives: Option<&Type>) -> Option<Expression> {
+        let wrong = |message: String, span: Range<usize>, place: &str| Mistake {
+            error: PolicyError { path: path.clone(), message: format!("{place}{message} in `{}`", source.trim()) },
+            within: Some((source.to_owned(), span, message)),
+        };
         match Expression::compile(source, scope) {
-            Ok(expression) => Some(expression),
-            Err(error) => {
-                self.fail(path, format!("{}:{}: {} in `{}`", error.line, error.column, error.message, source.trim()));
+            Ok(expression) => {
+                let note = Note { source: source.to_owned(), needs: expression.needs().to_vec(), loops: expression.loops() };
+                self.compiled.push((path.clone(), note));
+                let is = expression.result_type();
+                match gives {
+                    Some(gives) if gives.to_string() != is.to_string() => {
+                        self.tell(wrong(format!("must evaluate to {gives} but got {is}{}", remedy(gives)), 0..source.len(), ""));
+                        None
+                    }
+                    _ => Some(expression),
+                }
+            }
+            Err(mut error) => {
+                let more = std::mem::take(&mut error.more);
+                for error in std::iter::once(error).chain(more) {
+                    let place = format!("{}:{}: ", error.line, error.column);
+                    self.tell(wrong(error.message, error.span, &place));
+                }
                 None
             }
         }
+    }
+}
+
+/// How an expression of unknown type is made one of the type asked for.
+fn remedy(gives: &Type) -> &'static str {
+    match gives {
+        Type::Bool => " (compare it, or write `bool(...)`)",
+        Type::String => " (write `string(...)`)",
+        _ => "",
     }
 }

@@ -7,6 +7,7 @@
 //! `[*]` and `[name]` stand for every item of a list or every value of a map; `[name]` also binds it for the CEL below. Every existing
 //! match is judged on its own. A wrong type or an absent path matches nothing.
 
+use crate::cel::Type;
 use crate::object::{FieldPath, Kind, Node};
 
 /// A compiled `at`.
@@ -103,10 +104,59 @@ impl Location {
         self.steps.iter().filter_map(|step| if let Step::Each(Some(name)) = step { Some(name.as_str()) } else { None })
     }
 
+    /// The types that the matches below a root of this type have, with those of the bound names: one for each way through the
+    /// alternatives that differs.
+    ///
+    /// # Errors
+    /// What the schema does not have.
+    pub fn shapes(&self, root: &Type) -> Result<Vec<Shape>, String> {
+        let mut shapes = vec![Shape { this: root.clone(), bound: Vec::new() }];
+        for step in &self.steps {
+            let mut next: Vec<Shape> = Vec::new();
+            for shape in &shapes {
+                for found in step.types(&shape.this)? {
+                    let mut shape = Shape { this: found, bound: shape.bound.clone() };
+                    if let Step::Each(Some(_)) = step {
+                        shape.bound.push(shape.this.clone());
+                    }
+                    if !next.iter().any(|known| known.this.to_string() == shape.this.to_string()) {
+                        next.push(shape);
+                    }
+                }
+            }
+            shapes = next;
+        }
+        Ok(shapes)
+    }
+
     /// Visits every existing match below `root`: lists in order of index, maps in order of key.
     pub fn each<'a>(&self, root: Node<'a>, visit: &mut dyn FnMut(Found<'_, 'a>)) {
         let mut trail = Trail { places: Vec::with_capacity(self.steps.len()), bound: Vec::new() };
         descend(&self.steps, root, &mut trail, visit);
+    }
+}
+
+/// The type of a match, and of the names that were bound on the way.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    /// What `self` is.
+    pub this: Type,
+    /// In the order of [`Location::bindings`].
+    pub bound: Vec<Type>,
+}
+
+impl Step {
+    fn types(&self, of: &Type) -> Result<Vec<Type>, String> {
+        match (self, of) {
+            (_, Type::Dyn) => Ok(vec![Type::Dyn]),
+            (Self::Field(names), Type::Object(_) | Type::Map(_, _)) => names.iter().map(|name| of.member(name)).collect(),
+            (Self::Key(name), Type::Object(_) | Type::Map(_, _)) => Ok(vec![of.member(name)?]),
+            (Self::Each(_), Type::List(item)) => Ok(vec![item.get().clone()]),
+            (Self::Each(_), Type::Map(_, value)) => Ok(vec![value.get().clone()]),
+            (Self::Each(_), Type::Object(_)) => Ok(vec![Type::Dyn]),
+            (Self::Field(_) | Self::Key(_), other) => Err(format!("type '{other}' does not support field selection")),
+            (Self::Each(_), other) => Err(format!("type '{other}' has no items")),
+        }
     }
 }
 

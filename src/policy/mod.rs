@@ -11,6 +11,8 @@
 //! - `subject`: [`Subject`] and [`Facts`], what is judged and what is known
 //! - `related`: what a set of files knows about the rest of the cluster
 //! - `wanted`: which objects judging a subject will read beside it
+//! - `declared`, `schemas`: what the type checker knows of the names and of the objects
+//! - `lint`: what can be said of a policy before it judges anything
 //! - `select`: which policies speak about a subject
 //! - `staging`: the pod as it will be after defaults and injections
 //! - `stage`: what an expression sees
@@ -25,8 +27,10 @@
 mod case;
 mod compile;
 pub mod conditions;
+mod declared;
 mod evaluate;
 mod library;
+mod lint;
 mod load;
 mod location;
 mod mend;
@@ -34,6 +38,7 @@ mod native;
 mod portrait;
 mod related;
 mod schema;
+mod schemas;
 mod select;
 mod set;
 mod stage;
@@ -49,6 +54,7 @@ pub use case::{Case, CaseFailure, CaseFile, run_case};
 pub use compile::{IdentityPolicy, InjectionPolicy, PolicyError};
 pub use evaluate::{Limits, evaluate};
 pub use library::{POLICIES, README};
+pub use lint::{Finding, Release, Weight, lint};
 pub use load::{Sources, Text, load};
 pub use location::{Location, LocationError};
 pub use mend::mend;
@@ -59,6 +65,7 @@ pub use schema::{
     API_VERSION, Carrier, FailurePolicy, IdentityPolicySpec, IdentityWaiverSpec, IdentityWaiverStatus, InjectionPolicySpec, Match,
     OperationName, Reason, RelatedResource, ResourceRule, Severity, When,
 };
+pub use schemas::Schemas;
 pub use set::{PolicySet, PolicySetBuilder, PolicySource};
 pub use staging::{Mutation, inject_virtually, mutate};
 pub use subject::{Facts, Operation, RequestError, Source, Subject, manifest_request};

@@ -12,6 +12,7 @@
 //! - `excerpt`: [`Excerpts`]: the source lines that the table shows
 //! - `table`: for people
 //! - `expression`: [`render_compile_error`]: a mistake in an expression, as the table shows one in a file
+//! - `findings`: what `doorward policy lint` prints
 //! - `json`: for programs
 //! - `sarif`: for code scanning (SARIF 2.1.0)
 
@@ -22,6 +23,7 @@ mod columns;
 mod excerpt;
 mod explain;
 mod expression;
+mod findings;
 mod json;
 mod model;
 mod sarif;
@@ -37,6 +39,7 @@ pub use columns::columns;
 pub use excerpt::{Excerpts, NoExcerpts, Sources};
 pub use explain::{Explanation, Finding, inventory};
 pub use expression::render_compile_error;
+pub use findings::{Linted, findings_as_json, findings_as_text};
 pub use json::pretty as to_json;
 pub use model::{Enforcement, ObjectRef, Report, RuleInfo, Severity, Status, Summary, Violation};
 

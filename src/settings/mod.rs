@@ -24,7 +24,7 @@ pub use parameters::{
     Resources, Settings, Spiffe, SpiffeRegistration, Ttl, Vault, Waiver,
 };
 
-/// JSON Schema (draft 2020-12) of `doorward.yaml`.
+/// JSON Schema (draft 2020-12) of `doorward.yaml`: also what `params` is when policies are type-checked.
 pub const SCHEMA: &str = include_str!("settings.schema.json");
 
 #[cfg(test)]

@@ -12,6 +12,7 @@
 //! - `namespaces`, `objects`: a namespace a test, and what goes into it
 //! - `refusal`: what a refusal must say
 //! - `deadline`: waiting for a condition
+//! - `schemas`: what policies are checked against is what this Kubernetes has
 
 #![expect(
     clippy::unwrap_used,
@@ -48,4 +49,5 @@ mod refused;
 mod reinvoked;
 mod related;
 mod requests;
+mod schemas;
 mod workloads;

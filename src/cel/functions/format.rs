@@ -59,13 +59,53 @@ fn next_piece(text: &str) -> Result<Option<(Piece<'_>, &str)>, String> {
     }
 }
 
-/// Whether a constant format can be read at all.
-pub(super) fn check(text: &str) -> Result<(), String> {
+/// Whether a constant format can be read, and takes arguments of these types where they are known.
+pub(in crate::cel) fn check(text: &str, arguments: Option<&[Type]>) -> Result<(), String> {
     let mut rest = text;
-    while let Some((_, after)) = next_piece(rest)? {
+    let mut used = 0;
+    while let Some((piece, after)) = next_piece(rest)? {
         rest = after;
+        if let (Piece::Clause(_, letter), Some(arguments)) = (piece, arguments) {
+            let given = arguments.get(used).ok_or_else(|| format!("index {used} out of range"))?;
+            used += 1;
+            let (clause, wanted) = words(letter);
+            if !takes(letter, given) {
+                return Err(format!(
+                    "error during formatting: {clause} clause can only be used on {wanted}, was given {}",
+                    given.type_name()
+                ));
+            }
+        }
     }
-    Ok(())
+    match arguments {
+        Some(arguments) if arguments.len() > used => {
+            Err(format!("too many arguments supplied to string.format (expected {used}, got {})", arguments.len()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The name of a clause and what it can be used on.
+fn words(letter: char) -> (&'static str, &'static str) {
+    match letter {
+        'd' => ("decimal", "integers"),
+        'f' => ("fixed-point", "doubles"),
+        'e' => ("scientific", "doubles"),
+        'b' => ("binary", "integers and bools"),
+        'o' => ("octal", "integers"),
+        'x' | 'X' => ("hex", "integers, byte buffers, and strings"),
+        _ => ("string", "strings, bools, bytes, ints, doubles, maps, lists, types, durations, and timestamps"),
+    }
+}
+
+/// Whether a clause takes a value of a type.
+fn takes(letter: char, given: &Type) -> bool {
+    match (letter, given) {
+        (_, Type::Dyn | Type::Error) | ('d' | 'b' | 'o' | 'x' | 'X', Type::Int | Type::UInt) | ('f' | 'e', Type::Double) => true,
+        ('b', Type::Bool) | ('x' | 'X', Type::String | Type::Bytes) => true,
+        ('s', Type::Optional(_) | Type::Opaque(_) | Type::Object(_)) => false,
+        (letter, _) => letter == 's',
+    }
 }
 
 fn format_text<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
@@ -104,7 +144,8 @@ fn clause(
 ) -> Result<(), EvaluationError> {
     // The text of a large value is not in cel-go's cost; counted here before it is made.
     context.budget.charge(0)?;
-    let refuse = |clause: &str, wanted: &str| {
+    let refuse = || {
+        let (clause, wanted) = words(letter);
         Err(EvaluationError::failed(format!("{clause} clause can only be used on {wanted}, was given {}", value.type_name())))
     };
     match letter {
@@ -112,27 +153,27 @@ fn clause(
         'd' => match value {
             Value::Int(number) => out.push_str(&number.to_string()),
             Value::UInt(number) => out.push_str(&number.to_string()),
-            _ => return refuse("decimal", "integers"),
+            _ => return refuse(),
         },
         'f' => match value {
             Value::Double(number) => out.push_str(&fixed(*number, precision.unwrap_or(6))),
-            _ => return refuse("fixed-point", "doubles"),
+            _ => return refuse(),
         },
         'e' => match value {
             // Version 2 of the library ignores the precision here, so do we.
             Value::Double(number) => out.push_str(&scientific(*number)),
-            _ => return refuse("scientific", "doubles"),
+            _ => return refuse(),
         },
         'b' => match value {
             Value::Bool(value) => out.push(if *value { '1' } else { '0' }),
             Value::Int(number) => out.push_str(&signed(*number, |number| format!("{number:b}"))),
             Value::UInt(number) => out.push_str(&format!("{number:b}")),
-            _ => return refuse("binary", "integers and bools"),
+            _ => return refuse(),
         },
         'o' => match value {
             Value::Int(number) => out.push_str(&signed(*number, |number| format!("{number:o}"))),
             Value::UInt(number) => out.push_str(&format!("{number:o}")),
-            _ => return refuse("octal", "integers"),
+            _ => return refuse(),
         },
         letter => {
             let upper = letter == 'X';
@@ -141,7 +182,7 @@ fn clause(
                 Value::UInt(number) => format!("{number:x}"),
                 Value::String(text) => hexadecimal(text.as_str().as_bytes()),
                 Value::Bytes(bytes) => hexadecimal(bytes),
-                _ => return refuse("hex", "integers, byte buffers, and strings"),
+                _ => return refuse(),
             };
             out.push_str(&if upper { text.to_ascii_uppercase() } else { text });
         }
@@ -242,11 +283,8 @@ fn write_text(context: &Context<'_>, out: &mut String, value: &Value<'_>, inside
             out.push('}');
         }
         Value::Optional(_) | Value::Opaque(_) => {
-            return Err(EvaluationError::failed(format!(
-                "string clause can only be used on strings, bools, bytes, ints, doubles, maps, lists, types, durations, and timestamps, \
-                 was given {}",
-                value.type_name()
-            )));
+            let (clause, wanted) = words('s');
+            return Err(EvaluationError::failed(format!("{clause} clause can only be used on {wanted}, was given {}", value.type_name())));
         }
         value => out.push_str(&super::stdlib::to_text(value)?),
     }

@@ -29,7 +29,6 @@ use super::cost::{self, Budget};
 use super::error::EvaluationError;
 use super::evaluate::Outcome;
 use super::ir::{Call, Constant, Ir, Op};
-use super::opaque;
 use super::types::Type;
 use super::value::Value;
 
@@ -119,9 +118,9 @@ pub(super) fn table() -> impl Iterator<Item = &'static Function> {
     libraries.into_iter().flatten().chain(time::functions())
 }
 
-/// Whether there is a function of this name.
-pub(super) fn exists(name: &str, receiver: bool) -> bool {
-    table().any(|function| function.receiver == receiver && function.name == name)
+/// The name as the table holds it, if there is a function of this name.
+pub(super) fn known(name: &str, receiver: bool) -> Option<&'static str> {
+    table().find(|function| function.receiver == receiver && function.name == name).map(|function| function.name)
 }
 
 /// Whether a qualified name begins with a namespace that has functions: `optional` of `optional.nope`.
@@ -130,35 +129,14 @@ pub(super) fn is_namespace(qualified: &str) -> bool {
     table().any(|function| function.name.strip_prefix(namespace).is_some_and(|rest| rest.starts_with('.')))
 }
 
-/// The type that a name stands for.
-pub(super) fn type_name(name: &str) -> Option<&'static str> {
-    const TYPES: &[&str] = &[
-        "int",
-        "uint",
-        "double",
-        "bool",
-        "string",
-        "bytes",
-        "list",
-        "map",
-        "null_type",
-        "type",
-        "optional_type",
-        "google.protobuf.Timestamp",
-        "google.protobuf.Duration",
-        opaque::IP,
-        opaque::CIDR,
-    ];
-    TYPES.iter().find(|known| **known == name).copied()
+/// The rows that a call may mean, by name and by what is known of the arguments' types.
+pub(super) fn candidates(name: &str, receiver: bool, arguments: &[Ir]) -> Box<[&'static Function]> {
+    table().filter(|function| function.receiver == receiver && function.name == name && may_take(function, arguments)).collect()
 }
 
-/// The rows that a call may mean, by name, number of arguments, and what is known of the arguments' types.
-pub(super) fn candidates(name: &str, receiver: bool, arguments: &[Ir]) -> Box<[&'static Function]> {
-    let fits = |function: &Function| {
-        function.arguments.len() == arguments.len()
-            && function.arguments.iter().zip(arguments).all(|(taken, argument)| taken.may_be(&argument.known_type()))
-    };
-    table().filter(|function| function.receiver == receiver && function.name == name && fits(function)).collect()
+fn may_take(function: &Function, arguments: &[Ir]) -> bool {
+    function.arguments.len() == arguments.len()
+        && function.arguments.iter().zip(arguments).all(|(taken, argument)| taken.may_be(&argument.known_type()))
 }
 
 /// The conversions that cel-go runs when the expression is compiled, if their argument is constant.
@@ -169,6 +147,11 @@ const FOLDED: &[&str] = &["int", "uint", "double", "string", "bytes", "bool", "t
 /// # Errors
 /// The position of the argument at fault and the message.
 pub(super) fn prepare(mut call: Call) -> Result<Op, (usize, String)> {
+    // Folding may have told more of the arguments than was known when the call was lowered.
+    let fitting: Box<[_]> = call.candidates.iter().copied().filter(|function| may_take(function, &call.arguments)).collect();
+    if !fitting.is_empty() {
+        call.candidates = fitting;
+    }
     let Some(function) = call.candidates.first() else { return Ok(Op::Call(Box::new(call))) };
     if let (Cost::Regex, Some(Ir { op: Op::Constant(Constant::String(pattern)), .. })) = (function.cost, call.arguments.get(1)) {
         call.regex = Some(regex::compile(pattern).map_err(|error| (1, format!("invalid {} argument: {error}", function.name)))?);
@@ -192,7 +175,7 @@ pub(super) fn prepare(mut call: Call) -> Result<Op, (usize, String)> {
     if function.name == "format"
         && let [Ir { op: Op::Constant(Constant::String(text)), .. }, ..] = &*call.arguments
     {
-        format::check(text).map_err(|message| (0, message))?;
+        format::check(text, None).map_err(|message| (0, message))?;
     }
     Ok(Op::Call(Box::new(call)))
 }

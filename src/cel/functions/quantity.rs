@@ -55,16 +55,18 @@ pub(super) const FUNCTIONS: &[Function] = &[
         "the quantity as double, which may be less exact",
         |_, arguments| of("asApproximateFloat", arguments, |quantity| Ok(Value::Double(quantity.as_approximate_float()))),
     ),
-    row("add", METHOD, &[QUANTITY, QUANTITY], QUANTITY, Call, "1.28", "the sum of two quantities", |_, arguments| {
-        combine("add", arguments, false)
+    row("add", METHOD, &[QUANTITY, QUANTITY], QUANTITY, Call, "1.28", "the sum of two quantities", |context, arguments| {
+        combine(context, "add", arguments, false)
     }),
-    row("add", METHOD, &[QUANTITY, Int], QUANTITY, Call, "1.28", "the sum of a quantity and an int", |_, arguments| {
-        combine("add", arguments, false)
+    row("add", METHOD, &[QUANTITY, Int], QUANTITY, Call, "1.28", "the sum of a quantity and an int", |context, arguments| {
+        combine(context, "add", arguments, false)
     }),
-    row("sub", METHOD, &[QUANTITY, QUANTITY], QUANTITY, Call, "1.28", "a quantity less another one", |_, arguments| {
-        combine("sub", arguments, true)
+    row("sub", METHOD, &[QUANTITY, QUANTITY], QUANTITY, Call, "1.28", "a quantity less another one", |context, arguments| {
+        combine(context, "sub", arguments, true)
     }),
-    row("sub", METHOD, &[QUANTITY, Int], QUANTITY, Call, "1.28", "a quantity less an int", |_, arguments| combine("sub", arguments, true)),
+    row("sub", METHOD, &[QUANTITY, Int], QUANTITY, Call, "1.28", "a quantity less an int", |context, arguments| {
+        combine(context, "sub", arguments, true)
+    }),
     row(
         "isGreaterThan",
         METHOD,
@@ -396,6 +398,17 @@ impl std::fmt::Display for Quantity {
     }
 }
 
+/// Digits that cost nothing to write, as none do in Kubernetes; of more, a tenth is charged: a short text may stand for ten thousand.
+const FREE_DIGITS: usize = 100;
+
+fn made<'a>(context: &Context<'_>, quantity: Quantity) -> Outcome<'a> {
+    match &quantity.number {
+        Number::Exact(decimal) if decimal.digits.len() > FREE_DIGITS => context.budget.charge(decimal.digits.len() as u64 / 10)?,
+        _ => {}
+    }
+    Ok(Value::opaque(Opaque::Quantity(quantity)))
+}
+
 /// What Kubernetes says.
 fn error(reason: &Unreadable) -> EvaluationError {
     EvaluationError::failed(match reason {
@@ -406,16 +419,17 @@ fn error(reason: &Unreadable) -> EvaluationError {
     })
 }
 
-fn quantity<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+fn quantity<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
     let [Value::String(text)] = arguments else { return no_such_overload("quantity", arguments) };
-    Quantity::parse(text.as_str()).map(|quantity| Value::opaque(Opaque::Quantity(quantity))).map_err(|reason| error(&reason))
+    made(context, Quantity::parse(text.as_str()).map_err(|reason| error(&reason))?)
 }
 
-fn is_quantity<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+fn is_quantity<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
     let [Value::String(text)] = arguments else { return no_such_overload("isQuantity", arguments) };
     match Quantity::parse(text.as_str()) {
         Err(reason @ Unreadable::TooLong) => Err(error(&reason)),
-        parsed => Ok(Value::Bool(parsed.is_ok())),
+        Err(_) => Ok(Value::Bool(false)),
+        Ok(quantity) => made(context, quantity).map(|_| Value::Bool(true)),
     }
 }
 
@@ -427,7 +441,7 @@ fn of<'a>(name: &str, arguments: &[Value<'a>], read: fn(&Quantity) -> Outcome<'s
     }
 }
 
-fn combine<'a>(name: &str, arguments: &[Value<'a>], subtract: bool) -> Outcome<'a> {
+fn combine<'a>(context: &Context<'_>, name: &str, arguments: &[Value<'a>], subtract: bool) -> Outcome<'a> {
     let [left, right] = arguments else { return no_such_overload(name, arguments) };
     let result = match (left.as_opaque(), right, right.as_opaque()) {
         (Some(Opaque::Quantity(left)), Value::Int(right), _) => {
@@ -436,7 +450,7 @@ fn combine<'a>(name: &str, arguments: &[Value<'a>], subtract: bool) -> Outcome<'
         (Some(Opaque::Quantity(left)), _, Some(Opaque::Quantity(right))) => left.combined(right, subtract),
         _ => return no_such_overload(name, arguments),
     };
-    Ok(Value::opaque(Opaque::Quantity(result?)))
+    made(context, result?)
 }
 
 fn compare<'a>(name: &str, arguments: &[Value<'a>], answer: fn(Ordering) -> Value<'static>) -> Outcome<'a> {

@@ -24,12 +24,44 @@ fn a_quantity_of_too_many_digits_is_refused_before_they_are_written() {
 }
 
 #[test]
+fn the_digits_of_a_large_quantity_are_charged() {
+    let end = |source: &str| {
+        let (expression, fixture, budget) = (Expression::compile(source, &scope()).unwrap(), Fixture::new(), Budget::new(1_000_000));
+        (expression.evaluate(&&fixture, &budget).map(|value| value.as_int()).map_err(|error| error.to_string()), budget.spent())
+    };
+    let exceeded = Err("operation cancelled: actual cost limit exceeded".to_owned());
+    assert_eq!(end("sign(quantity('12345678901234567890e50'))"), (Ok(Some(1)), 4));
+    assert_eq!(end("sign(quantity('12345678901234567890e9000'))"), (Ok(Some(1)), 4 + 902));
+    assert_eq!(end("lists.range(100000).map(i, quantity('1e9000').add(i + 1)).size()").0, exceeded);
+    assert_eq!(end("lists.range(100000).filter(i, isQuantity('12345678901234567890e9000')).size()").0, exceeded);
+}
+
+#[test]
 fn more_parameters_than_go_reads_are_none() {
     let parameters = |count: usize| evaluate(&format!("url('/?' + ['{}'].map(s, s)[0]).getQuery().size()", vec!["a"; count].join("&")));
     // The text of an expression is shorter than ten thousand parameters: they are joined.
     assert_eq!(parameters(5_000), Ok("int: 1".to_owned()));
     let joined = |parts: usize| evaluate(&format!("url('/?' + lists.range({parts}).map(i, 'a').join('&')).getQuery().size()"));
     assert_eq!((joined(10_000), joined(10_001)), (Ok("int: 1".to_owned()), Ok("int: 0".to_owned())));
+}
+
+/// Recorded from an environment with the library, which the ones of the corpus do not have.
+#[test]
+fn keys_are_escaped_for_a_json_patch() {
+    let escaped = |key: &str| evaluate(&format!("jsonpatch.escapeKey('{key}')"));
+    for (key, wanted) in [("", ""), ("a/b~c", "a~1b~0c"), ("~1", "~01"), ("//~~", "~1~1~0~0"), ("é/é~", "é~1é~0")] {
+        assert_eq!(escaped(key), Ok(format!("string: \"{wanted}\"")), "{key}");
+    }
+    assert_eq!(evaluate("jsonpatch.escapeKey([dyn(1)][0])"), Err("no such overload: jsonpatch.escapeKey(int)".to_owned()));
+    let error = evaluate("jsonpatch.escapeKey(1)").unwrap_err();
+    assert!(error.contains("found no matching overload for 'jsonpatch.escapeKey' applied to '(int)'"), "{error}");
+    let cost = |length: usize| {
+        let source = format!("jsonpatch.escapeKey('{}')", "~".repeat(length));
+        let (expression, fixture, budget) = (Expression::compile(&source, &scope()).unwrap(), Fixture::new(), Budget::new(1_000));
+        expression.evaluate(&&fixture, &budget).unwrap();
+        budget.spent()
+    };
+    assert_eq!((cost(0), cost(1), cost(10), cost(11), cost(100)), (0, 1, 1, 2, 10));
 }
 
 #[test]
@@ -41,8 +73,9 @@ fn the_authorizer_is_refused_with_the_reason() {
         ("check('get')", "check"),
     ] {
         let error = Expression::compile(source, &scope()).unwrap_err().message;
-        let wanted =
-            format!("undeclared reference to '{name}': the authorizer of Kubernetes asks the API server with a SubjectAccessReview");
+        let wanted = format!(
+            "undeclared reference to '{name}' (in container ''): the authorizer of Kubernetes asks the API server with a SubjectAccessReview"
+        );
         assert!(error.starts_with(&wanted), "{source}: {error}");
     }
     // The names are free for the variables of loops.

@@ -8,9 +8,10 @@ use super::schema::{
     AuditAnnotation, BINDING, BindingSpec, Document, GROUP, MatchResources, Metadata, POLICY, ParamKind, PolicySpec, Validation,
     ValidationAction,
 };
-use crate::cel::{Expression, Scope};
+use crate::cel::{Expression, Scope, Type};
 use crate::object::{FieldPath, GroupVersionKind, Node};
-use crate::policy::compile::{BASE, CompiledRule, CompiledValidation, Compiler, IdentityPolicy, PolicyError};
+use crate::policy::compile::{BASE, CompiledRule, CompiledValidation, Compiler, IdentityPolicy, PolicyError, errors};
+use crate::policy::declared::Declared;
 use crate::policy::schema::{Match, MatchPolicy, Severity};
 use crate::settings::{Enforcement, RolloutStep};
 
@@ -64,7 +65,7 @@ impl NativePolicy {
     /// Every mistake of the document.
     pub(in crate::policy) fn compile(document: Node<'_>) -> Result<Self, Vec<PolicyError>> {
         let Document { metadata, spec, .. } = read::<PolicySpec>(document)?;
-        let mut compiler = Compiler::default();
+        let mut compiler = Compiler::new(Declared::dynamic());
         let path = |field: &'static str| FieldPath::of(&["spec", field]);
         let param_kind = spec.param_kind.as_ref().and_then(|kind| param_kind(&mut compiler, kind));
         let base = scope(spec.param_kind.is_some());
@@ -84,7 +85,6 @@ impl NativePolicy {
                 annotation(&mut compiler, &metadata.name, written, &path("auditAnnotations").index(index), &scope)
             })
             .collect();
-        name_the_authorizer(&mut compiler.errors);
         let rule = CompiledRule {
             matches: spec.match_constraints.into(),
             on_pod_template: false,
@@ -97,21 +97,23 @@ impl NativePolicy {
         };
         let Metadata { name, annotations } = metadata;
         let title = annotations.get(DESCRIPTION).map(|text| text.lines().next().unwrap_or_default().trim().to_owned());
-        compiler.finish(Self {
-            policy: IdentityPolicy {
-                id: name.into(),
-                title: title.filter(|title| !title.is_empty()).unwrap_or_else(|| POLICY.to_owned()),
-                invariants: Arc::default(),
-                severity: Severity::Medium,
-                enforcement: Enforcement::Off,
-                step: RolloutStep::default(),
-                conceal: false,
-                failure_policy: spec.failure_policy,
-                rules: vec![rule],
-                written: None,
-            },
-            param_kind,
-        })
+        compiler
+            .finish(Self {
+                policy: IdentityPolicy {
+                    id: name.into(),
+                    title: title.filter(|title| !title.is_empty()).unwrap_or_else(|| POLICY.to_owned()),
+                    invariants: Arc::default(),
+                    severity: Severity::Medium,
+                    enforcement: Enforcement::Off,
+                    step: RolloutStep::default(),
+                    conceal: false,
+                    failure_policy: spec.failure_policy,
+                    rules: vec![rule],
+                    written: None,
+                },
+                param_kind,
+            })
+            .map_err(errors)
     }
 
     pub(in crate::policy) fn name(&self) -> &Arc<str> {
@@ -138,7 +140,7 @@ impl WrittenBinding {
     /// Every mistake of the document.
     pub(in crate::policy) fn read(document: Node<'_>) -> Result<Self, Vec<PolicyError>> {
         let Document { metadata, spec, .. } = read::<BindingSpec>(document)?;
-        let mut compiler = Compiler::default();
+        let mut compiler = Compiler::new(Declared::dynamic());
         let path = |field: &'static str| FieldPath::of(&["spec", field]);
         let actions = &spec.validation_actions;
         let repeated = (0_usize..).zip(actions).any(|(index, action)| actions.iter().skip(index + 1).any(|other| other == action));
@@ -155,7 +157,7 @@ impl WrittenBinding {
         if let Some(resources) = &spec.match_resources {
             matches(&mut compiler, resources, &path("matchResources"), false);
         }
-        compiler.finish(Self { name: metadata.name, spec })
+        compiler.finish(Self { name: metadata.name, spec }).map_err(errors)
     }
 
     pub(in crate::policy) fn policy(&self) -> &str {
@@ -251,10 +253,10 @@ fn validation(compiler: &mut Compiler, written: &Validation, path: &FieldPath, s
         compiler.fail(path.clone().field("message"), "must be one line");
     }
     let message_expression = match &written.message_expression {
-        Some(source) => compiler.expression(source, path.clone().field("messageExpression"), scope),
+        Some(source) => compiler.expression(source, path.clone().field("messageExpression"), scope, Some(&Type::String)),
         None => None,
     };
-    let expression = compiler.expression(&written.expression, path.clone().field("expression"), scope)?;
+    let expression = compiler.expression(&written.expression, path.clone().field("expression"), scope, Some(&Type::Bool))?;
     Some(CompiledValidation {
         location: None,
         in_identity: false,
@@ -286,17 +288,6 @@ fn annotation(
         let message = format!("is too long: `{key}` would be the key of a webhook's audit annotation, which has at most 63 characters");
         compiler.fail(path.clone().field("key"), message);
     }
-    let value = compiler.expression(&written.value_expression, path.clone().field("valueExpression"), scope)?;
+    let value = compiler.expression(&written.value_expression, path.clone().field("valueExpression"), scope, None)?;
     Some(CompiledAnnotation { key, value })
-}
-
-/// What a policy that asks the authorizer hears, whichever of its functions is not known.
-fn name_the_authorizer(errors: &mut [PolicyError]) {
-    for error in errors.iter_mut().filter(|error| error.message.contains("authorizer.")) {
-        let place = error.message.split(": ").next().unwrap_or_default();
-        error.message = format!(
-            "{place}: `authorizer` is not offered, because each check asks the API server in the middle of a review, and a file has no \
-             requester; leave a policy that needs it to the API server"
-        );
-    }
 }

@@ -1,0 +1,107 @@
+//! `doorward policy lint`: policies against the schemas of what they judge.
+
+use std::path::Path;
+
+use super::exit::Exit;
+use super::print;
+use super::sources::{objects, policy_texts};
+use crate::manifest::{self, InputError};
+use crate::object::FieldPath;
+use crate::policy::{Finding, POLICIES, Release, Schemas, Text, Weight, lint};
+use crate::report::{Linted, findings_as_json, findings_as_text};
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Without FILES the built-in policies are looked at. Exit codes: 0 nothing found, 1 findings (notes count with --strict only), 2 a policy \
+                  that would be refused, 3 a file that cannot be read.\n\nExamples:\n  doorward policy lint policies/\n  doorward policy lint --target 1.32 \
+                  --strict my-policy.yaml\n  doorward policy lint --crds crds/ policies/"
+)]
+pub(super) struct Args {
+    /// Policy files, folders or globs
+    #[arg(value_name = "FILES")]
+    files: Vec<String>,
+    /// Further folders or files of policies (repeatable)
+    #[arg(long = "policies", value_name = "DIR")]
+    policies: Vec<String>,
+    /// Folder or file of CustomResourceDefinitions; objects of other custom kinds are of any type (repeatable)
+    #[arg(long = "crds", value_name = "DIR")]
+    crds: Vec<String>,
+    /// The release of Kubernetes whose expressions may be used
+    #[arg(long, value_name = "RELEASE")]
+    target: Option<Release>,
+    /// Let notes fail too
+    #[arg(long)]
+    strict: bool,
+    /// Output format
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    output: Output,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Output {
+    Table,
+    Json,
+}
+
+pub(super) fn run(args: &Args) -> Exit {
+    let mut errors = Vec::new();
+    let paths: Vec<String> = args.files.iter().chain(&args.policies).cloned().collect();
+    let texts = if paths.is_empty() { built_in() } else { policy_texts(&paths, &mut errors) };
+    let crds = objects(&args.crds);
+    errors.extend(crds.errors);
+    let mut schemas = Schemas::built_in();
+    for document in &crds.documents {
+        schemas.add(document.object.root());
+    }
+    if texts.is_empty() && errors.is_empty() {
+        let message = "no policy was found there".to_owned();
+        errors.push(InputError { file: paths.join(" "), message, ..InputError::default() });
+    }
+    let unread = !errors.is_empty();
+    let mut files: Vec<Linted> = texts.into_iter().map(|text| look_at(text, &schemas, args.target, !paths.is_empty())).collect();
+    if unread {
+        files.push(Linted { errors, ..Linted::default() });
+    }
+    let colour = args.output == Output::Table && anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never;
+    print(&match args.output {
+        Output::Table => findings_as_text(&files, colour),
+        Output::Json => findings_as_json(&files),
+    });
+    let broken = files.iter().any(|file| !file.file.is_empty() && !file.errors.is_empty());
+    match files.iter().flat_map(|file| &file.findings).map(|finding| finding.weight).min() {
+        Some(Weight::Error) => Exit::Policy,
+        _ if broken => Exit::Policy,
+        _ if unread => Exit::Input,
+        Some(Weight::Warning) => Exit::Violations,
+        Some(Weight::Note) if args.strict => Exit::Violations,
+        _ => Exit::Clean,
+    }
+}
+
+fn built_in() -> Vec<Text> {
+    POLICIES.iter().map(|(name, text)| Text { name: (*name).to_owned(), text: (*text).to_owned() }).collect()
+}
+
+fn look_at(text: Text, schemas: &Schemas, target: Option<Release>, on_disk: bool) -> Linted {
+    let loaded = manifest::load(&text.name, &text.text);
+    let mut findings: Vec<Finding> = loaded.documents.iter().flat_map(|document| lint(document, schemas, target)).collect();
+    if on_disk && !loaded.documents.is_empty() && !has_cases(Path::new(&text.name)) {
+        findings.push(Finding {
+            weight: Weight::Note,
+            path: FieldPath::root(),
+            message: "no case proves it: write `cases/*.yaml` beside it, one that is allowed and one that is denied for each validation"
+                .into(),
+            span: 0..0,
+            line: 0,
+            column: 0,
+        });
+    }
+    Linted { file: text.name, text: text.text, findings, errors: loaded.errors }
+}
+
+/// Whether cases stand beside a policy.
+fn has_cases(policy: &Path) -> bool {
+    let folder = policy.parent().unwrap_or(Path::new("")).join("cases");
+    let yaml = |entry: std::fs::DirEntry| entry.path().extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
+    std::fs::read_dir(folder).is_ok_and(|entries| entries.filter_map(Result::ok).any(yaml))
+}

@@ -1,0 +1,60 @@
+//! What the names of an expression are declared as: as the API server declares them when a policy is loaded, or with the schema of one
+//! kind that a rule matches.
+
+use super::compile::BASE;
+use super::schema::{Carrier, Match};
+use super::schemas::{self, Schemas};
+use crate::cel::{Scope, Type};
+use crate::object::{POD_TEMPLATE_KINDS, PodTemplateKind};
+
+/// The types of the base variables, and what is known of other kinds.
+#[derive(Clone, Debug)]
+pub(super) struct Declared {
+    /// What the objects are, for who reads a finding; nothing if they are of any kind.
+    pub(super) kind: Option<String>,
+    pub(super) scope: Scope,
+    pub(super) schemas: Schemas,
+}
+
+impl Declared {
+    /// Objects may be anything: what must hold of every expression.
+    pub(super) fn dynamic() -> Self {
+        let scope = Scope::new(&BASE).with_type("request", schemas::request()).with_type("namespaceObject", schemas::namespace_object());
+        Self { kind: None, scope, schemas: Schemas::none() }
+    }
+
+    /// Objects are of one kind.
+    fn of(group: &str, resource: &str, schemas: &Schemas) -> Self {
+        let object = schemas.of(group, resource).unwrap_or(Type::Dyn);
+        let carries = POD_TEMPLATE_KINDS.iter().any(|known| known.group == group && known.resource == resource);
+        let pod = if carries { schemas::pod_template() } else { Type::Dyn };
+        let account = schemas.of("", "serviceaccounts").unwrap_or(Type::Dyn);
+        let scope = Self::dynamic()
+            .scope
+            .with_type("object", object.clone())
+            .with_type("oldObject", object)
+            .with_type("pod", pod)
+            .with_type("params", schemas::settings())
+            .with_type("serviceAccount", Type::optional(account))
+            .with_type("identity", schemas::identity());
+        let kind = if group.is_empty() { resource.to_owned() } else { format!("{resource}.{group}") };
+        Self { kind: Some(kind), scope, schemas: schemas.clone() }
+    }
+
+    /// One for each kind that a rule matches by name.
+    pub(super) fn each(matches: &Match, schemas: &Schemas) -> Vec<Self> {
+        let carries = |kind: &&PodTemplateKind| match matches.pod_template {
+            Some(Carrier::Any) => true,
+            Some(Carrier::Pod) => kind.resource == "pods",
+            Some(Carrier::Workload) => kind.resource != "pods",
+            None => false,
+        };
+        let templates = POD_TEMPLATE_KINDS.iter().filter(carries).map(|kind| (kind.group, kind.resource));
+        let rules = matches.resource_rules.iter();
+        let named =
+            rules.flat_map(|rule| rule.api_groups.iter().flat_map(|group| rule.resources.iter().map(|resource| (&**group, &**resource))));
+        let mut kinds: Vec<(&str, &str)> = templates.chain(named).collect();
+        kinds.dedup();
+        kinds.into_iter().map(|(group, resource)| Self::of(group, resource, schemas)).collect()
+    }
+}

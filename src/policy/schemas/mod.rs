@@ -1,0 +1,79 @@
+//! What the type checker knows of the objects that policies read.
+//!
+//! - `built_in`: Kubernetes' own kinds, compiled in as a text that is read when it is first asked for
+//! - `json`: types from JSON Schema: CustomResourceDefinitions, `identity`, `params`
+//! - `request`: `request` and `namespaceObject`, as the API server declares them
+
+mod built_in;
+mod json;
+mod request;
+
+use std::collections::BTreeMap;
+
+pub(super) use request::{namespace_object, request};
+
+use crate::cel::Type;
+use crate::object::Node;
+
+/// The types of resources: those of Kubernetes, and those of the CustomResourceDefinitions given.
+#[derive(Clone, Debug, Default)]
+pub struct Schemas {
+    /// Whether Kubernetes' own kinds are known.
+    built_in: bool,
+    /// By group and resource.
+    custom: BTreeMap<(String, String), Type>,
+}
+
+impl Schemas {
+    /// Those of Kubernetes.
+    #[must_use]
+    pub fn built_in() -> Self {
+        Self { built_in: true, ..Self::default() }
+    }
+
+    /// Nothing is known of any kind.
+    pub(super) fn none() -> Self {
+        Self::default()
+    }
+
+    /// Takes the schema of a CustomResourceDefinition's storage version; anything else is left alone.
+    pub fn add(&mut self, object: Node<'_>) {
+        if object.text("kind") != "CustomResourceDefinition" {
+            return;
+        }
+        let Some(spec) = object.get("spec") else { return };
+        let Some(versions) = spec.get("versions") else { return };
+        let storage = versions.items().find(|version| version.get("storage").and_then(Node::as_bool) == Some(true));
+        let Some(version) = storage.or_else(|| versions.items().next()) else { return };
+        let Some(schema) = version.path(&["schema", "openAPIV3Schema"]) else { return };
+        let (group, names) = (spec.text("group"), spec.get("names"));
+        let plural = names.map_or("", |names| names.text("plural"));
+        let kind = names.map_or("", |names| names.text("kind"));
+        let name = format!("{group}.{}.{kind}", version.text("name"));
+        if let Some(is) = json::of_resource(&name, &schema.to_json()) {
+            self.custom.insert((group.to_owned(), plural.to_owned()), is);
+        }
+    }
+
+    /// The type of a resource (`pods`, `serviceaccounts/token`) of a group; `None` if nothing is known of it.
+    #[must_use]
+    pub fn of(&self, group: &str, resource: &str) -> Option<Type> {
+        let known = self.custom.get(&(group.to_owned(), resource.to_owned())).cloned();
+        known.or_else(|| if self.built_in { built_in::resource(group, resource) } else { None })
+    }
+}
+
+/// The type of a pod template.
+pub(super) fn pod_template() -> Type {
+    built_in::definition("io.k8s.api.core.v1.PodTemplateSpec")
+}
+
+/// The type of the identity model.
+pub(super) fn identity() -> Type {
+    json::of_schema("Identity", crate::identity::SCHEMA).unwrap_or(Type::Dyn)
+}
+
+/// The type of the settings.
+pub(super) fn settings() -> Type {
+    json::of_schema("Settings", crate::settings::SCHEMA).unwrap_or(Type::Dyn)
+}
