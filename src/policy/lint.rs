@@ -93,6 +93,7 @@ pub fn lint(document: &Document, schemas: &Schemas, target: Option<Release>) -> 
     if !refused.is_empty() {
         return refused.into_iter().map(|mistake| place(Weight::Error, mistake)).collect();
     }
+    let mut findings = Vec::new();
     let mut doubts = Vec::new();
     if node.text("kind") == "IdentityPolicy"
         && let Ok(policy) = read::<IdentityPolicySpec>(node)
@@ -100,7 +101,6 @@ pub fn lint(document: &Document, schemas: &Schemas, target: Option<Release>) -> 
         for (index, rule) in policy.spec.rules.iter().enumerate() {
             let path = FieldPath::of(&["spec", "rules"]).index(index);
             let kinds = Declared::each(&rule.matches, schemas);
-            let many = kinds.len() > 1;
             // A mistake with the kinds in which it is one.
             let mut found: Vec<(Mistake, Vec<String>)> = Vec::new();
             let total = kinds.len();
@@ -118,14 +118,17 @@ pub fn lint(document: &Document, schemas: &Schemas, target: Option<Release>) -> 
                     doubts.extend(compiler.compiled.into_iter().flat_map(|(path, note)| doubts_of(&path, &note, target)));
                 }
             }
-            doubts.extend(found.into_iter().map(
-                |(mistake, kinds)| {
-                    if many && kinds.len() < total { with_kinds(mistake, &kinds) } else { mistake }
-                },
-            ));
+            // What holds of some kinds only may be behind a question for the kind.
+            for (mistake, kinds) in found {
+                if kinds.len() < total {
+                    findings.push(place(Weight::Note, with_kinds(mistake, &kinds)));
+                } else {
+                    doubts.push(mistake);
+                }
+            }
         }
     }
-    let mut findings: Vec<Finding> = doubts.into_iter().map(|mistake| place(Weight::Warning, mistake)).collect();
+    findings.extend(doubts.into_iter().map(|mistake| place(Weight::Warning, mistake)));
     findings.sort_by_key(|finding| (finding.line, finding.column));
     findings.dedup();
     findings
