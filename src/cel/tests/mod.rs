@@ -2,6 +2,7 @@
 
 mod conformance;
 mod limits;
+mod types;
 
 use crate::cel::{Budget, EvaluationError, Expression, Scope, Value, Variables};
 use crate::object::Object;
