@@ -325,13 +325,12 @@ impl Lowering<'_> {
             }
             let root = chain.first().copied().unwrap_or_default();
             let below = self.scope.below(root);
-            let message = match chain.get(1) {
+            return Err(match chain.get(1) {
                 Some(field) if !below.is_empty() => {
-                    format!("undefined field '{field}': {root} has {}", below.join(", "))
+                    self.error_at(expression, format!("undefined field '{field}': {root} has {}", below.join(", ")))
                 }
-                _ => self.undeclared(root),
-            };
-            return Err(self.error_at(expression, message));
+                _ => self.error_at(root_of(expression), self.undeclared(root)),
+            });
         }
         let Expr::Select(select) = &expression.expr else { return Err(self.error_at(expression, "unsupported expression")) };
         let operand = self.lower(&select.operand)?;
@@ -479,6 +478,15 @@ impl Lowering<'_> {
         terms.push(self.lower(expression)?);
         Ok(())
     }
+}
+
+/// The first name of a chain `a.b.c`.
+fn root_of(expression: &IdedExpr) -> &IdedExpr {
+    let mut part = expression;
+    while let Expr::Select(select) = &part.expr {
+        part = &select.operand;
+    }
+    part
 }
 
 /// The names of a chain `a.b.c`, root first.

@@ -343,7 +343,7 @@ impl Compiler {
         let mut compiled = Vec::new();
         for (index, condition) in conditions.iter().enumerate() {
             if let Some(expression) =
-                self.expression(&condition.expression, path.clone().index(index).field("expression"), scope, Some(&Type::Bool))
+                self.expression(&condition.expression, &path.clone().index(index).field("expression"), scope, Some(&Type::Bool))
             {
                 compiled.push((condition.name.clone(), expression));
             }
@@ -357,7 +357,7 @@ impl Compiler {
         for (index, variable) in variables.iter().enumerate() {
             let path = path.clone().index(index);
             let mut is = Type::Dyn;
-            if let Some(expression) = self.expression(&variable.expression, path.clone().field("expression"), &scope, None) {
+            if let Some(expression) = self.expression(&variable.expression, &path.clone().field("expression"), &scope, None) {
                 is = expression.result_type().clone();
                 compiled.push(expression);
             }
@@ -373,7 +373,7 @@ impl Compiler {
         for (index, entry) in related.iter().enumerate() {
             let path = path.clone().index(index);
             let name = match &entry.name_expression {
-                Some(source) => self.expression(source, path.clone().field("nameExpression"), &names, Some(&Type::String)),
+                Some(source) => self.expression(source, &path.clone().field("nameExpression"), &names, Some(&Type::String)),
                 None => None,
             };
             compiled.push(CompiledRelated { resource: entry.resource.clone(), name });
@@ -470,16 +470,16 @@ impl Compiler {
         scope: &Scope,
     ) -> Option<(Expression, Option<Expression>, Option<Expression>)> {
         let mut optional = |source: &Option<String>, field: &'static str| match source {
-            Some(source) => self.expression(source, path.clone().field(field), scope, Some(&Type::String)),
+            Some(source) => self.expression(source, &path.clone().field(field), scope, Some(&Type::String)),
             None => None,
         };
         let message = optional(&validation.message_expression, "messageExpression");
         let remedy = optional(&validation.remedy_expression, "remedyExpression");
-        Some((self.expression(&validation.expression, path.clone().field("expression"), scope, Some(&Type::Bool))?, message, remedy))
+        Some((self.expression(&validation.expression, &path.clone().field("expression"), scope, Some(&Type::Bool))?, message, remedy))
     }
 
     /// Compiles an expression that must give one of the types of its place, as ValidatingAdmissionPolicy asks it; none: any.
-    pub(super) fn expression(&mut self, source: &str, path: FieldPath, scope: &Scope, gives: Option<&Type>) -> Option<Expression> {
+    pub(super) fn expression(&mut self, source: &str, path: &FieldPath, scope: &Scope, gives: Option<&Type>) -> Option<Expression> {
         let wrong = |message: String, span: Range<usize>, place: &str| Mistake {
             error: PolicyError { path: path.clone(), message: format!("{place}{message} in `{}`", source.trim()) },
             within: Some((source.to_owned(), span, message)),

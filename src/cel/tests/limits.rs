@@ -198,7 +198,7 @@ fn errors_stand_where_the_mistake_is() {
     let expect = |source: &str, part: &str, message: &str| {
         assert_eq!(place(source), (part.to_owned(), message.to_owned()));
     };
-    expect("object.a == nope.b", "nope.b", "1:13: undeclared reference to 'nope' (in container '')");
+    expect("object.a == nope.b", "nope", "1:13: undeclared reference to 'nope' (in container '')");
     expect("object.a &&\n  has(object)", "object", "2:7: invalid argument to has() macro");
     expect("[1].all(x.y, true)", "x.y", "1:9: argument must be a simple name");
     expect("'é' + nope", "nope", "1:7: undeclared reference to 'nope' (in container '')");

@@ -3,6 +3,7 @@
 mod conformance;
 mod libraries;
 mod limits;
+mod types;
 
 pub(super) use conformance::FIXTURE as CORPUS;
 pub(super) use limits::{sensible, token_soup};
