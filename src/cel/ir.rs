@@ -13,7 +13,6 @@ use super::value::{Text, Timestamp, Value};
 #[derive(Debug)]
 pub(super) struct Ir {
     pub(super) op: Op,
-    #[expect(dead_code, reason = "the type checker, which is to come, points with it")]
     pub(super) span: Range<u32>,
 }
 

@@ -11,6 +11,7 @@
 //! - `check`: (to come) the type checker of the API server, over the intermediate form
 //! - `evaluate`: the evaluator; `comprehend` its loops, `operate` its operators
 //! - `value`, `collections`: [`Value`], [`List`], [`Map`]
+//! - `estimate`: [`Estimate`], what an expression costs at least and at most
 //! - `literal`: a value as the CEL text that gives it
 //! - `cost`: [`Budget`], the cost limit and the deadline
 //! - `functions`: the one table of functions and their rooms
@@ -21,6 +22,7 @@ mod collections;
 mod comprehend;
 mod cost;
 mod error;
+mod estimate;
 mod evaluate;
 mod functions;
 mod ir;
@@ -36,8 +38,9 @@ pub mod types;
 mod value;
 
 pub use collections::{List, Map};
-pub use cost::Budget;
+pub use cost::{Budget, EXPRESSION_LIMIT};
 pub use error::{CompileError, EvaluationError};
+pub use estimate::Estimate;
 pub use evaluate::{Expression, Variables};
 pub use reference::Reference;
 pub use scope::Scope;

@@ -8,9 +8,9 @@ use super::schema::{
     API_VERSION, Carrier, Document, FailurePolicy, IdentityPolicySpec, InjectionPolicySpec, Match, MatchCondition, Related,
     RelatedResource, Rule, Severity, Validation, Variable, When,
 };
-use crate::cel::{Expression, Scope};
+use crate::cel::{EXPRESSION_LIMIT, Expression, Scope};
 use crate::inject::Step;
-use crate::object::{FieldPath, Node};
+use crate::object::{FieldPath, Node, quoted};
 use crate::settings::Enforcement;
 
 /// The variables that every expression may read, in the order of their slots.
@@ -353,7 +353,18 @@ impl Compiler {
 
     fn expression(&mut self, source: &str, path: FieldPath, scope: &Scope) -> Option<Expression> {
         match Expression::compile(source, scope) {
-            Ok(expression) => Some(expression),
+            Ok(expression) => {
+                // The least that it costs does not hang on what is sent.
+                if let Some(part) = expression.estimate(0).bomb.and_then(|bytes| source.get(bytes)) {
+                    let message = format!(
+                        "costs more than {EXPRESSION_LIMIT} whatever is judged, and so never has a value: make `{}` smaller",
+                        quoted(part)
+                    );
+                    self.fail(path, message);
+                    return None;
+                }
+                Some(expression)
+            }
             Err(error) => {
                 self.fail(path, format!("{}:{}: {} in `{}`", error.line, error.column, error.message, source.trim()));
                 None

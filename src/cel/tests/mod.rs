@@ -1,6 +1,7 @@
 //! Tests of the language as a whole.
 
 mod conformance;
+mod estimate;
 mod limits;
 
 pub(super) use conformance::FIXTURE as CORPUS;
