@@ -1,5 +1,6 @@
 //! Tests of the language as a whole.
 
+mod caps;
 mod conformance;
 mod estimate;
 mod limits;
