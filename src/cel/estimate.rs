@@ -330,7 +330,8 @@ fn called(function: &Function, call: &Call, shapes: &[Shape]) -> (Bounds, Shape)
         Cost::Size(position, factor) => size(position).traversal(factor * 0.1),
         Cost::Search => size(0).traversal(0.1).times(size(1).traversal(0.1)),
         Cost::Regex => size(0).plus(ONE).traversal(0.1).times(size(1).traversal(0.25)),
-        Cost::Own => match function.name {
+        // What charges itself, and any sum of its own.
+        _ => match function.name {
             "lists.range" => number(0).plus(made),
             "distinct" | "sort" => pairs(size(0)),
             "reverse" => size(0).plus(made),
