@@ -11,9 +11,9 @@ use super::schema::{
     API_VERSION, Carrier, Document, FailurePolicy, IdentityPolicySpec, InjectionPolicySpec, Match, MatchCondition, Reason, Related,
     RelatedResource, Rule, Severity, Validation, Variable, When,
 };
-use crate::cel::{Expression, Need, Scope, Type};
+use crate::cel::{EXPRESSION_LIMIT, Expression, Need, Scope, Type};
 use crate::inject::Step;
-use crate::object::{FieldPath, Node};
+use crate::object::{FieldPath, Node, quoted};
 use crate::settings::{Enforcement, RolloutStep};
 
 /// The variables that every expression may read, in the order of their slots.
@@ -486,6 +486,14 @@ impl Compiler {
         };
         match Expression::compile(source, scope) {
             Ok(expression) => {
+                // The least that it costs does not hang on what is sent.
+                if let Some(bytes) = expression.estimate(0).bomb {
+                    let part = quoted(source.get(bytes.clone()).unwrap_or_default());
+                    let message =
+                        format!("costs more than {EXPRESSION_LIMIT} whatever is judged, and so never has a value: make `{part}` smaller");
+                    self.tell(wrong(message, bytes, ""));
+                    return None;
+                }
                 let note = Note { source: source.to_owned(), needs: expression.needs().to_vec(), loops: expression.loops() };
                 self.compiled.push((path.clone(), note));
                 let is = expression.result_type();

@@ -16,12 +16,10 @@ use super::subject::{Facts, Operation, Source, Subject};
 use super::verdict::{Certainty, Verdict, Violation};
 use super::waive::lifted_by;
 use super::waiver_object;
-use crate::cel::{Budget, EvaluationError, Expression, Value};
+use crate::cel::{Budget, EXPRESSION_LIMIT, EvaluationError, Expression, Value};
 use crate::object::{FieldPath, Node, Object, PodTemplate, escaped, hex_digest};
 use crate::settings::{Enforcement, OnMissingRelated};
 
-/// Cost limit of one expression, as on the API server.
-pub(super) const EXPRESSION_LIMIT: u64 = 1_000_000;
 /// Cost limit of one policy, as on the API server.
 const POLICY_LIMIT: u64 = 10_000_000;
 /// Cost limit of a rule's match conditions, as on the API server.

@@ -1,6 +1,8 @@
 //! Tests of the language as a whole.
 
+mod caps;
 mod conformance;
+mod estimate;
 mod libraries;
 mod limits;
 mod types;

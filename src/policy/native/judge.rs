@@ -1,10 +1,11 @@
 //! A native policy at work: each binding with each of its parameters is an evaluation of its own, as on the API server.
 
 use super::compile::Binding;
+use crate::cel::EXPRESSION_LIMIT;
 use crate::cel::{EvaluationError, Value};
 use crate::object::{Fact, FieldPath, Node};
 use crate::policy::compile::{CompiledRule, slot};
-use crate::policy::evaluate::{EXPRESSION_LIMIT, Judge};
+use crate::policy::evaluate::Judge;
 use crate::policy::schema::Reason;
 use crate::policy::stage::Activation;
 use crate::policy::verdict::Certainty;
