@@ -42,6 +42,7 @@ mod drain;
 mod exported;
 mod injected;
 mod native;
+mod native_served;
 mod outage;
 mod refused;
 mod reinvoked;
