@@ -45,6 +45,8 @@ pub struct Covered {
     pub subresource: String,
     /// The operations.
     pub operations: BTreeSet<Operation>,
+    /// Whether a native policy matches it: then updates are sent that change nothing which our own rules look at.
+    pub native: bool,
 }
 
 impl Covered {
@@ -63,6 +65,7 @@ impl Covered {
             resource: resource.into(),
             subresource: subresource.into(),
             operations: operations.iter().copied().collect(),
+            native: false,
         }
     }
 }
@@ -195,7 +198,7 @@ fn named(rule: &ResourceRule, native: bool) -> Vec<Covered> {
     let operations: Vec<Operation> = operations.into_iter().collect();
     rule.api_groups
         .iter()
-        .flat_map(|group| rule.resources.iter().map(|resource| Covered::on(group, resource, &operations)))
+        .flat_map(|group| rule.resources.iter().map(|resource| Covered { native, ..Covered::on(group, resource, &operations) }))
         .filter(|covered| !covered.operations.is_empty())
         .collect()
 }
@@ -244,6 +247,29 @@ pub(super) enum Shape {
     Deletions,
     /// Connections to pods and services, for native policies.
     Connections,
+    /// Updates of pods that the entry of pods leaves out, for native policies; so the two below.
+    UnchangedPods,
+    /// Updates of workloads that leave their pod template alone, such as scaling.
+    UnchangedTemplates,
+    /// Updates of other objects that change metadata and status only.
+    UnchangedObjects,
+}
+
+impl Shape {
+    /// Whether only native policies judge what its entry holds.
+    pub(super) fn is_native(self) -> bool {
+        self >= Self::Deletions
+    }
+
+    /// The entry for the updates that the match conditions of this one leave out.
+    fn unchanged(self) -> Option<Self> {
+        match self {
+            Self::Pods => Some(Self::UnchangedPods),
+            Self::Workloads => Some(Self::UnchangedTemplates),
+            Self::Grants | Self::LegacyTokens | Self::Secrets | Self::Operators => Some(Self::UnchangedObjects),
+            _ => None,
+        }
+    }
 }
 
 /// A kind that Doorward knows a class for.
@@ -419,6 +445,13 @@ fn served(covered: &Covered, known: &[KnownKind]) -> Vec<(Shape, Rule)> {
         // A kind of the user's own: its outage must not be ours, so it is watched and never guarded.
         found.push((Shape::Operators, any_version(covered, covered.resource.clone(), changes)));
     }
+    if covered.native && covered.operations.contains(&Operation::Update) {
+        let updates = found.iter().filter(|(_, rule)| rule.operations.contains(&Operation::Update));
+        let unchanged: Vec<(Shape, Rule)> = updates
+            .filter_map(|(shape, rule)| Some((shape.unchanged()?, Rule { operations: [Operation::Update].into(), ..rule.clone() })))
+            .collect();
+        found.extend(unchanged);
+    }
     if covered.operations.contains(&Operation::Delete) && may_be_watched(covered) {
         found.push((Shape::Deletions, any_version(covered, covered.resource.clone(), [Operation::Delete].into())));
     }
@@ -525,7 +558,11 @@ mod tests {
         assert_eq!(shapes("", &["pods/exec", "pods/attach"], &["CONNECT"]), [(Shape::Connections, "pods/attach,pods/exec".into())]);
         assert_eq!(
             shapes("argoproj.io", &["rollouts"], &["*"]),
-            [(Shape::Operators, "rollouts".into()), (Shape::Deletions, "rollouts".into())]
+            [(Shape::Operators, "rollouts".into()), (Shape::Deletions, "rollouts".into()), (Shape::UnchangedObjects, "rollouts".into())]
+        );
+        assert_eq!(
+            shapes("apps", &["deployments"], &["UPDATE"]),
+            [(Shape::Workloads, "deployments".into()), (Shape::UnchangedTemplates, "deployments".into())]
         );
         assert_eq!(Coverage::unseen(&native("argoproj.io", &["rollouts"], &["*"])), []);
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::cluster::Surroundings;
 use crate::manifest::{Document, InputError};
 use crate::object::{Fact, GroupVersionKind, Node, Object, PodTemplate, quoted};
-use crate::policy::{Facts, ParameterQuery, PolicySet, Subject};
+use crate::policy::{Facts, ParameterQuery, PolicySet, Source, Subject};
 
 /// A source of facts.
 #[derive(Debug)]
@@ -101,7 +101,8 @@ impl Knowledge {
     pub(super) async fn learn(&self, set: &PolicySet, subject: &Subject<'_>) -> Learned {
         let account = subject.template().map(PodTemplate::service_account_name);
         let mut parameters = Vec::new();
-        for query in set.parameters(subject) {
+        let judged = subject.source != Source::Mutating;
+        for query in set.parameters(subject).into_iter().filter(|_| judged) {
             let found = self.parameters(set, &query).await;
             parameters.push((query, found));
         }

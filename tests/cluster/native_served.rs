@@ -66,6 +66,13 @@ async fn a_door_judges_by_policies_that_are_kubernetes_own() {
     cluster.patch(&path_of(&limits), MERGE, &json!({ "data": { "most": "3" } })).await.object();
     until("the parameter's change to be seen", allowed(3)).await;
 
+    // Scaling leaves the pod template alone, and is sent for it all the same.
+    cluster.create(&deployment(&namespace, "scaled", 1)).await.object();
+    let scaled = path_of(&deployment(&namespace, "scaled", 1));
+    let answer = cluster.patch(&scaled, MERGE, &json!({ "spec": { "replicas": 4 } })).await;
+    refused(&answer, "unchanged-templates.watch.doorward.dev", "[limited] has 4 replicas");
+    cluster.patch(&scaled, MERGE, &json!({ "spec": { "replicas": 2 } })).await.object();
+
     // Its audit annotations stand in the API server's log under the entry's name.
     cluster.create(&deployment(&namespace, "noted", 1)).await.object();
     let event = until("the audit event", || async {
