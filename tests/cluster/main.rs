@@ -11,6 +11,7 @@
 //! - `kubelet`, `injector`, `forwarder`, `caller`: the parts that are played: a node, Linkerd's injector, kube-proxy, a stranger
 //! - `namespaces`, `objects`: a namespace a test, and what goes into it
 //! - `refusal`: what a refusal must say
+//! - `exported`: the library's cases with what their rules are written out as
 //! - `deadline`: waiting for a condition
 
 #![expect(
