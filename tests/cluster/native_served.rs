@@ -41,6 +41,31 @@ async fn a_door_judges_by_policies_that_are_kubernetes_own() {
     let door = Door::open(&Flags { more: &policies, ..Flags::on_loopback(&kubeconfig) }).await;
     webhooks::install(control_plane, Way::Url(door.address), &policies).await;
     let namespace = Namespace::make(cluster.clone(), "served", &[]).await;
+    // Kinds of a cluster's own are parameters too, in a namespace or in none.
+    let definition = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": { "name": "quotas.native.example.com" },
+        "spec": {
+            "group": "native.example.com", "scope": "Cluster", "names": { "kind": "Quota", "plural": "quotas" },
+            "versions": [{ "name": "v1", "served": true, "storage": true, "schema": { "openAPIV3Schema": {
+                "type": "object", "properties": { "keys": { "type": "integer" } },
+            } } }],
+        },
+    });
+    cluster.create(&definition).await.object();
+    let quota = json!({ "apiVersion": "native.example.com/v1", "kind": "Quota", "metadata": { "name": "of-maps" }, "keys": 1 });
+    until("the definition to be served", || async {
+        let answer = cluster.create(&quota).await;
+        if answer.code == 201 { Ok(()) } else { Err(answer.body["message"].to_string()) }
+    })
+    .await;
+    let full = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "namespace": namespace.name, "name": "full" }, "data": { "a": "", "b": "" } });
+    until("the quota to be seen", || async {
+        let answer = cluster.try_out(&full).await;
+        let message = answer.body["message"].as_str().unwrap_or_default();
+        let seen = message.contains("[quota] has 2 keys; at most 1 (validations[0], binding `quota`, parameters `of-maps`)");
+        if answer.code == 422 && seen { Ok(()) } else { Err(answer.body.to_string()) }
+    })
+    .await;
     const WORKLOADS: &str = "workloads.guard.doorward.dev";
 
     // The parameter is the cluster's, read when it is needed.
