@@ -10,6 +10,7 @@ const DOCUMENTS: [&str; 9] = [
     "SECURITY.md",
     "CHANGELOG.md",
     "policies/README.md",
+    "policies/NATIVE.md",
     "tests/README.md",
     "deploy/README.md",
     "docs/cel-functions.md",

@@ -82,6 +82,12 @@ impl IdentityPolicy {
         if self.is_native() { POLICY } else { "IdentityPolicy" }
     }
 
+    /// Whether it writes audit annotations.
+    #[must_use]
+    pub fn annotates(&self) -> bool {
+        self.rules.iter().any(|rule| !rule.annotations.is_empty())
+    }
+
     /// What its rules match.
     pub fn matches(&self) -> impl Iterator<Item = &Match> {
         self.rules.iter().map(|rule| &rule.matches)

@@ -51,8 +51,9 @@ impl<'a> Judge<'_, 'a, '_> {
     fn bound(&mut self, rule: &'a CompiledRule, binding: &'a Binding, parameter: Option<Node<'a>>) {
         // The budget is that of one evaluation.
         self.spent = 0;
-        let activation = Activation::new(self.stage, &rule.variables, &rule.related, slot::FIRST_OWN).with_params(parameter);
-        if !self.meets(rule, &activation, binding.enforcement) {
+        let activation = || Activation::new(self.stage, &rule.variables, &rule.related, slot::FIRST_OWN).with_params(parameter);
+        let (conditions, activation) = (activation().without_namespace(), activation());
+        if !self.meets(rule, &conditions, binding.enforcement) {
             return;
         }
         self.verdict.evaluated.push(self.policy.id.clone());

@@ -188,6 +188,14 @@ fn a_match_condition_that_does_not_hold_wins_over_one_that_fails() {
 }
 
 #[test]
+fn match_conditions_are_shown_no_namespace() {
+    let conditions = json!([{ "name": "none", "expression": "namespaceObject == null" }]);
+    let validations = json!([{ "expression": "namespaceObject == null", "message": "there is one" }]);
+    let set = set(&[policy(json!({ "matchConditions": conditions, "validations": validations })), binding(json!({}))]);
+    assert_eq!(told(&created(&set, deployment(1))), [(Enforcement::Deny, "there is one (validations[0], binding `everywhere`)")]);
+}
+
+#[test]
 fn variables_are_lazy_and_read_the_ones_before() {
     let variables = json!([
         { "name": "broken", "expression": "object.none" },

@@ -137,6 +137,7 @@ fn what_cannot_be_written_says_why() {
             validation(None, "serviceAccount.?x.hasValue()"),
             "reads the pod's ServiceAccount, and the API server's CEL looks up no other object",
         ),
+        (validation(Some("spec.volumes[item1].x"), "true"), "binds `item1`, which the loops of the export use"),
         (validation(None, "identity.spiffeId == ''"), "reads `identity.spiffeId`, which Doorward computes and CEL cannot"),
     ] {
         assert_eq!(reason(rule, json!({})), (place.clone(), why.to_owned()));
