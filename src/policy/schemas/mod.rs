@@ -68,6 +68,11 @@ pub(super) fn pod_template() -> Type {
     built_in::definition("io.k8s.api.core.v1.PodTemplateSpec")
 }
 
+/// The type of the identity model of objects that carry no pod template.
+pub(super) fn object_identity() -> Type {
+    json::of_definition("Identity", crate::identity::SCHEMA, "objectIdentity").unwrap_or(Type::Dyn)
+}
+
 /// The type of the identity model.
 pub(super) fn identity() -> Type {
     json::of_schema("Identity", crate::identity::SCHEMA).unwrap_or(Type::Dyn)
