@@ -273,7 +273,7 @@ impl Compiler {
 
     pub(super) fn rule(&mut self, rule: Rule, path: &FieldPath, ceiling: Enforcement) -> Option<CompiledRule> {
         self.selectors(&rule.matches, &path.clone().field("match"));
-        let base = self.declared.scope.clone();
+        let base = self.declared.scope_of(&rule.matches);
         let conditions = self.conditions(&rule.match_conditions, &path.clone().field("matchConditions"), &base);
         let (variables, scope) = self.variables(&rule.variables, &path.clone().field("variables"), base);
         let (related, scope) = self.related(&rule.related, &path.clone().field("related"), scope);

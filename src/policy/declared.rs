@@ -17,10 +17,32 @@ pub(super) struct Declared {
 }
 
 impl Declared {
-    /// Objects may be anything: what must hold of every expression.
+    /// Objects may be anything: what must hold of every expression. What Doorward itself makes has its own fields whatever is judged.
     pub(super) fn dynamic() -> Self {
-        let scope = Scope::new(&BASE).with_type("request", schemas::request()).with_type("namespaceObject", schemas::namespace_object());
+        let scope = Scope::new(&BASE)
+            .with_type("request", schemas::request())
+            .with_type("namespaceObject", schemas::namespace_object())
+            .with_type("params", schemas::settings());
         Self { kind: None, scope, schemas: Schemas::none() }
+    }
+
+    /// The base scope of a rule: the identity model has one shape for what carries a pod template, and another one for what does not.
+    pub(super) fn scope_of(&self, matches: &Match) -> Scope {
+        let carries = |group: &String, resource: &String| {
+            POD_TEMPLATE_KINDS.iter().any(|known| known.group == *group && known.resource == resource.split('/').next().unwrap_or_default())
+        };
+        let rules = matches.resource_rules.iter();
+        let mut named =
+            rules.flat_map(|rule| rule.api_groups.iter().flat_map(move |group| rule.resources.iter().map(move |one| (group, one))));
+        let open = |group: &String, resource: &String| group == "*" || resource.contains('*');
+        let is = if matches.pod_template.is_some() || named.clone().all(|(group, resource)| carries(group, resource)) {
+            schemas::identity()
+        } else if named.any(|(group, resource)| carries(group, resource) || open(group, resource)) {
+            Type::Dyn
+        } else {
+            schemas::object_identity()
+        };
+        self.scope.with_type("identity", is)
     }
 
     /// Objects are of one kind.
@@ -34,9 +56,7 @@ impl Declared {
             .with_type("object", object.clone())
             .with_type("oldObject", object)
             .with_type("pod", pod)
-            .with_type("params", schemas::settings())
-            .with_type("serviceAccount", Type::optional(account))
-            .with_type("identity", schemas::identity());
+            .with_type("serviceAccount", Type::optional(account));
         let kind = if group.is_empty() { resource.to_owned() } else { format!("{resource}.{group}") };
         Self { kind: Some(kind), scope, schemas: schemas.clone() }
     }
