@@ -167,7 +167,7 @@ impl IdentityPolicy {
 
     fn try_compile(document: Node<'_>) -> Result<Self, Vec<Mistake>> {
         let Document { metadata, spec, .. } = read::<IdentityPolicySpec>(document).map_err(plain)?;
-        let mut compiler = Compiler::new(Declared::dynamic());
+        let mut compiler = Compiler::new(Declared::own());
         let path = FieldPath::of(&["spec", "rules"]);
         if spec.rules.is_empty() {
             compiler.fail(path.clone(), "must hold at least one rule");
@@ -206,7 +206,7 @@ impl InjectionPolicy {
 
     fn try_compile(document: Node<'_>) -> Result<Self, Vec<Mistake>> {
         let Document { metadata, spec, .. } = read::<InjectionPolicySpec>(document).map_err(plain)?;
-        let mut compiler = Compiler::new(Declared::dynamic());
+        let mut compiler = Compiler::new(Declared::own());
         if spec.inject.is_empty() {
             compiler.fail(FieldPath::of(&["spec", "inject"]), "must hold at least one step");
         }

@@ -17,13 +17,16 @@ pub(super) struct Declared {
 }
 
 impl Declared {
-    /// Objects may be anything: what must hold of every expression. What Doorward itself makes has its own fields whatever is judged.
+    /// Objects may be anything, and so may `params`: what must hold of every expression, as the API server declares it.
     pub(super) fn dynamic() -> Self {
-        let scope = Scope::new(&BASE)
-            .with_type("request", schemas::request())
-            .with_type("namespaceObject", schemas::namespace_object())
-            .with_type("params", schemas::settings());
+        let scope = Scope::new(&BASE).with_type("request", schemas::request()).with_type("namespaceObject", schemas::namespace_object());
         Self { kind: None, scope, schemas: Schemas::none() }
+    }
+
+    /// As [`Self::dynamic`], for our own kinds: `params` are the settings, whatever is judged.
+    pub(super) fn own() -> Self {
+        let dynamic = Self::dynamic();
+        Self { scope: dynamic.scope.with_type("params", schemas::settings()), ..dynamic }
     }
 
     /// The base scope of a rule: the identity model has one shape for what carries a pod template, and another one for what does not.
@@ -51,7 +54,7 @@ impl Declared {
         let carries = POD_TEMPLATE_KINDS.iter().any(|known| known.group == group && known.resource == resource);
         let pod = if carries { schemas::pod_template() } else { Type::Dyn };
         let account = schemas.of("", "serviceaccounts").unwrap_or(Type::Dyn);
-        let scope = Self::dynamic()
+        let scope = Self::own()
             .scope
             .with_type("object", object.clone())
             .with_type("oldObject", object)
