@@ -198,7 +198,7 @@ impl IdentityPolicy {
 
     fn try_compile(document: Node<'_>) -> Result<Self, Vec<Mistake>> {
         let Document { metadata, spec, .. } = read::<IdentityPolicySpec>(document).map_err(plain)?;
-        let mut compiler = Compiler::new(Declared::dynamic());
+        let mut compiler = Compiler::new(Declared::own());
         let written = Some(Box::new(spec.clone()));
         let path = FieldPath::of(&["spec", "rules"]);
         if spec.rules.is_empty() {
@@ -241,7 +241,7 @@ impl InjectionPolicy {
 
     fn try_compile(document: Node<'_>) -> Result<Self, Vec<Mistake>> {
         let Document { metadata, spec, .. } = read::<InjectionPolicySpec>(document).map_err(plain)?;
-        let mut compiler = Compiler::new(Declared::dynamic());
+        let mut compiler = Compiler::new(Declared::own());
         if spec.inject.is_empty() {
             compiler.fail(FieldPath::of(&["spec", "inject"]), "must hold at least one step");
         }
@@ -308,7 +308,7 @@ impl Compiler {
 
     pub(super) fn rule(&mut self, rule: Rule, path: &FieldPath, ceiling: Enforcement) -> Option<CompiledRule> {
         self.selectors(&rule.matches, &path.clone().field("match"));
-        let base = self.declared.scope.clone();
+        let base = self.declared.scope_of(&rule.matches);
         let conditions = self.conditions(&rule.match_conditions, &path.clone().field("matchConditions"), &base);
         let (variables, scope) = self.variables(&rule.variables, &path.clone().field("variables"), base);
         let (related, scope) = self.related(&rule.related, &path.clone().field("related"), scope);

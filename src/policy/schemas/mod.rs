@@ -9,6 +9,7 @@ mod json;
 mod request;
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 pub(super) use request::{namespace_object, request};
 
@@ -68,17 +69,21 @@ pub(super) fn pod_template() -> Type {
     built_in::definition("io.k8s.api.core.v1.PodTemplateSpec")
 }
 
-/// The type of the identity model of objects that carry no pod template.
-pub(super) fn object_identity() -> Type {
-    json::of_definition("Identity", crate::identity::SCHEMA, "objectIdentity").unwrap_or(Type::Dyn)
-}
-
 /// The type of the identity model.
 pub(super) fn identity() -> Type {
-    json::of_schema("Identity", crate::identity::SCHEMA).unwrap_or(Type::Dyn)
+    static TYPE: LazyLock<Type> = LazyLock::new(|| json::of_schema("Identity", crate::identity::SCHEMA, "").unwrap_or(Type::Dyn));
+    TYPE.clone()
+}
+
+/// The type of the identity model of an object without a pod template; `dyn` if the schema does not tell it apart.
+pub(super) fn object_identity() -> Type {
+    const POINTER: &str = "/$defs/objectIdentity";
+    static TYPE: LazyLock<Type> = LazyLock::new(|| json::of_schema("Identity", crate::identity::SCHEMA, POINTER).unwrap_or(Type::Dyn));
+    TYPE.clone()
 }
 
 /// The type of the settings.
 pub(super) fn settings() -> Type {
-    json::of_schema("Settings", crate::settings::SCHEMA).unwrap_or(Type::Dyn)
+    static TYPE: LazyLock<Type> = LazyLock::new(|| json::of_schema("Settings", crate::settings::SCHEMA, "").unwrap_or(Type::Dyn));
+    TYPE.clone()
 }
