@@ -90,7 +90,7 @@ fn leaf(kind: Kind) -> Source {
         Kind::Double => &["0.0", "1.5", "-2.0", "7.0", "1e300", "-1e300"],
         Kind::String => &["''", "'a'", "s", "'web'", "'b,c'", "'7'", "'x1'"],
         Kind::List => &["dyn([])", "[1]", "xs", "[dyn(7), n]", "[1, 2, 3]"],
-        Kind::Map => &["{}", "m", "{'a': 1}", "{'a': dyn(n), 'c': dyn(3)}"],
+        Kind::Map => &["dyn({})", "m", "{'a': 1}", "{'a': dyn(n), 'c': dyn(3)}"],
     };
     proptest::sample::select(texts).prop_map(str::to_owned).boxed()
 }
