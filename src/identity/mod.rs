@@ -46,6 +46,7 @@ mod signing_request;
 mod surroundings;
 mod vault;
 
+pub use credentials::TOKEN_DIRECTORY;
 pub use detect::Detector;
 pub use environment::{StaticCredential, StaticSource};
 pub use grants::{GrantSubject, GrantedPower, GrantingRule, Grants, Power, SubjectKind};

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::Step;
 use super::outcome::Conflict;
 use super::place::Additions;
-use super::pod::{Container, Pod, is_whole, volume_path};
+use super::pod::{Container, Pod, is_for_api, is_whole, volume_path};
 use crate::identity::MountPath;
 use crate::object::{Node, Operation};
 use crate::settings::Settings;
@@ -112,7 +112,7 @@ pub(super) fn apply(pod: &Pod<'_>, token: &Token<'_>) -> Result<Vec<Operation>, 
 fn mounted_at<'p>(pod: &Pod<'p>, volume: &str) -> Option<&'p str> {
     let mounts = pod.app_containers().flat_map(|container| container.node.list("volumeMounts"));
     mounts
-        .filter(|mount| mount.text("name") == volume && is_whole(*mount))
+        .filter(|mount| mount.text("name") == volume && is_whole(*mount) && !is_for_api(*mount))
         .map(|mount| mount.text("mountPath"))
         .min_by_key(|path| MountPath::new(path))
 }

@@ -179,6 +179,36 @@ fn scene() -> impl Strategy<Value = Scene> {
     })
 }
 
+/// A volume that the plugin takes for its own, after the first call, by its name alone: the mount that it then makes serves nobody.
+#[test]
+fn what_the_plugin_adopts_in_between_changes_nothing() {
+    for (step, path, source) in [
+        ("spiffeCsi", "/spiffe-workload-api", json!({"csi": {"driver": "csi.spiffe.io", "readOnly": true}})),
+        (
+            "vaultToken",
+            "/var/run/secrets/vault",
+            json!({"projected": {"sources": [{"serviceAccountToken": {"audience": "vault", "expirationSeconds": 600, "path": "token"}}]}}),
+        ),
+    ] {
+        let mut volume = source;
+        volume["name"] = json!("kube-api-access-evil");
+        let pod = json!({"spec": {
+            "volumes": [volume, {"name": "data", "emptyDir": {}}],
+            "containers": [{"name": "app", "volumeMounts": [{"name": "data", "mountPath": path}]}, {"name": "other"}],
+        }});
+        let scene = Scene::new(pod, json!([{step: {}}])).stamped();
+        let ran = scene.run();
+        let conflict = ran.injection.outcomes[0].conflict.as_ref().unwrap();
+        assert_eq!(conflict.field_path.to_string(), "spec.containers[0].volumeMounts[0].mountPath");
+        // With the path free, the mount is made beside the plugin's.
+        let free = scene.with(|scene| scene.pod["spec"]["containers"][0]["volumeMounts"] = json!([])).run();
+        assert_eq!(
+            free.at("/spec/containers/0/volumeMounts/0"),
+            &json!({"name": "kube-api-access-evil", "mountPath": path, "readOnly": true})
+        );
+    }
+}
+
 /// Every value of the author's is where it was: lists only grew (or lost the plugin's volume and its mounts), maps only got fields.
 fn keeps(before: &Value, after: &Value, at: &str) -> Result<(), String> {
     match (before, after) {
