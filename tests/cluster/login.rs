@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use crate::client::{Cluster, path_of};
+use crate::client::{Cluster, MERGE, STRATEGIC, path_of};
 use crate::controlplane::shared;
 use crate::deadline::until;
 use crate::door::cluster;
@@ -12,7 +12,7 @@ use crate::injected::names;
 use crate::kept::Kept;
 use crate::kubelet;
 use crate::namespaces::Namespace;
-use crate::objects::{SERVICE_ACCOUNT, service_account, spec_with_automount_unset, with};
+use crate::objects::{SERVICE_ACCOUNT, container, service_account, spec_with_automount_unset, with};
 use crate::openbao::{OpenBao, openbao};
 use crate::refusal::denied;
 use crate::sandbox::Sandbox;
@@ -20,8 +20,20 @@ use crate::sandbox::Sandbox;
 /// What a workload that wants secrets asks for.
 const ASKS: &[&str] = &["automount-off", "vault-token", "vault-agent"];
 
+/// The annotation that says which agents there are.
+const MODE: &str = "doorward.dev/vault-agent-mode";
+
 /// Where secrets are rendered.
 const SECRETS: &str = "/vault/secrets";
+
+/// What the agent reads.
+const TOKEN: &str = "/var/run/secrets/vault/token";
+const CONFIG: &str = "/etc/vault/config.hcl";
+
+/// The annotation that asks for a file of this name.
+fn template_key(file: &str) -> String {
+    format!("doorward.dev/vault-template-{file}")
+}
 
 /// A namespace whose workloads may log in.
 struct Scene {
@@ -93,7 +105,7 @@ async fn written(agent: &Kept, text: &str) {
 #[tokio::test]
 async fn the_first_agent_renders_and_ends() {
     let scene = Scene::set("login", json!({})).await;
-    let annotations = json!({ "doorward.dev/vault-template-db.env": scene.template(), "doorward.dev/vault-agent-mode": "init" });
+    let annotations = json!({ template_key("db.env"): scene.template(), MODE: "init" });
     let (pod, sandbox) = scene.pod("once", annotations).await;
     assert_eq!(names(&pod["spec"]["initContainers"]), ["vault-agent-init"]);
     let (status, log) = sandbox.start("vault-agent-init").ended().await;
@@ -107,7 +119,7 @@ async fn the_first_agent_renders_and_ends() {
 #[tokio::test]
 async fn the_sidecar_renews_and_renders_again() {
     let scene = Scene::set("sidecar", json!({ "token_ttl": "2s", "token_max_ttl": "5s" })).await;
-    let (pod, sandbox) = scene.pod("stays", json!({ "doorward.dev/vault-template-db.env": scene.template() })).await;
+    let (pod, sandbox) = scene.pod("stays", json!({ template_key("db.env"): scene.template() })).await;
     assert_eq!(names(&pod["spec"]["initContainers"]), ["vault-agent-init", "vault-agent"]);
     let (status, log) = sandbox.start("vault-agent-init").ended().await;
     assert_eq!(status.code(), Some(0), "{log}");
@@ -115,7 +127,7 @@ async fn the_sidecar_renews_and_renders_again() {
     let agent = sandbox.start("vault-agent");
     written(&agent, "renewed auth token").await;
     scene.openbao.store(&format!("{}/db", scene.namespace.name), "second").await;
-    sandbox.replace_token(&scene.mounted(&pod).await);
+    sandbox.replace(TOKEN, &scene.mounted(&pod).await);
     until("the second secret to be rendered", || async {
         assert!(agent.runs(), "the agent ended: {}", agent.log());
         let read = sandbox.read("/vault/secrets/db.env");
@@ -130,7 +142,7 @@ async fn the_sidecar_renews_and_renders_again() {
 #[tokio::test]
 async fn the_vault_token_is_kept_for_who_asks() {
     let scene = Scene::set("sink", json!({})).await;
-    let sink = json!({ "doorward.dev/vault-template-db": scene.template(), "doorward.dev/vault-token-sink": "true" });
+    let sink = json!({ template_key("db"): scene.template(), "doorward.dev/vault-token-sink": "true" });
     for (name, annotations, files) in [("bare", json!({}), &[".vault-token"][..]), ("both", sink, &[".vault-token", "db"])] {
         let (_, sandbox) = scene.pod(name, annotations).await;
         let (status, log) = sandbox.start("vault-agent-init").ended().await;
@@ -148,7 +160,7 @@ async fn the_vault_token_is_kept_for_who_asks() {
 #[tokio::test]
 async fn another_token_is_refused() {
     let scene = Scene::set("refused", json!({})).await;
-    let (pod, sandbox) = scene.pod("own", json!({ "doorward.dev/vault-template-db": scene.template() })).await;
+    let (pod, sandbox) = scene.pod("own", json!({ template_key("db"): scene.template() })).await;
     let own = scene.mounted(&pod).await;
     let auth = scene.openbao.log_in(&scene.role(), &own).await.unwrap();
     assert_eq!(auth["metadata"]["service_account_name"], SERVICE_ACCOUNT);
@@ -173,12 +185,12 @@ async fn another_token_is_refused() {
     ] {
         let refused = scene.openbao.log_in(&scene.role(), &token).await.unwrap_err().0;
         assert!(refused.contains("Code: 403") && refused.contains(reason), "a token {whose}: {refused}");
-        sandbox.replace_token(&token);
+        sandbox.replace(TOKEN, &token);
         let agent = sandbox.start("vault-agent-init");
         written(&agent, "error authenticating").await;
         assert!(agent.log().contains(reason), "a token {whose}: {}", agent.log());
         assert_eq!(sandbox.files(SECRETS), [""; 0], "a token {whose}");
-        sandbox.replace_token(&own);
+        sandbox.replace(TOKEN, &own);
         let (status, log) = agent.ended().await;
         assert_eq!((status.code(), sandbox.read("/vault/secrets/db").as_deref()), (Some(0), Some("first")), "{log}");
         sandbox.clear(SECRETS);
@@ -220,7 +232,7 @@ async fn a_template_runs_nothing_and_reads_no_file() {
     .into_iter()
     .enumerate()
     {
-        let annotations = json!({ "doorward.dev/vault-template-x": format!("{{{{ {call} }}}}"), "doorward.dev/vault-agent-mode": "init" });
+        let annotations = json!({ template_key("x"): format!("{{{{ {call} }}}}"), MODE: "init" });
         let (_, sandbox) = scene.pod(&format!("denied-{number}"), annotations).await;
         let (status, log) = sandbox.start("vault-agent-init").ended().await;
         assert_eq!(status.code(), Some(1), "{call}: {log}");
@@ -242,7 +254,7 @@ async fn a_template_is_text_to_the_configuration() {
         "\u{0}\u{7f}\u{85}\u{a0}\u{2028}\u{2029}\u{feff}\u{fffd}\u{1f600}",
         "ends with a backslash \\",
     ];
-    let annotations = texts.iter().enumerate().map(|(number, text)| (format!("doorward.dev/vault-template-t{number}"), json!(text)));
+    let annotations = texts.iter().enumerate().map(|(number, text)| (template_key(&format!("t{number}")), json!(text)));
     let (_, sandbox) = scene.pod("text", annotations.collect::<serde_json::Map<_, _>>().into()).await;
     let (status, log) = sandbox.start("vault-agent-init").ended().await;
     assert_eq!(status.code(), Some(0), "{log}");
@@ -257,7 +269,7 @@ async fn a_template_is_text_to_the_configuration() {
 async fn as_many_templates_as_are_taken_are_rendered() {
     let scene = Scene::set("many", json!({})).await;
     let many = |count: usize| -> Value {
-        let templates = (0..count).map(|number| (format!("doorward.dev/vault-template-t{number:02}"), json!(scene.template())));
+        let templates = (0..count).map(|number| (template_key(&format!("t{number:02}")), json!(scene.template())));
         templates.collect::<serde_json::Map<_, _>>().into()
     };
     let (_, sandbox) = scene.pod("most", many(32)).await;
@@ -266,36 +278,102 @@ async fn as_many_templates_as_are_taken_are_rendered() {
     assert_eq!(sandbox.files(SECRETS).len(), 32);
     assert_eq!(sandbox.read("/vault/secrets/t31").as_deref(), Some("first"));
 
-    let long = json!({ "doorward.dev/vault-template-long": "x".repeat(16 * 1024) });
+    let long = json!({ template_key("long"): "x".repeat(16 * 1024) });
     for (name, annotations) in [("one-more", many(33)), ("too-long", long)] {
         let answer = scene.namespace.cluster.create(&scene.authored(name, annotations)).await;
         denied(answer).by("injection-conflict").at("metadata.annotations");
     }
 }
 
-/// Hardening A10: a template cannot ask for the agent's own token, nor write over the sink. Each of these paths was seen to give the token
-/// away when an agent was started with it.
+/// Hardening A10: a template that asks for the agent's own token is refused, however it words that. An agent that is started with it all
+/// the same gives the token away: each wording is one that OpenBao understands.
 #[tokio::test]
 async fn a_template_gets_no_vault_token() {
     let scene = Scene::set("lookup", json!({})).await;
+    let (pod, sandbox) = scene.pod("sound", json!({ template_key("x"): scene.template() })).await;
+    let config: Value = serde_json::from_str(pod["metadata"]["annotations"]["doorward.dev/vault-agent-config"].as_str().unwrap()).unwrap();
     let lookup = |path: &str| format!("{{{{ with secret {path} }}}}{{{{ .Data.id }}}}{{{{ end }}}}");
     let plain = lookup(r#""auth/token/lookup-self""#);
-    let templates = [
-        ("x", plain.clone()),
-        ("x", lookup(r#""auth//token/lookup-self""#)),
-        ("x", lookup(r#"" /auth/token/lookup-self""#)),
-        ("x", lookup("`\tauth/token/lookup-self`")),
-        ("x", lookup(r#""http://x/auth/token/lookup-self""#)),
-        ("x", lookup(r#""x:/auth/token/lookup-self""#)),
-        ("x", lookup(r#""\x61uth/token/lookup-self""#)),
-        ("x", lookup(r#"(print "auth" "/token/lookup-self")"#)),
-        ("x", format!("{{{{-\n/* \" */ -}}}}{plain}{{{{/* \" */}}}}")),
-        (".vault-token", scene.template()),
-        ("Db", scene.template()),
-    ];
-    for (number, (file, template)) in templates.into_iter().enumerate() {
-        let key = format!("doorward.dev/vault-template-{file}");
+    for (number, template) in [
+        plain.clone(),
+        lookup(r#""auth//token/lookup-self""#),
+        lookup(r#""/auth/token/lookup-self""#),
+        lookup(r#"" /auth/token/lookup-self""#),
+        lookup("`\tauth/token/lookup-self`"),
+        lookup(r#""http://x/auth/token/lookup-self""#),
+        lookup(r#""x:/auth/token/lookup-self""#),
+        lookup(r#""\x61uth/token/lookup-self""#),
+        lookup(r#""%61uth/token/lookup-self""#),
+        lookup(r#"(print "auth" "/token/lookup-self")"#),
+        format!("{{{{-\n/* \" */ -}}}}{plain}{{{{/* \" */}}}}"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let key = template_key("x");
         let authored = scene.authored(&format!("lookup-{number}"), json!({ &key: template }));
         denied(scene.namespace.cluster.create(&authored).await).by("injection-conflict").at(&format!("metadata.annotations[{key}]"));
+
+        let mut config = config.clone();
+        config["template"][0]["contents"] = json!(template);
+        sandbox.replace(CONFIG, &config.to_string());
+        let (status, log) = sandbox.start("vault-agent-init").ended().await;
+        assert_eq!(status.code(), Some(0), "{template}: {log}");
+        let token = sandbox.read("/vault/secrets/x").unwrap();
+        assert_eq!(scene.openbao.who_is(&token).await.unwrap()["meta"]["role"], scene.role(), "{template}");
+        sandbox.clear(SECRETS);
     }
+}
+
+/// Hardening A10: no file of a template's can be the sink's, nor two of them one.
+#[tokio::test]
+async fn a_template_has_a_plain_name() {
+    let scene = Scene::set("name", json!({})).await;
+    for (number, file) in [".vault-token", "Db", "_x"].into_iter().enumerate() {
+        let authored = scene.authored(&format!("name-{number}"), json!({ template_key(file): scene.template() }));
+        let field = format!("metadata.annotations[{}]", template_key(file));
+        denied(scene.namespace.cluster.create(&authored).await).by("injection-conflict").at(&field);
+    }
+}
+
+/// Hardening A9, A11: no annotation is a configuration, before the pod is there or after. The agent is started with ours.
+#[tokio::test]
+async fn the_configuration_is_ours() {
+    let scene = Scene::set("ours", json!({})).await;
+    let forged = json!({
+        template_key("db"): scene.template(),
+        "doorward.dev/vault-agent-config": "vault { address = \"https://evil.example.com\" }",
+        "doorward.dev/vault-config-map": "evil",
+    });
+    let (pod, sandbox) = scene.pod("forged", forged).await;
+    let (status, log) = sandbox.start("vault-agent-init").ended().await;
+    assert_eq!((status.code(), sandbox.read("/vault/secrets/db").as_deref()), (Some(0), Some("first")), "{log}");
+
+    let path = path_of(&pod);
+    let annotations = json!({ "doorward.dev/vault-agent-config": "{}" });
+    let patch = json!({ "metadata": { "annotations": annotations } });
+    denied(scene.namespace.cluster.patch(&path, MERGE, &patch).await).by("correlation-id-integrity").at("metadata.annotations");
+    let patch = json!({ "spec": { "initContainers": [{ "name": "vault-agent", "image": "evil.example.com/agent" }] } });
+    denied(scene.namespace.cluster.patch(&path, STRATEGIC, &patch).await).by("correlation-id-integrity").at("spec.initContainers[1].image");
+}
+
+/// Hardening A12, A13: a login is the workload's own, at the operator's server: the door refuses to name another, and the server, where
+/// that is tried all the same, does not know the workload by it.
+#[tokio::test]
+async fn a_login_is_the_workloads_own() {
+    let scene = Scene::set("own", json!({})).await;
+    scene.openbao.make_role(&scene.namespace.name, "admin", json!({})).await;
+    let admin = format!("{}.admin", scene.namespace.name);
+    let authored = scene.authored("role", json!({ template_key("db"): scene.template(), "doorward.dev/vault-role": admin }));
+    denied(scene.namespace.cluster.create(&authored).await).by("vault-role-allowed").at("metadata.annotations[doorward.dev/vault-role]");
+    let (pod, _) = scene.pod("own", json!({ template_key("db"): scene.template() })).await;
+    let refused = scene.openbao.log_in(&admin, &scene.mounted(&pod).await).await.unwrap_err().0;
+    assert!(refused.contains("Code: 403") && refused.contains("service account name not authorized"), "{refused}");
+
+    let mut authored = scene.authored("elsewhere", json!({}));
+    let mut agent = container("agent");
+    agent["command"] = json!(["bao", "agent", "-config=/etc/agent.hcl", "-exit-after-auth"]);
+    agent["env"] = json!([{ "name": "VAULT_ADDR", "value": "https://evil.example.com" }]);
+    authored["spec"]["initContainers"] = json!([agent]);
+    denied(scene.namespace.cluster.create(&authored).await).by("vault-login-target").at("spec.initContainers[0].env[0].value");
 }

@@ -112,12 +112,12 @@ impl Sandbox {
         }
     }
 
-    /// Replaces the token for Vault, as a kubelet does before it expires.
-    pub(crate) fn replace_token(&self, token: &str) {
-        let file = self.at("/var/run/secrets/vault/token");
+    /// Replaces a file that no container may change, as a kubelet does with a token before it expires.
+    pub(crate) fn replace(&self, path: &str, text: &str) {
+        let file = self.at(path);
         let directory = file.parent().expect("a directory");
         self.set_modes(directory, 0o755);
-        self.write(&file, token.as_bytes());
+        self.write(&file, text.as_bytes());
         self.set_modes(directory, 0o555);
     }
 
