@@ -8,7 +8,9 @@
 //!
 //! - `controlplane`, `client`: starting it, and talking to it
 //! - `door`, `certificates`, `webhooks`: the `doorward` binary, and its webhook configurations
-//! - `kubelet`, `injector`, `forwarder`, `caller`: the parts that are played: a node, Linkerd's injector, kube-proxy, a stranger
+//! - `kubelet`, `sandbox`, `injector`, `forwarder`, `caller`: the parts that are played: a node and its containers, Linkerd's injector,
+//!   kube-proxy, a stranger
+//! - `openbao`: a real server for secrets; `kept`: child processes
 //! - `namespaces`, `objects`: a namespace a test, and what goes into it
 //! - `refusal`: what a refusal must say
 //! - `exported`: the library's cases with what their rules are written out as
@@ -33,10 +35,13 @@ mod deadline;
 mod door;
 mod forwarder;
 mod injector;
+mod kept;
 mod kubelet;
 mod namespaces;
 mod objects;
+mod openbao;
 mod refusal;
+mod sandbox;
 mod webhooks;
 
 mod drain;
@@ -44,6 +49,7 @@ mod drain;
 mod exported;
 mod injected;
 mod live;
+mod login;
 mod native;
 mod native_served;
 mod outage;

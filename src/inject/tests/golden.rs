@@ -440,7 +440,9 @@ fn the_agents_configuration_is_json_in_a_reserved_annotation() {
             "contents": "{{ with secret \"kv/data/db\" }}P=\"{{ .Data.data.p }}\"\n} command = \"id\"{{ end }}",
             "destination": "/vault/secrets/db.env",
             "error_on_missing_key": true,
-            "function_denylist": ["plugin", "writeToFile", "file", "env", "executeTemplate", "sprig_env", "sprig_expandenv"],
+            "function_denylist": [
+                "plugin", "writeToFile", "file", "env", "envOrDefault", "mustEnv", "executeTemplate", "sprig_env", "sprig_expandenv"
+            ],
         }],
         "template_config": {"exit_on_retry_failure": true},
     });
@@ -471,7 +473,7 @@ fn the_agents_configuration_is_json_in_a_reserved_annotation() {
     assert_eq!(refused(many.into()), "vault-agent: metadata.annotations: 33 templates are asked for, 32 is the most");
     assert_eq!(
         refused(json!({"doorward.dev/vault-template-x": "x".repeat(16 * 1024)})),
-        "vault-agent: metadata.annotations: the agent's configuration would be 16857 bytes long, 16384 is the most"
+        "vault-agent: metadata.annotations: the agent's configuration would be 16882 bytes long, 16384 is the most"
     );
 }
 

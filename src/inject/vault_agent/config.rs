@@ -17,7 +17,8 @@ const ROLE_ANNOTATION: &str = "doorward.dev/vault-role";
 const SINK_ANNOTATION: &str = "doorward.dev/vault-token-sink";
 const SINK_FILE: &str = ".vault-token";
 /// What a template may not call: run a program, write or read files, read the environment, build another template at run time.
-const DENIED_FUNCTIONS: [&str; 7] = ["plugin", "writeToFile", "file", "env", "executeTemplate", "sprig_env", "sprig_expandenv"];
+const DENIED_FUNCTIONS: &[&str] =
+    &["plugin", "writeToFile", "file", "env", "envOrDefault", "mustEnv", "executeTemplate", "sprig_env", "sprig_expandenv"];
 
 /// The agent's configuration, as far as we set it. Fields stand in order of name: a configuration of an earlier version, made of a
 /// sorted map, is the same text.
@@ -68,7 +69,7 @@ struct Template<'a> {
     contents: &'a str,
     destination: String,
     error_on_missing_key: bool,
-    function_denylist: [&'static str; 7],
+    function_denylist: &'static [&'static str],
 }
 
 #[derive(Serialize)]
