@@ -1,6 +1,5 @@
 //! The binary as a user meets it: `tests/cli/*.trycmd` are transcripts, run and compared, and so is each `tests/cli/*.toml` with what it
 //! reads and writes beside it. `TRYCMD=overwrite` writes them anew; read the difference before you accept it.
-#![expect(clippy::expect_used, reason = "a test that cannot go on says so")]
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};

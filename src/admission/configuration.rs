@@ -9,7 +9,9 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
 use super::coverage::{Coverage, Operation, Rule, Shape};
-use crate::policy::conditions::{Condition, NOT_MIRROR, OBJECT_CHANGED, POD_CHANGED, TEMPLATE_CHANGED};
+use crate::policy::conditions::{
+    Condition, NOT_MIRROR, OBJECT_CHANGED, OBJECT_UNCHANGED, POD_CHANGED, POD_UNCHANGED, TEMPLATE_CHANGED, TEMPLATE_UNCHANGED,
+};
 
 /// The name of both configurations. Mutating webhooks run in the order of their configurations' names, and Doorward must run
 /// before the mesh's and Vault's injectors (hardening B18), so it is no setting.
@@ -20,6 +22,9 @@ pub const MUTATE_PATH: &str = "/mutate";
 
 /// Where the server answers validating reviews.
 pub const VALIDATE_PATH: &str = "/validate";
+
+/// Where the server answers validating reviews of what its own rules need not be asked: native policies judge them alone.
+pub const VALIDATE_NATIVE_PATH: &str = "/validate-native";
 
 /// Namespaces without which no node and no control plane starts.
 const SYSTEM_NAMESPACES: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
@@ -124,11 +129,15 @@ fn validating_entry(installation: &Installation, shape: Shape, rules: &[Rule]) -
         Shape::LegacyTokens => ("legacytokens.guard.doorward.dev", guard, &[LEGACY_TOKEN, OBJECT_CHANGED]),
         Shape::Secrets => ("secrets.watch.doorward.dev", Class::Watch, &[NOT_LEGACY_TOKEN, OBJECT_CHANGED]),
         Shape::Operators => ("operators.watch.doorward.dev", Class::Watch, &[OBJECT_CHANGED]),
-        // An outage keeps nothing from being deleted, whatever a native policy says.
+        // An outage keeps nothing from being deleted or scaled, whatever a native policy says.
         Shape::Deletions => ("deletions.watch.doorward.dev", Class::Watch, &[]),
         Shape::Connections => ("connections.watch.doorward.dev", Class::Watch, &[]),
+        Shape::UnchangedPods => ("unchanged-pods.watch.doorward.dev", Class::Watch, &[NOT_MIRROR, POD_UNCHANGED]),
+        Shape::UnchangedTemplates => ("unchanged-templates.watch.doorward.dev", Class::Watch, &[TEMPLATE_UNCHANGED]),
+        Shape::UnchangedObjects => ("unchanged-objects.watch.doorward.dev", Class::Watch, &[OBJECT_UNCHANGED]),
     };
-    entry(installation, name, class, VALIDATE_PATH, rules, conditions)
+    let path = if shape.is_native() { VALIDATE_NATIVE_PATH } else { VALIDATE_PATH };
+    entry(installation, name, class, path, rules, conditions)
 }
 
 /// What an outage of Doorward does to the requests of an entry.

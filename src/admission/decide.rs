@@ -193,3 +193,59 @@ fn cut(text: &str) -> String {
     }
     text.chars().take(WARNING_LIMIT - 1).chain(std::iter::once('…')).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::Object;
+    use crate::policy::{RelatedIndex, Sources, Text, load};
+
+    /// The decision on a pod by native policies, each with the reason of its one validation and its audit annotation.
+    fn decided(reasons: &[&str]) -> Decision {
+        let documents = reasons.iter().enumerate().flat_map(|(index, reason)| {
+            let version = "admissionregistration.k8s.io/v1";
+            let rule = serde_json::json!({ "apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"] });
+            let policy = serde_json::json!({
+                "apiVersion": version, "kind": "ValidatingAdmissionPolicy", "metadata": { "name": format!("p{index}") },
+                "spec": {
+                    "matchConstraints": { "resourceRules": [rule] }, "validations": [{ "expression": "false", "reason": reason }],
+                    "auditAnnotations": [{ "key": "name", "valueExpression": "object.metadata.name" }],
+                },
+            });
+            let binding = serde_json::json!({
+                "apiVersion": version, "kind": "ValidatingAdmissionPolicyBinding", "metadata": { "name": format!("b{index}") },
+                "spec": { "policyName": format!("p{index}"), "validationActions": ["Deny"] },
+            });
+            [policy.to_string(), binding.to_string()]
+        });
+        let text = documents.collect::<Vec<_>>().join("\n---\n");
+        let policies = vec![Text { name: "native.yaml".into(), text }];
+        let set = load(&Sources { no_builtin: true, policies, ..Sources::default() }).unwrap();
+        let request = r#"{"uid":"u","operation":"CREATE","kind":{"version":"v1","kind":"Pod"},"resource":{"version":"v1","resource":"pods"},
+            "namespace":"shop","object":{"metadata":{"name":"web"},"spec":{}}}"#;
+        let request = Object::from_json(request).unwrap();
+        let subject = Subject::from_request(Source::Validating, request.root(), request.root().get("object"), None).unwrap();
+        let facts = RelatedIndex::new([], "default", true).facts(&set, &subject, 0);
+        decide(&set, &subject, &facts, Limits::default())
+    }
+
+    #[test]
+    fn a_refusal_is_called_as_native_policies_agree() {
+        for (reasons, reason, code) in [
+            (&["Invalid"][..], "Invalid", 422),
+            (&["Unauthorized", "Unauthorized"], "Unauthorized", 401),
+            (&["Invalid", "Unauthorized"], "Forbidden", 403),
+            (&["RequestEntityTooLarge"], "RequestEntityTooLarge", 413),
+        ] {
+            let decision = decided(reasons);
+            assert_eq!((decision.allowed, decision.reason, decision.code), (false, reason, code), "{reasons:?}");
+        }
+    }
+
+    #[test]
+    fn audit_annotations_of_native_policies_are_the_decisions() {
+        let decision = decided(&["Invalid", "Forbidden"]);
+        let noted: Vec<_> = decision.audit.iter().filter(|(key, _)| key.starts_with('p') && key.ends_with(".name")).collect();
+        assert_eq!(noted, [(&"p0.name".to_owned(), &"web".to_owned()), (&"p1.name".to_owned(), &"web".to_owned())]);
+    }
+}

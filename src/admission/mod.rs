@@ -14,7 +14,9 @@ mod record;
 mod reply;
 mod review;
 
-pub use configuration::{CONFIGURATION_NAME, Installation, MUTATE_PATH, OnFailure, Target, VALIDATE_PATH, configurations};
+pub use configuration::{
+    CONFIGURATION_NAME, Installation, MUTATE_PATH, OnFailure, Target, VALIDATE_NATIVE_PATH, VALIDATE_PATH, configurations,
+};
 pub use coverage::{Coverage, Covered, Operation};
 pub use decide::{Decision, decide};
 pub use record::{Circumstances, injection_result, record};

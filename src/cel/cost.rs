@@ -4,6 +4,9 @@ use std::cell::Cell;
 
 use super::error::EvaluationError;
 
+/// What Kubernetes lets one expression cost.
+pub const EXPRESSION_LIMIT: u64 = 1_000_000;
+
 /// How many charges pass between two looks at the deadline (the API server's check frequency).
 const DEADLINE_EVERY: u32 = 100;
 /// How many levels may be open at once, those of the variables that an expression evaluates included: bounds the stack.

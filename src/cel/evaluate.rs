@@ -117,6 +117,10 @@ impl Expression {
         self.loops
     }
 
+    pub(super) fn root(&self) -> &Ir {
+        &self.root
+    }
+
     /// The slots of the variables it reads, in ascending order.
     #[must_use]
     pub fn slots(&self) -> &[usize] {

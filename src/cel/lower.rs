@@ -27,6 +27,8 @@ pub(super) use print::string as string_literal;
 const MAX_SOURCE: usize = 16 * 1024;
 /// How deep the tree of an expression may be; chains such as `1 + 1 + ...` are as deep as they are long, `&&` and `||` are not.
 const MAX_DEPTH: u32 = 250;
+/// What to do about either.
+const SMALLER: &str = "move parts of it into variables";
 /// Parsing and dropping a tree recurse in the parser's crate, 0.5 kB a level of a chain: 16 KiB of text never fill this.
 const STACK: usize = 64 * 1024 * 1024;
 
@@ -115,7 +117,7 @@ pub(super) fn rewrite(source: &str, replace: &print::Replace<'_>) -> Result<Stri
 /// The tree of a text that is not too long to be read.
 fn read(env: &Env, source: &str) -> Result<(IdedExpr, SourceInfo), CompileError> {
     if source.len() > MAX_SOURCE {
-        let message = format!("the expression has {} bytes, at most {MAX_SOURCE} are read", source.len());
+        let message = format!("the expression has {} bytes, at most {MAX_SOURCE} are read: {SMALLER}", source.len());
         return Err(CompileError::new(source, 0..source.len(), message));
     }
     match quick::parse(source) {
@@ -146,6 +148,11 @@ fn parse(env: &Env, source: &str) -> Result<(IdedExpr, SourceInfo), CompileError
                 messages.push(&error.msg);
             }
         }
+        // What the crate says of its recursion is not for readers; every other error then follows from it.
+        if messages.iter().any(|message| message.contains("Recursion limit of")) {
+            let message = format!("expression recursion limit exceeded: {MAX_DEPTH}: {SMALLER}");
+            return CompileError::new(source, 0..source.len(), message);
+        }
         let (line, column) = errors.errors.first().map_or((1, 1), |error| error.pos);
         let place = |number: isize| usize::try_from(number).unwrap_or(1).max(1);
         CompileError::at(source, place(line), place(column), messages.join("; "))
@@ -172,7 +179,7 @@ fn lower_tree(source: &str, scope: &Scope, expression: &IdedExpr, info: &SourceI
 fn checked_depth(source: &str, expression: &IdedExpr) -> Result<u32, CompileError> {
     let depth = depth_of(expression);
     if depth > MAX_DEPTH {
-        let message = format!("the expression nests {depth} levels deep, at most {MAX_DEPTH} are read");
+        let message = format!("the expression nests {depth} levels deep, at most {MAX_DEPTH} are read: {SMALLER}");
         return Err(CompileError::new(source, 0..source.len(), message));
     }
     Ok(depth)
@@ -325,13 +332,12 @@ impl Lowering<'_> {
             }
             let root = chain.first().copied().unwrap_or_default();
             let below = self.scope.below(root);
-            let message = match chain.get(1) {
+            return Err(match chain.get(1) {
                 Some(field) if !below.is_empty() => {
-                    format!("undefined field '{field}': {root} has {}", below.join(", "))
+                    self.error_at(expression, format!("undefined field '{field}': {root} has {}", below.join(", ")))
                 }
-                _ => self.undeclared(root),
-            };
-            return Err(self.error_at(expression, message));
+                _ => self.error_at(root_of(expression), self.undeclared(root)),
+            });
         }
         let Expr::Select(select) = &expression.expr else { return Err(self.error_at(expression, "unsupported expression")) };
         let operand = self.lower(&select.operand)?;
@@ -479,6 +485,15 @@ impl Lowering<'_> {
         terms.push(self.lower(expression)?);
         Ok(())
     }
+}
+
+/// The first name of a chain `a.b.c`.
+fn root_of(expression: &IdedExpr) -> &IdedExpr {
+    let mut part = expression;
+    while let Expr::Select(select) = &part.expr {
+        part = &select.operand;
+    }
+    part
 }
 
 /// The names of a chain `a.b.c`, root first.

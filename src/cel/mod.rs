@@ -12,6 +12,7 @@
 //! - `fold`: what is done once, after the check
 //! - `evaluate`: the evaluator; `comprehend` its loops, `operate` its operators
 //! - `value`, `collections`, `opaque`: [`Value`], [`List`], [`Map`], [`Opaque`]
+//! - `estimate`: [`Estimate`], what an expression costs at least and at most
 //! - `literal`: a value as the CEL text that gives it
 //! - `cost`: [`Budget`], the cost limit and the deadline
 //! - `functions`: the one table of functions and their rooms
@@ -23,6 +24,7 @@ mod collections;
 mod comprehend;
 mod cost;
 mod error;
+mod estimate;
 mod evaluate;
 mod fold;
 mod functions;
@@ -41,8 +43,9 @@ mod value;
 
 pub use check::Need;
 pub use collections::{List, Map};
-pub use cost::Budget;
+pub use cost::{Budget, EXPRESSION_LIMIT};
 pub use error::{CompileError, EvaluationError};
+pub use estimate::Estimate;
 pub use evaluate::{Expression, Variables};
 pub use lower::print::Replace;
 pub use opaque::Opaque;

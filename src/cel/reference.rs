@@ -77,7 +77,7 @@ fn bounded(argument: &Type) -> Option<&'static Parameter> {
 
 /// `<list(T)>.min() -> T`, `size(string) -> int`.
 fn signature(function: &Function) -> String {
-    let mut types = function.arguments.iter().map(|kind| kind.to_string());
+    let mut types = function.arguments.iter().map(ToString::to_string);
     let receiver = if function.receiver { types.next().map(|name| format!("<{name}>.")) } else { None };
     let arguments: Vec<String> = types.collect();
     format!("{}{}({}) -> {}", receiver.unwrap_or_default(), function.name, arguments.join(", "), function.result)

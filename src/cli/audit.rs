@@ -48,6 +48,9 @@ pub(super) fn run(args: &Args) -> Exit {
         Ok(set) => set,
         Err(exit) => return exit,
     };
+    for policy in set.policies().iter().filter(|policy| policy.annotates()) {
+        complain(format!("note: the audit annotations of `{}` are evaluated and not written: there is no audit log here", policy.id));
+    }
     let mut subjects = match args.subjects.read(&set, &args.context) {
         Ok(subjects) => subjects,
         Err(exit) => return exit,

@@ -14,7 +14,7 @@ use std::path::Path;
 use super::exit::Exit;
 use super::sources::{self, complain_all, objects};
 use super::{complain, print, tell};
-use crate::cel::{Budget, Expression};
+use crate::cel::{Budget, EXPRESSION_LIMIT, Expression};
 use crate::manifest::{self, InputError};
 use crate::object::{Kind, Object};
 use crate::policy::Text;
@@ -58,7 +58,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     vars: Option<String>,
     /// Cost limit; the default is the one of the API server
-    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    #[arg(long, value_name = "N", default_value_t = EXPRESSION_LIMIT)]
     limit: u64,
     /// Output format
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]

@@ -23,7 +23,7 @@ pub(super) struct Args {
     /// Further folders or files of policies (repeatable)
     #[arg(long = "policies", value_name = "DIR")]
     policies: Vec<String>,
-    /// Folder or file of CustomResourceDefinitions; objects of other custom kinds are of any type (repeatable)
+    /// Folder or file of custom resource definitions; objects of other custom kinds are of any type (repeatable)
     #[arg(long = "crds", value_name = "DIR")]
     crds: Vec<String>,
     /// The release of Kubernetes whose expressions may be used

@@ -22,7 +22,7 @@ use crate::policy::ParameterQuery;
 
 /// How long an answer is believed.
 const BELIEVED: Duration = Duration::from_secs(2);
-/// How long the resource of a kind is: definitions change seldom.
+/// How long the resource of a kind is: a definition that is there changes seldom.
 const KIND_BELIEVED: Duration = Duration::from_secs(60);
 /// How many answers are kept before those that are believed no more are dropped.
 const KEPT: usize = 1024;
@@ -56,12 +56,13 @@ impl ParameterReads {
 
     /// The objects that a binding asks for; found and empty if there are none. Whatever goes wrong is unknown, and denies.
     pub async fn get(&self, query: &ParameterQuery) -> Answer {
-        let asked = tokio::time::timeout(self.deadline, self.answers.get(query, BELIEVED, || self.ask(query))).await;
+        let asked = tokio::time::timeout(self.deadline, self.answers.get(query, |_| BELIEVED, || self.ask(query))).await;
         asked.unwrap_or_else(|_| Fact::Unknown(format!("no answer about {query} within {} ms", self.deadline.as_millis())))
     }
 
     async fn ask(&self, query: &ParameterQuery) -> Answer {
-        let (resource, scope) = match self.kinds.get(&query.kind, KIND_BELIEVED, || self.kind(query)).await {
+        let believed = |kind: &Kind| if matches!(kind, Fact::Found(_)) { KIND_BELIEVED } else { BELIEVED };
+        let (resource, scope) = match self.kinds.get(&query.kind, believed, || self.kind(query)).await {
             Fact::Found(found) => found,
             Fact::Absent => return Fact::Unknown(format!("the cluster serves no {}", query.kind)),
             Fact::Unknown(reason) => return Fact::Unknown(reason),
@@ -103,6 +104,7 @@ impl ParameterReads {
     }
 }
 
+/// An answer, and until when it is believed.
 type Slot<V> = Arc<tokio::sync::Mutex<Option<(Instant, V)>>>;
 
 /// Answers that are believed for a while. Who asks while another does waits for that answer.
@@ -115,24 +117,25 @@ impl<K, V> Default for Believed<K, V> {
 }
 
 impl<K: Clone + Eq + Hash, V: Clone> Believed<K, V> {
-    async fn get<F: Future<Output = V>>(&self, key: &K, believed: Duration, ask: impl FnOnce() -> F) -> V {
-        let slot = self.slot(key, believed);
+    async fn get<F: Future<Output = V>>(&self, key: &K, believed: impl FnOnce(&V) -> Duration, ask: impl FnOnce() -> F) -> V {
+        let slot = self.slot(key);
         let mut held = slot.lock().await;
-        if let Some((at, value)) = &*held
-            && at.elapsed() < believed
+        if let Some((until, value)) = &*held
+            && Instant::now() < *until
         {
             return value.clone();
         }
         let value = ask().await;
-        *held = Some((Instant::now(), value.clone()));
+        *held = Some((Instant::now() + believed(&value), value.clone()));
         value
     }
 
-    fn slot(&self, key: &K, believed: Duration) -> Slot<V> {
+    fn slot(&self, key: &K) -> Slot<V> {
         let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if slots.len() >= KEPT {
             // A slot that somebody is asking for is locked, and stays.
-            slots.retain(|_, slot| slot.try_lock().map_or(true, |held| held.as_ref().is_some_and(|(at, _)| at.elapsed() < believed)));
+            let now = Instant::now();
+            slots.retain(|_, slot| slot.try_lock().map_or(true, |held| held.as_ref().is_some_and(|(until, _)| now < *until)));
         }
         Arc::clone(slots.entry(key.clone()).or_default())
     }

@@ -227,7 +227,7 @@ proptest! {
         let identity = serde_json::to_value(super::read_object(&kind, object.root(), "payments", &settings, &crate::object::Fact::Absent)).unwrap();
         let schema: Value = serde_json::from_str(super::SCHEMA).unwrap();
         let mut problems = Vec::new();
-        check(&schema, &schema["$defs"]["object"], &identity, "identity", &mut problems);
+        check(&schema, &schema["$defs"]["objectIdentity"], &identity, "identity", &mut problems);
         prop_assert!(problems.is_empty(), "{problems:?}");
     }
 

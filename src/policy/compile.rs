@@ -11,9 +11,9 @@ use super::schema::{
     API_VERSION, Carrier, Document, FailurePolicy, IdentityPolicySpec, InjectionPolicySpec, Match, MatchCondition, Reason, Related,
     RelatedResource, Rule, Severity, Validation, Variable, When,
 };
-use crate::cel::{Expression, Need, Scope, Type};
+use crate::cel::{EXPRESSION_LIMIT, Expression, Need, Scope, Type};
 use crate::inject::Step;
-use crate::object::{FieldPath, Node};
+use crate::object::{FieldPath, Node, quoted};
 use crate::settings::{Enforcement, RolloutStep};
 
 /// The variables that every expression may read, in the order of their slots.
@@ -80,6 +80,12 @@ impl IdentityPolicy {
     #[must_use]
     pub fn kind(&self) -> &'static str {
         if self.is_native() { POLICY } else { "IdentityPolicy" }
+    }
+
+    /// Whether it writes audit annotations.
+    #[must_use]
+    pub fn annotates(&self) -> bool {
+        self.rules.iter().any(|rule| !rule.annotations.is_empty())
     }
 
     /// What its rules match.
@@ -343,7 +349,7 @@ impl Compiler {
         let mut compiled = Vec::new();
         for (index, condition) in conditions.iter().enumerate() {
             if let Some(expression) =
-                self.expression(&condition.expression, path.clone().index(index).field("expression"), scope, Some(&Type::Bool))
+                self.expression(&condition.expression, &path.clone().index(index).field("expression"), scope, Some(&Type::Bool))
             {
                 compiled.push((condition.name.clone(), expression));
             }
@@ -357,7 +363,7 @@ impl Compiler {
         for (index, variable) in variables.iter().enumerate() {
             let path = path.clone().index(index);
             let mut is = Type::Dyn;
-            if let Some(expression) = self.expression(&variable.expression, path.clone().field("expression"), &scope, None) {
+            if let Some(expression) = self.expression(&variable.expression, &path.clone().field("expression"), &scope, None) {
                 is = expression.result_type().clone();
                 compiled.push(expression);
             }
@@ -373,7 +379,7 @@ impl Compiler {
         for (index, entry) in related.iter().enumerate() {
             let path = path.clone().index(index);
             let name = match &entry.name_expression {
-                Some(source) => self.expression(source, path.clone().field("nameExpression"), &names, Some(&Type::String)),
+                Some(source) => self.expression(source, &path.clone().field("nameExpression"), &names, Some(&Type::String)),
                 None => None,
             };
             compiled.push(CompiledRelated { resource: entry.resource.clone(), name });
@@ -470,22 +476,30 @@ impl Compiler {
         scope: &Scope,
     ) -> Option<(Expression, Option<Expression>, Option<Expression>)> {
         let mut optional = |source: &Option<String>, field: &'static str| match source {
-            Some(source) => self.expression(source, path.clone().field(field), scope, Some(&Type::String)),
+            Some(source) => self.expression(source, &path.clone().field(field), scope, Some(&Type::String)),
             None => None,
         };
         let message = optional(&validation.message_expression, "messageExpression");
         let remedy = optional(&validation.remedy_expression, "remedyExpression");
-        Some((self.expression(&validation.expression, path.clone().field("expression"), scope, Some(&Type::Bool))?, message, remedy))
+        Some((self.expression(&validation.expression, &path.clone().field("expression"), scope, Some(&Type::Bool))?, message, remedy))
     }
 
     /// Compiles an expression that must give one of the types of its place, as ValidatingAdmissionPolicy asks it; none: any.
-    pub(super) fn expression(&mut self, source: &str, path: FieldPath, scope: &Scope, gives: Option<&Type>) -> Option<Expression> {
+    pub(super) fn expression(&mut self, source: &str, path: &FieldPath, scope: &Scope, gives: Option<&Type>) -> Option<Expression> {
         let wrong = |message: String, span: Range<usize>, place: &str| Mistake {
             error: PolicyError { path: path.clone(), message: format!("{place}{message} in `{}`", source.trim()) },
             within: Some((source.to_owned(), span, message)),
         };
         match Expression::compile(source, scope) {
             Ok(expression) => {
+                // The least that it costs does not hang on what is sent.
+                if let Some(bytes) = expression.estimate(0).bomb {
+                    let part = quoted(source.get(bytes.clone()).unwrap_or_default());
+                    let message =
+                        format!("costs more than {EXPRESSION_LIMIT} whatever is judged, and so never has a value: make `{part}` smaller");
+                    self.tell(wrong(message, bytes, ""));
+                    return None;
+                }
                 let note = Note { source: source.to_owned(), needs: expression.needs().to_vec(), loops: expression.loops() };
                 self.compiled.push((path.clone(), note));
                 let is = expression.result_type();

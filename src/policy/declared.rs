@@ -36,7 +36,7 @@ impl Declared {
             .with_type("pod", pod)
             .with_type("params", schemas::settings())
             .with_type("serviceAccount", Type::optional(account))
-            .with_type("identity", schemas::identity());
+            .with_type("identity", if carries { schemas::identity() } else { schemas::object_identity() });
         let kind = if group.is_empty() { resource.to_owned() } else { format!("{resource}.{group}") };
         Self { kind: Some(kind), scope, schemas: schemas.clone() }
     }

@@ -5,10 +5,11 @@ use std::ops::Range;
 
 use super::compile::{Compiler, IdentityPolicy, InjectionPolicy, Mistake, PolicyError, read};
 use super::declared::Declared;
-use super::schema::IdentityPolicySpec;
+use super::schema::{IdentityPolicySpec, Rule};
 use super::schemas::Schemas;
 use crate::manifest::{Document, SourceMap};
 use crate::object::FieldPath;
+use crate::settings::Enforcement;
 
 mod place;
 
@@ -93,6 +94,7 @@ pub fn lint(document: &Document, schemas: &Schemas, target: Option<Release>) -> 
     if !refused.is_empty() {
         return refused.into_iter().map(|mistake| place(Weight::Error, mistake)).collect();
     }
+    let mut findings = Vec::new();
     let mut doubts = Vec::new();
     if node.text("kind") == "IdentityPolicy"
         && let Ok(policy) = read::<IdentityPolicySpec>(node)
@@ -100,35 +102,41 @@ pub fn lint(document: &Document, schemas: &Schemas, target: Option<Release>) -> 
         for (index, rule) in policy.spec.rules.iter().enumerate() {
             let path = FieldPath::of(&["spec", "rules"]).index(index);
             let kinds = Declared::each(&rule.matches, schemas);
-            let many = kinds.len() > 1;
             // A mistake with the kinds in which it is one.
             let mut found: Vec<(Mistake, Vec<String>)> = Vec::new();
             let total = kinds.len();
-            for (position, declared) in kinds.into_iter().enumerate() {
+            for declared in kinds {
                 let kind = declared.kind.clone().unwrap_or_default();
-                let mut compiler = Compiler::new(declared);
-                compiler.rule(rule.clone(), &path, policy.spec.enforcement);
-                for mistake in compiler.errors {
+                for mistake in with_declared(rule, &path, policy.spec.enforcement, declared).errors {
                     match found.iter_mut().find(|(known, _)| *known == mistake) {
                         Some((_, kinds)) => kinds.push(kind.clone()),
                         None => found.push((mistake, vec![kind.clone()])),
                     }
                 }
-                if position == 0 {
-                    doubts.extend(compiler.compiled.into_iter().flat_map(|(path, note)| doubts_of(&path, &note, target)));
+            }
+            let compiled = with_declared(rule, &path, policy.spec.enforcement, Declared::dynamic()).compiled;
+            doubts.extend(compiled.into_iter().flat_map(|(path, note)| doubts_of(&path, &note, target)));
+            // What holds of some kinds only may be behind a question for the kind.
+            for (mistake, kinds) in found {
+                if kinds.len() < total {
+                    findings.push(place(Weight::Note, with_kinds(mistake, &kinds)));
+                } else {
+                    doubts.push(mistake);
                 }
             }
-            doubts.extend(found.into_iter().map(
-                |(mistake, kinds)| {
-                    if many && kinds.len() < total { with_kinds(mistake, &kinds) } else { mistake }
-                },
-            ));
         }
     }
-    let mut findings: Vec<Finding> = doubts.into_iter().map(|mistake| place(Weight::Warning, mistake)).collect();
+    findings.extend(doubts.into_iter().map(|mistake| place(Weight::Warning, mistake)));
     findings.sort_by_key(|finding| (finding.line, finding.column));
     findings.dedup();
     findings
+}
+
+/// Compiles one rule with what is declared of its objects.
+fn with_declared(rule: &Rule, path: &FieldPath, ceiling: Enforcement, declared: Declared) -> Compiler {
+    let mut compiler = Compiler::new(declared);
+    compiler.rule(rule.clone(), path, ceiling);
+    compiler
 }
 
 /// Says of which kinds a mistake is one.

@@ -108,7 +108,10 @@ impl<'a> RelatedIndex<'a> {
     fn parameters(&self, set: &'a PolicySet, subject: &Subject<'_>) -> Vec<(ParameterQuery, Fact<Vec<Node<'a>>>)> {
         let known = |query: ParameterQuery| {
             let resource = RelatedResource { group: query.kind.group.clone(), resource: resource_of(&query.kind.kind) };
-            let here = self.others.get(&resource).into_iter().flat_map(HashMap::values).flatten().copied();
+            // Of a kind that is not known it is not known either whether it is in a namespace: then it was taken to be in the default one.
+            let places = BTreeSet::from([query.namespace.as_str(), "", self.default_namespace]);
+            let by_place = self.others.get(&resource);
+            let here = places.into_iter().filter_map(|place| by_place?.get(place)).flatten().copied();
             let beside = set.beside().map(|object| object.root());
             let asked = here.chain(beside).filter(|object| query.asks_for(*object, self.default_namespace));
             let mut found: Vec<Node<'_>> = asked.collect();

@@ -66,8 +66,9 @@ struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     fn of(subject: &'a Subject<'_>, policy: Option<MatchPolicy>) -> Self {
-        let named = subject.request.get("requestResource").filter(|_| policy == Some(MatchPolicy::Exact));
-        if let Some(named) = named {
+        if policy == Some(MatchPolicy::Exact)
+            && let Some(named) = subject.request.get("requestResource")
+        {
             let subresource = subject.request.text("requestSubResource");
             return Self { group: named.text("group"), version: named.text("version"), resource: named.text("resource"), subresource };
         }

@@ -124,6 +124,8 @@ pub(super) struct Activation<'s, 'a> {
     related: &'a [CompiledRelated],
     first_bound: usize,
     params: Params<'a>,
+    /// Whether `namespaceObject` is null whatever the Namespace is.
+    blind: bool,
     memo: Memo<'a>,
     current: RefCell<Current<'a>>,
 }
@@ -146,12 +148,17 @@ impl<'s, 'a> Activation<'s, 'a> {
     pub(super) fn new(stage: &'s Stage<'a>, variables: &'a [Expression], related: &'a [CompiledRelated], first_own: usize) -> Self {
         let own = variables.len() + related.len();
         let (memo, first_bound) = (RefCell::new(vec![None; own]), first_own + own);
-        Self { stage, variables, related, first_bound, params: Params::Settings, memo, current: RefCell::default() }
+        Self { stage, variables, related, first_bound, params: Params::Settings, blind: false, memo, current: RefCell::default() }
     }
 
     /// With `params` as the binding of a native policy gives it: an object, or null.
     pub(super) fn with_params(self, given: Option<Node<'a>>) -> Self {
         Self { params: Params::Given(given), ..self }
+    }
+
+    /// As the match conditions of a native policy see it: the API server shows them no Namespace.
+    pub(super) fn without_namespace(self) -> Self {
+        Self { blind: true, ..self }
     }
 
     /// Sets `self` and the names that `at` bound.
@@ -207,6 +214,9 @@ impl<'a> Variables<'a> for Activation<'_, 'a> {
         }
         if let (slot::PARAMS, Params::Given(given)) = (slot, &self.params) {
             return Ok(given.map_or(Value::Null, Value::from_node));
+        }
+        if slot == slot::NAMESPACE_OBJECT && self.blind {
+            return Ok(Value::Null);
         }
         if slot < slot::FIRST_OWN {
             return self.stage.base(slot);

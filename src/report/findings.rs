@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use annotate_snippets::renderer::DecorStyle;
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use serde_json::{Value as Json, json};
 
 use crate::manifest::InputError;
@@ -46,8 +46,10 @@ pub fn findings_as_text(files: &[Linted], colour: bool) -> String {
             if finding.line > 0 {
                 let snippet = Snippet::source(text.as_str()).path(escaped(&file.file));
                 group = group.element(snippet.annotation(AnnotationKind::Primary.span(first_line(&text, &finding.span))));
+                group = group.element(Level::NOTE.with_name("at").message(escaped(&finding.path.to_string())));
+            } else {
+                group = group.element(Origin::path(escaped(&file.file)));
             }
-            group = group.element(Level::NOTE.with_name("at").message(escaped(&finding.path.to_string())));
             let _ = writeln!(out, "{}\n", renderer.render(&[group]));
         }
         for error in &file.errors {
@@ -58,8 +60,8 @@ pub fn findings_as_text(files: &[Linted], colour: bool) -> String {
     let unread: usize = files.iter().map(|file| file.errors.len()).sum();
     let _ = writeln!(
         out,
-        "{} files: {} errors, {} warnings, {} notes",
-        files.len(),
+        "files: {}, errors: {}, warnings: {}, notes: {}",
+        files.iter().filter(|file| !file.file.is_empty()).count(),
         count(Weight::Error) + unread,
         count(Weight::Warning),
         count(Weight::Note)

@@ -87,7 +87,7 @@ impl Door {
         let started = Instant::now();
         let source = match hook {
             Hook::Mutate => Source::Mutating,
-            Hook::Validate => Source::Validating,
+            Hook::Validate | Hook::ValidateNative => Source::Validating,
         };
         let subject = match review.subject(source) {
             Ok(subject) => subject,
@@ -99,7 +99,12 @@ impl Door {
         let token_secrets = self.token_secrets.load();
         let facts = learned.facts(subject.namespace, token_secrets.as_deref(), now.as_second());
         let past_deadline = || started.elapsed() > DEADLINE;
-        let decision = admission::decide(&set, &subject, &facts, Limits { past_deadline: &past_deadline, only: None });
+        let decision = admission::decide(
+            &set,
+            &subject,
+            &facts,
+            Limits { past_deadline: &past_deadline, only: None, native: hook == Hook::ValidateNative },
+        );
         self.count(hook, &subject, &decision, caller);
         let timestamp = now.to_string();
         let circumstances = Circumstances { timestamp: &timestamp, verified_caller: caller.verified, duration: started.elapsed() };

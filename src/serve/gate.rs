@@ -10,18 +10,20 @@ use std::net::SocketAddr;
 use axum::body::Bytes;
 use http::{StatusCode, Version};
 
-/// Which of the two admission calls came in. Also the value of the metric label `hook`.
+/// Which admission call came in. Also the value of the metric label `hook`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Hook {
     /// `POST /mutate`: the answer may carry a patch.
     Mutate,
     /// `POST /validate`: the answer is a verdict.
     Validate,
+    /// `POST /validate-native`: the verdict of native policies alone.
+    ValidateNative,
 }
 
 impl Hook {
-    /// Both, in the order in which the API server calls them.
-    pub const ALL: [Self; 2] = [Self::Mutate, Self::Validate];
+    /// All, in the order in which the API server calls them.
+    pub const ALL: [Self; 3] = [Self::Mutate, Self::Validate, Self::ValidateNative];
 
     /// The path that the webhook configuration names.
     #[must_use]
@@ -29,6 +31,7 @@ impl Hook {
         match self {
             Self::Mutate => crate::admission::MUTATE_PATH,
             Self::Validate => crate::admission::VALIDATE_PATH,
+            Self::ValidateNative => crate::admission::VALIDATE_NATIVE_PATH,
         }
     }
 
@@ -37,7 +40,7 @@ impl Hook {
     pub const fn label(self) -> &'static str {
         match self {
             Self::Mutate => "mutate",
-            Self::Validate => "validate",
+            Self::Validate | Self::ValidateNative => "validate",
         }
     }
 }

@@ -113,7 +113,8 @@ impl Knowledge {
     pub(super) async fn learn(&self, set: &PolicySet, subject: &Subject<'_>) -> Learned {
         let (namespace, account) = subject.surroundings();
         let mut parameters = Vec::new();
-        for query in set.parameters(subject) {
+        let judged = subject.source != Source::Mutating;
+        for query in set.parameters(subject).into_iter().filter(|_| judged) {
             let found = self.parameters(set, &query).await;
             parameters.push((query, found));
         }

@@ -39,7 +39,7 @@ pub(super) struct Shell<G> {
     pub(super) log: DecisionLog,
     pub(super) limits: Limits,
     in_flight: Arc<InFlight>,
-    evaluation: [Histogram; 2],
+    evaluation: [Histogram; 3],
 }
 
 impl<G: Gate> Shell<G> {
@@ -60,6 +60,7 @@ impl<G: Gate> Shell<G> {
     pub(super) fn router(self: Arc<Self>) -> Router {
         let mutate = |State(shell): State<Arc<Self>>, request: Request| async move { shell.answer(Hook::Mutate, request).await };
         let validate = |State(shell): State<Arc<Self>>, request: Request| async move { shell.answer(Hook::Validate, request).await };
+        let native = |State(shell): State<Arc<Self>>, request: Request| async move { shell.answer(Hook::ValidateNative, request).await };
         let wrong_method =
             |State(shell): State<Arc<Self>>, request: Request| async move { shell.refuse(NO_HOOK, Refusal::Method, request).await };
         let wrong_path =
@@ -67,6 +68,7 @@ impl<G: Gate> Shell<G> {
         Router::new()
             .route(Hook::Mutate.path(), post(mutate).fallback(wrong_method))
             .route(Hook::Validate.path(), post(validate).fallback(wrong_method))
+            .route(Hook::ValidateNative.path(), post(native).fallback(wrong_method))
             .fallback(wrong_path)
             .with_state(self)
     }
@@ -114,10 +116,11 @@ impl<G: Gate> Shell<G> {
     async fn judge(&self, hook: Hook, body: Bytes, caller: Caller) -> Reply {
         let begun = Instant::now();
         let reply = AssertUnwindSafe(async { self.gate.review(hook, body, caller).await }).catch_unwind().await;
-        let [mutate, validate] = &self.evaluation;
+        let [mutate, validate, native] = &self.evaluation;
         let seconds = match hook {
             Hook::Mutate => mutate,
             Hook::Validate => validate,
+            Hook::ValidateNative => native,
         };
         seconds.observe(begun.elapsed().as_secs_f64());
         // What the panic carried is dropped unread: it may quote the object.

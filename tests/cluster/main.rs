@@ -11,6 +11,7 @@
 //! - `kubelet`, `injector`, `forwarder`, `caller`: the parts that are played: a node, Linkerd's injector, kube-proxy, a stranger
 //! - `namespaces`, `objects`: a namespace a test, and what goes into it
 //! - `refusal`: what a refusal must say
+//! - `exported`: the library's cases with what their rules are written out as
 //! - `deadline`: waiting for a condition
 //! - `schemas`: what policies are checked against is what this Kubernetes has
 
@@ -44,6 +45,7 @@ mod exported;
 mod injected;
 mod live;
 mod native;
+mod native_served;
 mod outage;
 mod refused;
 mod reinvoked;

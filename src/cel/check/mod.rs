@@ -54,6 +54,8 @@ pub(super) fn check(source: &str, root: &Ir, scope: &Scope) -> Result<Checked, V
     Err(checker.errors)
 }
 
+/// The most parts that a type may have: `map(string, list(int))` has four.
+const MAX_PARTS: u32 = 1000;
 /// The release that brought optional types.
 const OPTIONALS: &str = "1.28";
 
@@ -110,7 +112,17 @@ impl<'s> Checker<'s> {
         Type::Error
     }
 
+    /// The type of a part. A type that grew beyond all use is a mistake, so that no later step works on it.
     fn check(&mut self, ir: &'s Ir) -> Type {
+        let found = self.part(ir);
+        let mut left = MAX_PARTS;
+        if self.substitutions.exceeds(&found, &mut left) {
+            return self.fail(ir, format!("the type of this has more than {MAX_PARTS} parts; write `dyn(...)` around a part of it"));
+        }
+        found
+    }
+
+    fn part(&mut self, ir: &'s Ir) -> Type {
         match &ir.op {
             Op::Constant(Constant::Null) => Type::Null,
             Op::Constant(_) => ir.known_type(),

@@ -100,6 +100,18 @@ impl Substitutions {
         }
     }
 
+    /// Whether a type, with everything that is known put in, has more than `left` parts: loops can double it at each level.
+    pub(super) fn exceeds(&self, given: &Type, left: &mut u32) -> bool {
+        let Some(fewer) = left.checked_sub(1) else { return true };
+        *left = fewer;
+        match given {
+            Type::Variable(number) => self.of(*number).is_some_and(|known| self.exceeds(known, left)),
+            Type::List(inner) | Type::Optional(inner) | Type::Type(inner) => self.exceeds(inner.get(), left),
+            Type::Map(key, value) => self.exceeds(key.get(), left) || self.exceeds(value.get(), left),
+            _ => false,
+        }
+    }
+
     /// The type with everything that is known put in; `finally` also makes what never became known `dyn`.
     pub(super) fn resolve(&self, given: &Type, finally: bool) -> Type {
         let nested = |inner: &Nested| Nested::from(self.resolve(inner.get(), finally));

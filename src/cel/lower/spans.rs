@@ -1,7 +1,7 @@
 //! Where each part of an expression stands in its text.
 
 use cel_interpreter::IdedExpr;
-use cel_interpreter::common::ast::Expr;
+use cel_interpreter::common::ast::{Expr, LiteralValue, operators};
 
 use super::{Lowering, children};
 
@@ -20,6 +20,10 @@ impl Lowering<'_> {
             let (mut start, mut end) = self.own_span(part).unwrap_or((usize::MAX, 0));
             children(part, &mut |child| {
                 let span = self.span(child);
+                // The field of `.?field` has no place of its own.
+                if span.is_empty() {
+                    return;
+                }
                 start = start.min(span.start as usize);
                 end = end.max(span.end as usize);
             });
@@ -53,15 +57,20 @@ impl Lowering<'_> {
                     start = name.len() - call.func_name.len();
                 }
             }
-            Expr::Select(select) => {
-                let rest = self.source.get(end..).unwrap_or_default();
-                if let Some(found) = rest.find(select.field.as_str()) {
-                    end += found + select.field.len();
+            Expr::Select(select) => end = self.end_of_field(end, &select.field),
+            Expr::Call(call) if call.func_name == operators::OPT_SELECT => {
+                if let Some(Expr::Literal(LiteralValue::String(field))) = call.args.get(1).map(|field| &field.expr) {
+                    end = self.end_of_field(end, field.inner());
                 }
             }
             _ => {}
         }
         Some((start, end))
+    }
+
+    fn end_of_field(&self, end: usize, field: &str) -> usize {
+        let rest = self.source.get(end..).unwrap_or_default();
+        rest.find(field).map_or(end, |found| end + found + field.len())
     }
 
     fn opens(&self, expression: &IdedExpr) -> bool {

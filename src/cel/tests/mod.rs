@@ -1,8 +1,11 @@
 //! Tests of the language as a whole.
 
+mod caps;
 mod conformance;
+mod estimate;
 mod libraries;
 mod limits;
+mod types;
 
 pub(super) use conformance::FIXTURE as CORPUS;
 pub(super) use limits::{sensible, token_soup};

@@ -10,7 +10,7 @@ use crate::cel::{Budget, Expression};
 use crate::cli::complain;
 use crate::cli::exit::Exit;
 use crate::manifest::MAX_FILE_BYTES;
-use crate::object::{FieldPath, Kind, Object, Operation};
+use crate::object::{FieldPath, Kind, Node, Object, Operation};
 
 /// Answers until standard input ends.
 pub(super) fn run(scene: &Scene<'_>, limit: u64) -> Exit {
@@ -64,7 +64,7 @@ fn answer(line: &[u8], scene: &Scene<'_>, limit: u64) -> Result<String, String> 
     let text = std::str::from_utf8(line).map_err(|_| "not UTF-8 text".to_owned())?;
     let question = Object::from_json(text.trim_end()).map_err(|error| format!("not valid JSON: {error}"))?;
     let root = question.root();
-    let source = root.get("expr").and_then(|node| node.as_str()).ok_or("must be an object with a string `expr`")?;
+    let source = root.get("expr").and_then(Node::as_str).ok_or("must be an object with a string `expr`")?;
     let scene = match root.get("vars") {
         None => scene.clone(),
         Some(vars) if vars.kind() == Kind::Map => scene.with(vars),

@@ -253,10 +253,10 @@ fn validation(compiler: &mut Compiler, written: &Validation, path: &FieldPath, s
         compiler.fail(path.clone().field("message"), "must be one line");
     }
     let message_expression = match &written.message_expression {
-        Some(source) => compiler.expression(source, path.clone().field("messageExpression"), scope, Some(&Type::String)),
+        Some(source) => compiler.expression(source, &path.clone().field("messageExpression"), scope, Some(&Type::String)),
         None => None,
     };
-    let expression = compiler.expression(&written.expression, path.clone().field("expression"), scope, Some(&Type::Bool))?;
+    let expression = compiler.expression(&written.expression, &path.clone().field("expression"), scope, Some(&Type::Bool))?;
     Some(CompiledValidation {
         location: None,
         in_identity: false,
@@ -288,6 +288,6 @@ fn annotation(
         let message = format!("is too long: `{key}` would be the key of a webhook's audit annotation, which has at most 63 characters");
         compiler.fail(path.clone().field("key"), message);
     }
-    let value = compiler.expression(&written.value_expression, path.clone().field("valueExpression"), scope, None)?;
+    let value = compiler.expression(&written.value_expression, &path.clone().field("valueExpression"), scope, None)?;
     Some(CompiledAnnotation { key, value })
 }

@@ -1,10 +1,11 @@
 //! A native policy at work: each binding with each of its parameters is an evaluation of its own, as on the API server.
 
 use super::compile::Binding;
+use crate::cel::EXPRESSION_LIMIT;
 use crate::cel::{EvaluationError, Value};
 use crate::object::{Fact, FieldPath, Node};
 use crate::policy::compile::{CompiledRule, slot};
-use crate::policy::evaluate::{EXPRESSION_LIMIT, Judge};
+use crate::policy::evaluate::Judge;
 use crate::policy::schema::Reason;
 use crate::policy::stage::Activation;
 use crate::policy::verdict::Certainty;
@@ -50,8 +51,9 @@ impl<'a> Judge<'_, 'a, '_> {
     fn bound(&mut self, rule: &'a CompiledRule, binding: &'a Binding, parameter: Option<Node<'a>>) {
         // The budget is that of one evaluation.
         self.spent = 0;
-        let activation = Activation::new(self.stage, &rule.variables, &rule.related, slot::FIRST_OWN).with_params(parameter);
-        if !self.meets(rule, &activation, binding.enforcement) {
+        let activation = || Activation::new(self.stage, &rule.variables, &rule.related, slot::FIRST_OWN).with_params(parameter);
+        let (conditions, activation) = (activation().without_namespace(), activation());
+        if !self.meets(rule, &conditions, binding.enforcement) {
             return;
         }
         self.verdict.evaluated.push(self.policy.id.clone());

@@ -145,7 +145,7 @@ fn message_expression_wins_over_message_and_an_empty_one_falls_back() {
     let validations = json!([
         { "expression": "object.spec.replicas <= 5", "message": "fixed", "messageExpression": "'has ' + string(object.spec.replicas)" },
         { "expression": "object.spec.replicas <= 5", "message": "fixed", "messageExpression": "'  '" },
-        { "expression": "object.spec.replicas <= 5", "message": " fixed ", "messageExpression": "object.spec.none", "reason": "Forbidden" },
+        { "expression": "object.spec.replicas <= 5", "message": " fixed ", "messageExpression": "string(object.spec.none)", "reason": "Forbidden" },
         { "expression": " object.spec.replicas <= 5 " },
     ]);
     let verdict = created(&set(&[policy(json!({ "validations": validations })), binding(json!({}))]), deployment(6));
@@ -178,13 +178,21 @@ fn the_failure_policy_says_what_an_error_does() {
 #[test]
 fn a_match_condition_that_does_not_hold_wins_over_one_that_fails() {
     let conditions =
-        |second: &str| json!([{ "name": "fails", "expression": "object.spec.none" }, { "name": "second", "expression": second }]);
+        |second: &str| json!([{ "name": "fails", "expression": "object.spec.none == true" }, { "name": "second", "expression": second }]);
     let verdict = |second| created(&set(&[policy(json!({ "matchConditions": conditions(second) })), binding(json!({}))]), deployment(6));
     assert_eq!(told(&verdict("request.userInfo.username == 'adam'")), []);
     assert_eq!(
         told(&verdict("request.userInfo.username == 'eve'")),
         [(Enforcement::Deny, "match condition `fails` could not be evaluated: no such key: none")]
     );
+}
+
+#[test]
+fn match_conditions_are_shown_no_namespace() {
+    let conditions = json!([{ "name": "none", "expression": "namespaceObject == null" }]);
+    let validations = json!([{ "expression": "namespaceObject == null", "message": "there is one" }]);
+    let set = set(&[policy(json!({ "matchConditions": conditions, "validations": validations })), binding(json!({}))]);
+    assert_eq!(told(&created(&set, deployment(1))), [(Enforcement::Deny, "there is one (validations[0], binding `everywhere`)")]);
 }
 
 #[test]
@@ -450,7 +458,7 @@ fn mistakes_name_file_line_field_and_remedy() {
     );
     assert_eq!(
         of_policy(json!({ "validations": [{ "expression": "params.x == 1" }] })),
-        "spec.validations[0].expression: 1:1: undeclared reference to 'params' in `params.x == 1`"
+        "spec.validations[0].expression: 1:1: undeclared reference to 'params' (in container '') in `params.x == 1`"
     );
     assert_eq!(
         of_policy(json!({ "validations": [{ "expression": "pod.spec == 1" }] })),

@@ -48,6 +48,12 @@ pub(super) fn of_schema(name: &str, text: &str) -> Option<Type> {
     Some(type_at(&root, "", name, 0))
 }
 
+/// The type of a definition of the document.
+pub(super) fn of_definition(name: &str, text: &str, definition: &str) -> Option<Type> {
+    let root: Arc<Json> = Arc::new(serde_json::from_str(text).ok()?);
+    Some(type_at(&root, &format!("/$defs/{definition}"), name, 0))
+}
+
 /// As [`of_schema`], with what every resource has beside its schema.
 pub(super) fn of_resource(name: &str, text: &str) -> Option<Type> {
     let mut root: Json = serde_json::from_str(text).ok()?;

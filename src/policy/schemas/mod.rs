@@ -1,7 +1,7 @@
 //! What the type checker knows of the objects that policies read.
 //!
 //! - `built_in`: Kubernetes' own kinds, compiled in as a text that is read when it is first asked for
-//! - `json`: types from JSON Schema: CustomResourceDefinitions, `identity`, `params`
+//! - `json`: types from JSON Schema: custom resource definitions, `identity`, `params`
 //! - `request`: `request` and `namespaceObject`, as the API server declares them
 
 mod built_in;
@@ -15,7 +15,7 @@ pub(super) use request::{namespace_object, request};
 use crate::cel::Type;
 use crate::object::Node;
 
-/// The types of resources: those of Kubernetes, and those of the CustomResourceDefinitions given.
+/// The types of resources: those of Kubernetes, and those of the custom resource definitions given.
 #[derive(Clone, Debug, Default)]
 pub struct Schemas {
     /// Whether Kubernetes' own kinds are known.
@@ -36,7 +36,7 @@ impl Schemas {
         Self::default()
     }
 
-    /// Takes the schema of a CustomResourceDefinition's storage version; anything else is left alone.
+    /// Takes the schema of a `CustomResourceDefinition`'s storage version; anything else is left alone.
     pub fn add(&mut self, object: Node<'_>) {
         if object.text("kind") != "CustomResourceDefinition" {
             return;
@@ -66,6 +66,11 @@ impl Schemas {
 /// The type of a pod template.
 pub(super) fn pod_template() -> Type {
     built_in::definition("io.k8s.api.core.v1.PodTemplateSpec")
+}
+
+/// The type of the identity model of objects that carry no pod template.
+pub(super) fn object_identity() -> Type {
+    json::of_definition("Identity", crate::identity::SCHEMA, "objectIdentity").unwrap_or(Type::Dyn)
 }
 
 /// The type of the identity model.

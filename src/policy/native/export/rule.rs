@@ -380,6 +380,13 @@ impl RuleExport<'_> {
             Some(at) => Some(Location::parse(at).map_err(|error| error.to_string())?),
             None => None,
         };
+        let own = |name: &&str| {
+            let number = name.strip_prefix("index").or_else(|| name.strip_prefix("item"));
+            number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+        };
+        if let Some(name) = location.iter().flat_map(Location::bindings).find(own) {
+            return Err(format!("binds `{name}`, which the loops of the export use"));
+        }
         let this = location.is_none().then_some(root);
         let (expression, mut used) = names.rewrite(&validation.expression, this)?;
         let reads_self = used.this;

@@ -132,11 +132,12 @@ fn what_cannot_be_written_says_why() {
     let place = "spec.rules[0].validations[0]".to_owned();
     for (rule, why) in [
         (validation(Some("identity.mesh"), "self.state == 'x'"), "looks at `identity.mesh`, which Doorward computes and CEL cannot"),
-        (validation(None, "identity.vault.client"), "reads `identity.vault`, which Doorward computes and CEL cannot"),
+        (validation(None, "identity.vault.client == true"), "reads `identity.vault`, which Doorward computes and CEL cannot"),
         (
             validation(None, "serviceAccount.?x.hasValue()"),
             "reads the pod's ServiceAccount, and the API server's CEL looks up no other object",
         ),
+        (validation(Some("spec.volumes[item1].x"), "true"), "binds `item1`, which the loops of the export use"),
         (validation(None, "identity.spiffeId == ''"), "reads `identity.spiffeId`, which Doorward computes and CEL cannot"),
     ] {
         assert_eq!(reason(rule, json!({})), (place.clone(), why.to_owned()));
