@@ -39,6 +39,7 @@ mod objects;
 mod refusal;
 mod webhooks;
 
+mod discovery;
 mod drain;
 #[path = "../exported/mod.rs"]
 mod exported;
