@@ -89,7 +89,7 @@ const ROWS: &[Row] = &[
     Row {
         check: "SPIFFE covers every pod",
         of: Of::SpiffePods,
-        rules: &["require-spiffe-registration", "no-hostpath-spiffe-socket", "spiffe-id-annotation-matches"],
+        rules: &["require-spiffe-registration", "no-hostpath-spiffe-socket", "spiffe-id-annotation-matches", "no-self-issued-identity"],
     },
     Row {
         check: "static credentials are gone",
@@ -130,7 +130,15 @@ const ROWS: &[Row] = &[
     Row {
         check: "grants stay under their ceilings",
         of: Of::Judged,
-        rules: &["no-escalation-verbs", "no-wildcard-rbac", "justify-cluster-grant", "no-broad-binding", "secret-store-scoped"],
+        rules: &[
+            "no-escalation-verbs",
+            "no-wildcard-rbac",
+            "justify-cluster-grant",
+            "no-broad-binding",
+            "secret-store-scoped",
+            "spiffe-entry-scoped",
+            "no-privileged-spiffe-entry",
+        ],
     },
     Row { check: "federation is explicit", of: Of::Judged, rules: &["federation-allow-list", "no-wildcard-mesh-identity"] },
     Row { check: "agents declare their delegation", of: Of::Agents, rules: &["agent-delegation-declared"] },
@@ -336,6 +344,30 @@ mod tests {
         let ask = |marks: &[Marks]| check(marks, "SPIFFE covers every pod").status;
         assert_eq!(ask(&[bare]), CheckStatus::Fail);
         assert_eq!(ask(&[Marks { spiffe: true, ..bare }]), CheckStatus::Pass);
+    }
+
+    /// Rules that no question of an auditor is about: they keep pods apart, the house in order, or the other rules honest.
+    const HYGIENE: &[(&str, &str)] = &[
+        ("identity-mounts-read-only", "keeps the containers of a pod from each other's identity"),
+        ("injection-conflict", "keeps free what an injection needs"),
+        ("mesh-annotation-placement", "finds what the mesh would not read; whether the pod is meshed is asked of the pod"),
+        ("no-host-namespaces", "keeps a pod out of its node's kernel namespaces"),
+        ("no-identity-in-ephemeral-container", "keeps a debugger from the identity of what it debugs"),
+        ("no-workload-in-default-namespace", "keeps namespaces to one team"),
+        ("protected-namespace-label", "keeps what the other rules go by in the platform team's hand"),
+        ("require-pod-security", "keeps pods apart by Kubernetes' own standard"),
+    ];
+
+    #[test]
+    fn every_rule_answers_a_question_or_is_hygiene() {
+        let set = load(&Sources::default()).unwrap();
+        let rules: Vec<&str> = set.policies().iter().map(|policy| &*policy.id).collect();
+        let hygiene = |rule: &str| HYGIENE.iter().any(|(listed, _)| *listed == rule);
+        let mute: Vec<_> = rules.iter().filter(|rule| ROWS_OF.contains_key(**rule) == hygiene(rule)).collect();
+        assert!(mute.is_empty(), "in neither list, or in both: {mute:?}");
+        let listed = ROWS_OF.keys().chain(HYGIENE.iter().map(|(rule, _)| rule));
+        let gone: Vec<_> = listed.filter(|rule| !rules.contains(rule)).collect();
+        assert!(gone.is_empty(), "no such rule: {gone:?}");
     }
 
     #[test]

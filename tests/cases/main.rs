@@ -5,6 +5,7 @@
 
 #![expect(clippy::panic, clippy::expect_used, clippy::indexing_slicing, reason = "a test that cannot go on says so")]
 
+mod table;
 mod variants;
 
 use std::collections::BTreeMap;

@@ -44,6 +44,7 @@ mod refusal;
 mod sandbox;
 mod webhooks;
 
+mod discovery;
 mod drain;
 #[path = "../exported/mod.rs"]
 mod exported;
