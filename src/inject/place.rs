@@ -31,7 +31,7 @@ pub fn inject(request: &Request<'_>, steps: &[Step]) -> Injection {
 }
 
 /// Adds the steps that others bring with them.
-fn imply(pod: &Pod<'_>, role: &vault_agent::Role, steps: &mut Vec<Step>) {
+fn imply(pod: &Pod<'_>, role: &vault_agent::Role<'_>, steps: &mut Vec<Step>) {
     if role.needs_token() {
         steps.push(Step::VaultToken { audience: None, expiration_seconds: None, mount_path: None });
     }
@@ -58,7 +58,7 @@ fn in_order(steps: &mut Vec<Step>) {
 /// The injections made so far.
 struct Run<'r, 'a> {
     request: &'r Request<'a>,
-    role: vault_agent::Role,
+    role: vault_agent::Role<'a>,
     injection: Injection,
 }
 

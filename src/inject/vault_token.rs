@@ -53,6 +53,11 @@ impl<'a> Token<'a> {
         volumes.min_by_key(|serving| (serving.volume != VOLUME, serving.volume))
     }
 
+    /// The volume of that name, if it holds such a token.
+    pub(super) fn serving_of<'p>(&self, pod: &Pod<'p>, volume: &str) -> Option<Serving<'p>> {
+        pod.volume(volume).and_then(|(_, volume)| self.served_by(volume))
+    }
+
     fn served_by<'p>(&self, volume: Node<'p>) -> Option<Serving<'p>> {
         let token = volume.get("projected")?.list("sources").filter_map(|source| source.get("serviceAccountToken")).find(|token| {
             // An absent lifetime is an hour, an absent audience the API server: neither serves.

@@ -200,6 +200,7 @@ impl Default for Agent {
             native_sidecar: true,
             resources: Resources { requests: amounts("50m", "64Mi"), limits: amounts("500m", "128Mi") },
             config_mode: ConfigMode::default(),
+            honour_vendor_annotations: false,
         }
     }
 }

@@ -198,6 +198,9 @@ pub struct Agent {
     pub resources: Resources,
     /// Where the agent's configuration comes from.
     pub config_mode: ConfigMode,
+    /// Whether pods that ask for a vendor's injector get this agent in its place, told by the vendor's annotations
+    /// (`docs/from-vault-k8s.md`). Unset: the vendor's injector acts on them.
+    pub honour_vendor_annotations: bool,
 }
 
 /// Requests and limits, as Kubernetes quantities.

@@ -104,11 +104,16 @@ fn annotations() -> impl Strategy<Value = Value> {
         "doorward.dev/correlation-id",
         "spiffe.io/spiffe-id",
         "vault.hashicorp.com/agent-inject",
+        "vault.hashicorp.com/agent-inject-secret-db",
+        "vault.hashicorp.com/agent-inject-file-db",
+        "vault.hashicorp.com/secret-volume-path-db",
+        "vault.hashicorp.com/agent-inject-containers",
         "openbao.org/auth-path",
+        "openbao.org/agent-inject-template-B",
         "x/~y",
     ]);
     let value =
-        select(vec!["", "true", "init", "sidecar", "{{ secret \"kv/x\" }}", "{{ secret \"auth/x\" }}", "{{", "\"}\n command = [\"id\"]"]);
+        select(vec!["", "true", "init", "sidecar", "{{ secret \"kv/x\" }}", "{{ secret \"auth/x\" }}", "{{", "\"}\n command = [\"id\"]", "kv/data/db", "/data/db"]);
     proptest::collection::btree_map(key, value, 0..4).prop_map(|map| json!(map))
 }
 
@@ -166,11 +171,12 @@ fn steps() -> impl Strategy<Value = Value> {
 
 fn scene() -> impl Strategy<Value = Scene> {
     let around =
-        (select(vec![Class::App, Class::Job, Class::Infrastructure]), proptest::option::of(any::<bool>()), any::<bool>(), any::<bool>());
-    (pod(), steps(), around).prop_map(|(pod, steps, (class, account, native, before))| {
+        (select(vec![Class::App, Class::Job, Class::Infrastructure]), proptest::option::of(any::<bool>()), any::<bool>(), any::<bool>(), any::<bool>());
+    (pod(), steps(), around).prop_map(|(pod, steps, (class, account, native, before, honour))| {
         let mut scene = Scene::new(pod, steps).stamped().of_class(class);
         scene.account = account;
         scene.settings.vault.agent.native_sidecar = native;
+        scene.settings.vault.agent.honour_vendor_annotations = honour;
         if before {
             neighbours::linkerd(&mut scene.pod);
             neighbours::defaults(&mut scene.pod, account);

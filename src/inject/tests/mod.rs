@@ -2,10 +2,12 @@
 //!
 //! - `golden`: pods that injectors have broken on, each with the patch that it gets
 //! - `laws`: what holds for every pod
+//! - `migration`: pods written for the vendors' injectors, against the page of the migration
 //! - `neighbours`: the API server's defaults and other injectors, which act between two of our calls
 
 mod golden;
 mod laws;
+mod migration;
 mod neighbours;
 
 use serde_json::{Value, json};

@@ -22,11 +22,25 @@ enum Token<'a> {
 /// # Errors
 /// What is wrong, in words.
 pub(super) fn check(template: &str) -> Result<(), String> {
+    check_between(template, "{{", "}}")
+}
+
+/// Checks every action of a template with delimiters of its own. They must be punctuation that no other part of an action begins with.
+///
+/// # Errors
+/// What is wrong, in words.
+pub(super) fn check_between(template: &str, left: &str, right: &str) -> Result<(), String> {
     let mut rest = template;
+<<<<<<< HEAD
     while let Some((_, action)) = rest.split_once("{{") {
         rest = match trimmed(action).strip_prefix("/*") {
+=======
+    while let Some((_, action)) = rest.split_once(left) {
+        let start = action.strip_prefix("- ").unwrap_or(action).trim_start();
+        rest = match start.strip_prefix("/*") {
+>>>>>>> inj-c
             Some(comment) => comment.split_once("*/").ok_or("a comment of the template is never closed")?.1,
-            None => check_action(action)?,
+            None => check_action(action, right)?,
         };
     }
     Ok(())
@@ -39,13 +53,13 @@ fn trimmed(action: &str) -> &str {
 }
 
 /// Checks one action and gives what follows it.
-fn check_action(action: &str) -> Result<&str, String> {
+fn check_action<'a>(action: &'a str, right: &str) -> Result<&'a str, String> {
     let mut rest = action;
     let mut asked: Option<&str> = None;
     let mut is_member = false;
     loop {
         rest = rest.trim_start();
-        if let Some(after) = rest.strip_prefix("}}") {
+        if let Some(after) = rest.strip_prefix(right) {
             return asked.map_or(Ok(after), |function| Err(computed(function)));
         }
         let (token, after) = next(rest).ok_or("an action of the template is never closed")?;
