@@ -84,17 +84,13 @@ struct Template<'a> {
     contents: &'a str,
     destination: String,
     error_on_missing_key: bool,
-<<<<<<< HEAD
     function_denylist: &'static [&'static str],
-=======
-    function_denylist: [&'static str; 7],
     #[serde(skip_serializing_if = "Option::is_none")]
     left_delimiter: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     perms: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     right_delimiter: Option<&'a str>,
->>>>>>> inj-c
 }
 
 #[derive(Serialize)]

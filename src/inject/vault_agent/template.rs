@@ -31,14 +31,8 @@ pub(super) fn check(template: &str) -> Result<(), String> {
 /// What is wrong, in words.
 pub(super) fn check_between(template: &str, left: &str, right: &str) -> Result<(), String> {
     let mut rest = template;
-<<<<<<< HEAD
-    while let Some((_, action)) = rest.split_once("{{") {
-        rest = match trimmed(action).strip_prefix("/*") {
-=======
     while let Some((_, action)) = rest.split_once(left) {
-        let start = action.strip_prefix("- ").unwrap_or(action).trim_start();
-        rest = match start.strip_prefix("/*") {
->>>>>>> inj-c
+        rest = match trimmed(action).strip_prefix("/*") {
             Some(comment) => comment.split_once("*/").ok_or("a comment of the template is never closed")?.1,
             None => check_action(action, right)?,
         };
