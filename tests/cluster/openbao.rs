@@ -120,30 +120,30 @@ impl OpenBao {
         let path = format!("/api/v1/namespaces/{REVIEWER}/serviceaccounts/{REVIEWER}/token");
         let answer = cluster.post(&path, &request).await.object();
 
-        let mount = AUTH_MOUNT.strip_prefix("auth/").expect("an auth mount");
-        self.must(&["auth", "enable", &format!("-path={mount}"), "kubernetes"]).await;
-        let config = json!({
-            "kubernetes_host": shared().server(),
-            "kubernetes_ca_cert": shared().key("ca.crt"),
-            "token_reviewer_jwt": answer["status"]["token"],
-            "disable_local_ca_jwt": true,
-        });
-        self.write(&format!("{AUTH_MOUNT}/config"), &config).await.expect("the auth method is set up");
+        self.make_mount(AUTH_MOUNT, json!({ "token_reviewer_jwt": answer["status"]["token"] })).await;
         self.must(&["secrets", "enable", "-path=kv", "kv-v2"]).await;
+    }
+
+    /// Makes an auth mount for the shared control plane. `more` are further fields of its configuration.
+    pub(crate) async fn make_mount(&self, mount: &str, more: Value) {
+        let name = mount.strip_prefix("auth/").expect("an auth mount");
+        self.must(&["auth", "enable", &format!("-path={name}"), "kubernetes"]).await;
+        let config =
+            json!({ "kubernetes_host": shared().server(), "kubernetes_ca_cert": shared().key("ca.crt"), "disable_local_ca_jwt": true });
+        self.write(&format!("{mount}/config"), &with_all(config, more)).await.expect("the auth method is set up");
     }
 
     /// Makes the role by which a ServiceAccount logs in as itself. It reads what lies below `kv/` under its namespace's name. `more` are
     /// further fields of the role.
-    pub(crate) async fn make_role(&self, namespace: &str, service_account: &str, more: Value) {
+    pub(crate) async fn make_role(&self, mount: &str, namespace: &str, service_account: &str, more: Value) {
         let name = format!("{namespace}.{service_account}");
         let policy = format!("path \"kv/data/{namespace}/*\" {{ capabilities = [\"read\"] }}");
         self.write(&format!("sys/policies/acl/{name}"), &json!({ "policy": policy })).await.expect("a policy");
-        let mut role = json!({
+        let role = json!({
             "bound_service_account_names": [service_account], "bound_service_account_namespaces": [namespace],
             "audience": "vault", "token_policies": [name], "token_ttl": "10m",
         });
-        role.as_object_mut().expect("a map").extend(more.as_object().expect("a map").clone());
-        self.write(&format!("{AUTH_MOUNT}/role/{name}"), &role).await.expect("a role");
+        self.write(&format!("{mount}/role/{name}"), &with_all(role, more)).await.expect("a role");
     }
 
     /// Stores a secret with one field, `value`.
@@ -152,8 +152,8 @@ impl OpenBao {
     }
 
     /// Logs in with a token as the agent does; gives the answer's `auth`.
-    pub(crate) async fn log_in(&self, role: &str, token: &str) -> Result<Value, Refused> {
-        let answer = self.write(&format!("{AUTH_MOUNT}/login"), &json!({ "role": role, "jwt": token })).await?;
+    pub(crate) async fn log_in(&self, mount: &str, role: &str, token: &str) -> Result<Value, Refused> {
+        let answer = self.write(&format!("{mount}/login"), &json!({ "role": role, "jwt": token })).await?;
         Ok(answer["auth"].clone())
     }
 
@@ -188,6 +188,12 @@ impl OpenBao {
         }
         Err(Refused(String::from_utf8_lossy(&output.stderr).into_owned()))
     }
+}
+
+/// A map with the fields of another.
+fn with_all(mut map: Value, more: Value) -> Value {
+    map.as_object_mut().expect("a map").extend(more.as_object().expect("a map").clone());
+    map
 }
 
 /// The program, fetched if it is missing.

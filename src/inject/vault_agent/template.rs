@@ -101,7 +101,7 @@ fn next(text: &str) -> Option<(Token<'_>, &str)> {
 /// Checks a path as the agent reads it: it trims blanks, then slashes, and takes the rest for a URL, of which it uses the path alone:
 /// `x:/auth/token/lookup-self` asks for `auth/token/lookup-self`.
 fn check_path(path: &str) -> Result<(), String> {
-    let path = path.split('?').next().unwrap_or_default();
+    let path = path.split(['?', '#']).next().unwrap_or_default();
     let mount = path.split('/').find(|step| !step.is_empty()).unwrap_or_default();
     let is_plain = !path.contains(['\\', '%'])
         && !path.contains(char::is_control)
@@ -139,6 +139,7 @@ mod tests {
             ("{{ with secret `/sys/mounts` }}{{ . }}{{ end }}", "lies in `sys/`"),
             (r#"{{ range secrets "//cubbyhole/" }}{{ . }}{{ end }}"#, "lies in `cubbyhole/`"),
             (r#"{{ (secret "identity/oidc/token/x").Data }}"#, "lies in `identity/`"),
+            (r#"{{ secret "auth#x" }}"#, "lies in `auth/`"),
             (r#"{{ secret "\x61uth/token/lookup-self" }}"#, "not written plainly"),
             (r#"{{ secret "kv/../auth/token/lookup-self" }}"#, "not written plainly"),
             (r#"{{ secret " /auth/token/lookup-self" }}"#, "not written plainly"),
