@@ -18,7 +18,7 @@
 //! - `detect`: credentials recognised by their shape
 //! - `material`: where they are written down
 //! - `operators`: kinds without a pod template that hold or hand out credentials
-//! - `registration`: what a registration object lets SPIRE issue
+//! - `registration`: what a registration object lets SPIRE issue, and the entries of a pod
 //! - `signing_request`: what a request for a certificate asks for
 
 mod credentials;
@@ -60,7 +60,9 @@ pub use mount_path::{MountPath, Relation};
 pub use object_identity::{ObjectIdentity, read_object};
 pub use operators::SecretStore;
 pub use plugin_volume::is_plugin_token_volume;
-pub use registration::{Registration, RegistrationFinding, RegistrationProblem};
+pub use registration::{
+    EntryState, Issuance, IssuanceAnswer, Registration, RegistrationEntry, RegistrationFinding, RegistrationProblem, issuance,
+};
 pub use service_account::Automount;
 pub use signing_request::SigningRequest;
 pub use surroundings::{Class, Surroundings};

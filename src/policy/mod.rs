@@ -59,7 +59,7 @@ pub use load::{Sources, Text, load};
 pub use location::{Location, LocationError};
 pub use mend::mend;
 pub use native::{Export, ExportedPolicy, Omission, ParameterQuery, export};
-pub use portrait::{Portrait, portrait};
+pub use portrait::{Portrait, portrait, registration_resources};
 pub use related::RelatedIndex;
 pub use schema::{
     API_VERSION, Carrier, FailurePolicy, IdentityPolicySpec, IdentityWaiverSpec, IdentityWaiverStatus, InjectionPolicySpec, Match,

@@ -67,19 +67,21 @@ impl<'a> Stage<'a> {
     }
 
     fn read_identity(&self, pod: PodTemplate<'a>) -> Identity<'a> {
-        let set = self.set;
+        crate::identity::read(pod, &self.surroundings(pod))
+    }
+
+    /// What stands around a pod template.
+    pub(super) fn surroundings(&self, pod: PodTemplate<'a>) -> Surroundings<'a> {
+        let settings = &self.set.settings;
         let object = self.subject.object.unwrap_or(pod.node);
-        crate::identity::read(
-            pod,
-            &Surroundings {
-                settings: &set.settings,
-                namespace: self.subject.namespace,
-                namespace_object: &self.facts.namespace,
-                service_account: &self.facts.service_account,
-                token_secrets: &self.facts.token_secrets,
-                class: Class::of(&self.subject.kind, object, pod, self.subject.username, &set.settings),
-            },
-        )
+        Surroundings {
+            settings,
+            namespace: self.subject.namespace,
+            namespace_object: &self.facts.namespace,
+            service_account: &self.facts.service_account,
+            token_secrets: &self.facts.token_secrets,
+            class: Class::of(&self.subject.kind, object, pod, self.subject.username, settings),
+        }
     }
 
     fn base(&self, slot: usize) -> Result<Value<'a>, EvaluationError> {

@@ -140,6 +140,9 @@ pub struct Cluster {
     pub name: String,
     /// The cluster's name in SPIRE.
     pub spire_name: String,
+    /// The cluster's DNS domain, such as `cluster.local`, as SPIRE Controller Manager has it in `clusterDomain`. Unset: not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
 }
 
 /// Vault or OpenBao.
@@ -397,7 +400,7 @@ impl Settings {
     pub fn demonstration() -> Self {
         let mut settings = Self::default();
         settings.spiffe.trust_domain = Some("demo.example.com".into());
-        settings.cluster = Cluster { name: "demo".into(), spire_name: "demo".into() };
+        settings.cluster = Cluster { name: "demo".into(), spire_name: "demo".into(), domain: None };
         settings.vault.address = Some("https://vault.vault.svc.cluster.local:8200".into());
         settings.mesh.kind = MeshKind::Linkerd;
         settings.mesh.proxy_images = vec!["cr.l5d.io/linkerd/proxy:".to_owned()];
