@@ -65,6 +65,15 @@ impl EvaluationError {
         Self::Failed("no such overload".to_owned())
     }
 
+    /// The error of the expression that reads a policy's own variable, when evaluating the variable gave this one.
+    #[must_use]
+    pub fn of_variable(self, name: &str) -> Self {
+        match self {
+            Self::Failed(message) => Self::Failed(format!("composited variable \"{name}\" fails to evaluate: {message}")),
+            other => other,
+        }
+    }
+
     /// Whether `||` and `&&` must let this error through whatever the other side says.
     #[must_use]
     pub fn is_fatal(&self) -> bool {

@@ -12,6 +12,8 @@
 //! - `namespaces`, `objects`: a namespace a test, and what goes into it
 //! - `refusal`: what a refusal must say
 //! - `deadline`: waiting for a condition
+//!
+//! `oracle` needs no control plane, only its binary: it asks the API server's code what expressions mean.
 
 #![expect(
     clippy::unwrap_used,
@@ -39,6 +41,7 @@ mod webhooks;
 
 mod drain;
 mod injected;
+mod oracle;
 mod outage;
 mod refused;
 mod reinvoked;

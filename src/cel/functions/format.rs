@@ -46,7 +46,12 @@ fn next_piece(text: &str) -> Result<Option<(Piece<'_>, &str)>, String> {
                         "error while parsing precision: precision {number} exceeds maximum allowed precision {MAX_PRECISION}"
                     ));
                 }
-                Err(_) => return wrong("error while parsing precision: error while converting precision to integer".to_owned()),
+                Err(_) => {
+                    return wrong(format!(
+                        "error while parsing precision: error while converting precision to integer: strconv.Atoi: parsing \"{number}\": \
+                         invalid syntax"
+                    ));
+                }
             }
         }
     };
@@ -114,12 +119,14 @@ fn clause(
             _ => return refuse("decimal", "integers"),
         },
         'f' => match value {
-            Value::Double(number) => out.push_str(&fixed(*number, precision.unwrap_or(6))),
+            Value::Double(number) => out.push_str(&grouped(*number, precision.unwrap_or(6))),
+            Value::String(text) if let Some(name) = named(text.as_str()) => out.push_str(name),
             _ => return refuse("fixed-point", "doubles"),
         },
         'e' => match value {
             // Version 2 of the library ignores the precision here, so do we.
             Value::Double(number) => out.push_str(&scientific(*number)),
+            Value::String(text) if let Some(name) = named(text.as_str()) => out.push_str(&format!("{name:>6}")),
             _ => return refuse("scientific", "doubles"),
         },
         'b' => match value {
@@ -168,14 +175,39 @@ fn special(number: f64) -> Option<&'static str> {
     }
 }
 
-fn fixed(number: f64, precision: usize) -> String {
-    special(number).map_or_else(|| format!("{number:.precision$}"), str::to_owned)
+/// What a string may name where a double is wanted.
+fn named(text: &str) -> Option<&'static str> {
+    match text {
+        "NaN" => Some("NaN"),
+        "Infinity" => Some("∞"),
+        "-Infinity" => Some("-∞"),
+        _ => None,
+    }
+}
+
+/// `1,234.500000`: version 2 writes numbers as English readers do.
+fn grouped(number: f64, precision: usize) -> String {
+    if let Some(name) = special(number) {
+        return named(name).unwrap_or(name).to_owned();
+    }
+    // The number of digits is a byte in the library that Go formats with.
+    let text = format!("{:.digits$}", number.abs(), digits = precision & 0xff);
+    let (whole, fraction) = text.split_at(text.find('.').unwrap_or(text.len()));
+    // A negative zero has lost its sign.
+    let mut out = String::from(if number < 0.0 { "-" } else { "" });
+    for (position, digit) in whole.chars().enumerate() {
+        if position > 0 && (whole.len() - position).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out + fraction
 }
 
 /// `1.234500×10⁰³`: version 2 writes the exponent raised, of two digits at least.
 fn scientific(number: f64) -> String {
     if let Some(name) = special(number) {
-        return name.to_owned();
+        return format!("{:>6}", named(name).unwrap_or(name));
     }
     let text = format!("{number:.6e}");
     let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
@@ -210,7 +242,15 @@ fn write_text(context: &Context<'_>, out: &mut String, value: &Value<'_>, inside
             out.push_str(text.as_str());
             out.push('"');
         }
-        Value::Double(number) if inside => out.push_str(&fixed(*number, 6)),
+        Value::Bytes(bytes) => {
+            let text = std::str::from_utf8(bytes).map_err(|_| {
+                let reason = "invalid UTF-8 in bytes, cannot convert to string";
+                EvaluationError::failed(format!("could not convert argument \"{reason}\" to string"))
+            })?;
+            out.push_str(&if inside { format!("b\"{text}\"") } else { text.to_owned() });
+        }
+        Value::Double(number) if inside && !number.is_finite() => out.push_str(&format!("\"{}\"", super::stdlib::double_text(*number))),
+        Value::Double(number) if inside => out.push_str(&format!("{number:.6}")),
         Value::Double(number) => out.push_str(&super::stdlib::double_text(*number)),
         Value::Null => out.push_str("null"),
         Value::Duration(_) | Value::Timestamp(_) if inside => {

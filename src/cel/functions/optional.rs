@@ -13,7 +13,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     row("optional.none", GLOBAL, &[], Optional, Call, "1.28", "the empty optional", none),
     row("optional.ofNonZeroValue", GLOBAL, &[Any], Optional, Call, "1.28", "an optional, empty for a zero value", of_non_zero),
     row("optional.unwrap", GLOBAL, &[List], List, Call, "1.28", "the values of the optionals of a list that hold one", unwrap),
-    row("unwrapOpt", METHOD, &[List], List, Call, "1.28", "the values of the optionals of a list that hold one", unwrap),
+    row("unwrapOpt", METHOD, &[List], List, Call, "1.28", "the values of the optionals of a list that hold one", unwrap_opt),
     row("hasValue", METHOD, &[Optional], Bool, Call, "1.28", "whether an optional holds a value", has_value),
     row("value", METHOD, &[Optional], Any, Call, "1.28", "the value of an optional; an error if it is empty", value),
     row("first", METHOD, &[List], Optional, Call, "1.28", "the first item as an optional", first),
@@ -57,16 +57,25 @@ fn of_non_zero<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
 }
 
 fn unwrap<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
-    let [Value::List(list)] = arguments else { return no_such_overload("optional.unwrap", arguments) };
+    values(context, arguments)?.map_or_else(|| no_such_overload("optional.unwrap", arguments), Value::list)
+}
+
+fn unwrap_opt<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+    values(context, arguments)?.map_or_else(|| no_such_overload("unwrapOpt", arguments), Value::list)
+}
+
+/// What the optionals of a list hold; nothing if it holds something else.
+fn values<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Result<Option<Vec<Value<'a>>>, EvaluationError> {
+    let [Value::List(list)] = arguments else { return Ok(None) };
     let mut values = Vec::new();
     for item in list.iter() {
         context.budget.charge(0)?;
         match item {
             Value::Optional(inner) => values.extend(inner.as_deref().cloned()),
-            other => return Err(EvaluationError::failed(format!("value {} is not optional", super::stdlib::display(&other)))),
+            _ => return Ok(None),
         }
     }
-    Value::list(values)
+    Ok(Some(values))
 }
 
 fn has_value<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
