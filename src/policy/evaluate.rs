@@ -20,10 +20,10 @@ use crate::object::{FieldPath, Node, Object, PodTemplate, escaped, hex_digest};
 use crate::settings::{Enforcement, OnMissingRelated, Preset};
 
 /// Cost limit of one expression, as on the API server.
-const EXPRESSION_LIMIT: u64 = 1_000_000;
+pub(super) const EXPRESSION_LIMIT: u64 = 1_000_000;
 /// Cost limit of one policy, as on the API server.
 const POLICY_LIMIT: u64 = 10_000_000;
-/// Cost limit of a rule's match conditions, as on the API server.
+/// Cost limit of all match conditions of a rule together, as on the API server; they do not count for the policy.
 pub(super) const CONDITIONS_LIMIT: u64 = 2_500_000;
 /// Longest message that an expression may make, as on the API server.
 const MESSAGE_LIMIT: usize = 5 * 1024;
@@ -177,8 +177,9 @@ impl<'a> Judge<'_, 'a, '_> {
             Selected::Yes => {}
         }
         let activation = Activation::new(self.stage, &rule.variables, &rule.related, slot::FIRST_OWN);
+        let mut left = CONDITIONS_LIMIT;
         for (name, condition) in &rule.conditions {
-            match self.ask(condition, &activation, CONDITIONS_LIMIT) {
+            match self.ask(condition, &activation, &mut left) {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(error) => {
@@ -215,7 +216,9 @@ impl<'a> Judge<'_, 'a, '_> {
         root: Node<'a>,
     ) {
         activation.look_at(found.node, found.bound);
-        let answer = self.ask(&validation.expression, activation, EXPRESSION_LIMIT);
+        let mut left = POLICY_LIMIT.saturating_sub(self.spent);
+        let answer = self.ask(&validation.expression, activation, &mut left);
+        self.spent = POLICY_LIMIT.saturating_sub(left);
         if matches!(answer, Ok(true)) {
             return;
         }
@@ -240,12 +243,17 @@ impl<'a> Judge<'_, 'a, '_> {
         }
     }
 
-    /// An expression's answer, within what is left of the policy's budget.
-    fn ask(&mut self, expression: &'a Expression, activation: &Activation<'_, 'a>, limit: u64) -> Result<bool, EvaluationError> {
-        let budget = Budget::new(limit.min(POLICY_LIMIT.saturating_sub(self.spent))).with_deadline(self.limits.past_deadline);
+    /// An expression's answer, within what is left of a budget for several, and within the limit of one.
+    fn ask(&self, expression: &'a Expression, activation: &Activation<'_, 'a>, left: &mut u64) -> Result<bool, EvaluationError> {
+        let budget = Budget::new(EXPRESSION_LIMIT.min(*left)).with_deadline(self.limits.past_deadline);
         let value = expression.evaluate(activation, &budget);
-        self.spent = self.spent.saturating_add(budget.spent());
+        // With its variables it may have cost more than was left, and then no answer counts any more.
+        let enough = budget.spent() <= *left;
+        *left = left.saturating_sub(budget.spent());
         let value = value?;
+        if !enough {
+            return Err(EvaluationError::BudgetExceeded);
+        }
         value.as_bool().ok_or_else(|| EvaluationError::Failed(format!("the expression gives a {}, not a bool", value.type_name())))
     }
 

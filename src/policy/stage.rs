@@ -3,6 +3,7 @@
 use std::cell::{OnceCell, RefCell};
 
 use super::compile::{CompiledRelated, slot};
+use super::evaluate::EXPRESSION_LIMIT;
 use super::set::PolicySet;
 use super::subject::{Facts, Subject};
 use crate::cel::{Budget, EvaluationError, Expression, Value, Variables};
@@ -141,7 +142,8 @@ impl<'s, 'a> Activation<'s, 'a> {
             return known.clone();
         }
         let value = match (self.variables.get(index), self.related.get(index.wrapping_sub(self.variables.len()))) {
-            (Some(expression), _) => expression.evaluate(self, budget),
+            // Each variable has the limit of an expression to itself; the policy's is what all of them count for.
+            (Some(expression), _) => budget.apart(EXPRESSION_LIMIT, |budget| expression.evaluate(self, budget)),
             (None, Some(related)) => self.related(related, budget),
             (None, None) => Err(EvaluationError::Failed("undeclared variable".into())),
         };

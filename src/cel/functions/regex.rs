@@ -259,12 +259,24 @@ fn bracketed(set: &ClassSet, edits: &mut Vec<(usize, usize, &'static str)>) -> R
 fn with<'a>(context: &Context<'_>, pattern: &str, work: impl FnOnce(&Regex) -> Outcome<'a>) -> Outcome<'a> {
     match context.regex {
         Some(regex) => work(regex),
-        None => {
-            // Compiling takes longer than matching and cel-go does not charge it.
-            context.budget.check_deadline()?;
-            work(&compile(pattern).map_err(EvaluationError::failed)?)
-        }
+        None => LAST.with_borrow_mut(|last| {
+            let known = last.take().filter(|(known, _)| known == pattern);
+            let (_, regex) = last.insert(match known {
+                Some(known) => known,
+                None => {
+                    // Compiling takes far longer than matching and cel-go does not charge it: some 550 patterns a budget.
+                    context.budget.work(200)?;
+                    (pattern.to_owned(), compile(pattern).map_err(EvaluationError::failed)?)
+                }
+            });
+            work(regex)
+        }),
     }
+}
+
+thread_local! {
+    /// The pattern that was compiled last while an expression was evaluated: loops use the same one for every item.
+    static LAST: std::cell::RefCell<Option<(String, Regex)>> = const { std::cell::RefCell::new(None) };
 }
 
 fn matches<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {

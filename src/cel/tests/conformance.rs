@@ -70,7 +70,7 @@ fn show_text(text: &str) -> String {
         match character {
             '"' | '\\' => out.extend(['\\', character]),
             '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' => {
-                out.push_str(&format!("\\u{{{:x}}}", u32::from(character)))
+                out.push_str(&format!("\\u{{{:x}}}", u32::from(character)));
             }
             character => out.push(character),
         }

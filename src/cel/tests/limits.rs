@@ -94,6 +94,48 @@ fn the_end_of_the_budget_is_not_absorbed() {
     assert_eq!(with_limit(square, 1_000_000), Err(EvaluationError::BudgetExceeded));
 }
 
+/// Expressions that reach Kubernetes' limit of one expression, each in its own way.
+const TO_THE_LIMIT: &[&str] = &[
+    "lists.range(900).all(x, lists.range(900).all(y, x >= 0))",
+    "lists.range(400).map(x, lists.range(400).map(y, x * y)).size() == 0",
+    "lists.range(600).exists(x, lists.range(600).filter(y, y > x).size() == -1)",
+    "lists.range(300).transformMap(i, v, lists.range(700).transformMap(j, w, v + w)).size() == 0",
+    "lists.range(600).all(x, lists.range(600).all(y, 'name-' + string(y) != object.metadata.name))",
+    "lists.range(2000).all(x, lists.range(40).distinct().size() == 40)",
+    "lists.range(2000).all(x, lists.range(40).reverse().sort().size() == 40)",
+    "lists.range(99999).all(x, object.spec.text.replace('l', 'm').split(' ').join('-').matches('^h.*d$'))",
+    "lists.range(99999).all(x, object.spec.containers.all(c, c.name != '' && has(c.image)))",
+    "lists.range(99999).all(x, '%d %s'.format([x, object.metadata.name]) != '')",
+    "lists.range(99999).all(x, 'a'.matches('a' + string(x)) || true)",
+    "lists.range(99999).all(x, object.?metadata.?labels.?app.orValue('') == 'web' && object.?metadata.?name.hasValue())",
+    "lists.range(199999).all(x, timestamp(x).getFullYear() >= 1970)",
+];
+
+#[test]
+fn every_way_to_the_limit_ends_there_and_is_not_absorbed() {
+    for source in TO_THE_LIMIT {
+        let absorbing =
+            [format!("{source} || true"), format!("[1].exists(x, {source}) || true"), format!("optional.of({source}).hasValue() || true")];
+        for source in absorbing {
+            assert_eq!(with_limit(&source, 1_000_000), Err(EvaluationError::BudgetExceeded), "{source}");
+        }
+    }
+}
+
+#[test]
+fn what_grows_is_charged_before_it_is_made() {
+    let end = |source: &str| with_limit(source, 10_000);
+    assert_eq!(end("lists.range(10000).size() > 0"), Err(EvaluationError::BudgetExceeded));
+    assert_eq!(end("lists.range(9000).reverse().size() > 0"), Err(EvaluationError::BudgetExceeded));
+    assert_eq!(end("lists.range(9000).slice(0, 9000).size() > 0"), Err(EvaluationError::BudgetExceeded));
+    assert_eq!(end("lists.range(9000).map(x, 'a').join('-').size() > 0"), Err(EvaluationError::BudgetExceeded));
+    let long = format!("'{}'", "a".repeat(8000));
+    let tenfold = format!("{long}.replace('a', 'aaaaaaaaaa')");
+    assert_eq!(end(&format!("{tenfold}.replace('a', 'aaaaaaaaaa').size() > 0")), Err(EvaluationError::BudgetExceeded));
+    assert_eq!(end(&format!("({tenfold} + {tenfold}).size() > 0")), Err(EvaluationError::BudgetExceeded));
+    assert_eq!(end(&format!("'%s%s'.format([{tenfold}, {tenfold}]).size() > 0")), Err(EvaluationError::BudgetExceeded));
+}
+
 /// Variables that double one another: `variables.v1` is `v0` twice, and so on.
 fn doubled(start: &str, twice: impl Fn(&str) -> String, times: usize, last: &str) -> Result<String, EvaluationError> {
     let names: Vec<String> = (0..=times).map(|index| format!("variables.v{index}")).collect();
