@@ -4,7 +4,7 @@
 use super::compile::BASE;
 use super::schema::{Carrier, Match};
 use super::schemas::{self, Schemas};
-use crate::cel::{Scope, Type};
+use crate::cel::{Scope, Type, namespace_type, request_type};
 use crate::object::{POD_TEMPLATE_KINDS, PodTemplateKind};
 
 /// The types of the base variables, and what is known of other kinds.
@@ -19,7 +19,7 @@ pub(super) struct Declared {
 impl Declared {
     /// Objects may be anything, and so may `params`: what must hold of every expression, as the API server declares it.
     pub(super) fn dynamic() -> Self {
-        let scope = Scope::new(&BASE).with_type("request", schemas::request()).with_type("namespaceObject", schemas::namespace_object());
+        let scope = Scope::new(&BASE).with_type("request", request_type()).with_type("namespaceObject", namespace_type());
         Self { kind: None, scope, schemas: Schemas::none() }
     }
 

@@ -2,13 +2,14 @@
 //! its author wrote.
 
 use super::compile::{BASE, InjectionPolicy};
+use super::evaluate::CONDITIONS_LIMIT;
 use super::schema::When;
 use super::select::Selected;
 use super::set::PolicySet;
 use super::stage::{Activation, Stage};
 use super::subject::{Facts, Operation, Source, Subject};
 use super::waiver_object;
-use crate::cel::Budget;
+use crate::cel::{Budget, EXPRESSION_LIMIT};
 use crate::identity::{Class, Conflict, InjectionState, Surroundings};
 use crate::inject::{self, Step};
 use crate::object::Operation as Change;
@@ -245,8 +246,12 @@ fn selected(set: &PolicySet, policy: &InjectionPolicy, subject: &Subject<'_>, fa
     }
     let stage = Stage::without_identity(set, subject, facts);
     let activation = Activation::new(&stage, &[], &[], BASE.len());
+    let mut left = CONDITIONS_LIMIT;
     for (name, condition) in &policy.conditions {
-        match condition.evaluate(&activation, &Budget::new(super::evaluate::CONDITIONS_LIMIT)).map(|value| value.as_bool()) {
+        let budget = Budget::new(EXPRESSION_LIMIT.min(left));
+        let answer = condition.evaluate(&activation, &budget).map(|value| value.as_bool());
+        left = left.saturating_sub(budget.spent());
+        match answer {
             Ok(Some(true)) => {}
             Ok(Some(false)) => return Selected::No,
             Ok(None) => return Selected::Unknown(format!("match condition `{name}` of `{}` is no boolean", policy.id)),

@@ -146,7 +146,8 @@ impl Lines {
     }
 }
 
-fn binary() -> PathBuf {
+/// The control plane's program, built if it is missing.
+pub(crate) fn binary() -> PathBuf {
     let top = Path::new(env!("CARGO_MANIFEST_DIR"));
     let binary = top.join("target/controlplane");
     if !binary.exists() {

@@ -16,6 +16,8 @@
 //! - `exported`: the library's cases with what their rules are written out as
 //! - `deadline`: waiting for a condition
 //! - `schemas`: what policies are checked against is what this Kubernetes has
+//!
+//! `oracle` needs no control plane, only its binary: it asks the API server's code what expressions mean.
 
 #![expect(
     clippy::unwrap_used,
@@ -53,6 +55,7 @@ mod live;
 mod login;
 mod native;
 mod native_served;
+mod oracle;
 mod outage;
 mod refused;
 mod reinvoked;

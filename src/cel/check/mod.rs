@@ -137,6 +137,7 @@ impl<'s> Checker<'s> {
                 self.field(ir, operand, field, false);
                 Type::Bool
             }
+            Op::Declared(_) => Type::Bool,
             Op::Index { operands, .. } => self.index(ir, operands),
             Op::OptionalIndex { operands, .. } => {
                 self.need(ir, "[?]", OPTIONALS);
@@ -192,8 +193,8 @@ impl<'s> Checker<'s> {
         if let Type::Variable(_) = target {
             self.substitutions.assignable(&[Type::Dyn], std::slice::from_ref(target));
         }
-        let result =
-            self.substitutions.resolve(target, true).member(field).unwrap_or_else(|message| self.fail_at_field(ir, field, message));
+        let target = self.substitutions.resolve(target, false);
+        let result = target.member(field).unwrap_or_else(|message| self.fail_at_field(ir, field, message));
         if inside || optional { Type::optional(result) } else { result }
     }
 
@@ -288,7 +289,8 @@ impl<'s> Checker<'s> {
             (true, Type::Optional(inner)) => inner.get().clone(),
             (true, other) => {
                 let other = self.substitutions.resolve(other, true);
-                self.fail(ir, format!("expected type '{}' but found '{other}'", Type::optional(other.clone())))
+                self.fail(ir, format!("expected type '{}' but found '{other}'", Type::optional(other.clone())));
+                other
             }
         }
     }

@@ -2,16 +2,12 @@
 //!
 //! - `built_in`: Kubernetes' own kinds, compiled in as a text that is read when it is first asked for
 //! - `json`: types from JSON Schema: custom resource definitions, `identity`, `params`
-//! - `request`: `request` and `namespaceObject`, as the API server declares them
 
 mod built_in;
 mod json;
-mod request;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
-
-pub(super) use request::{namespace_object, request};
 
 use crate::cel::Type;
 use crate::object::Node;
