@@ -48,4 +48,5 @@ mod refused;
 mod reinvoked;
 mod related;
 mod requests;
+mod waivers;
 mod workloads;
