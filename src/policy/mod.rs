@@ -19,6 +19,7 @@
 //! - `evaluate`: the judging itself
 //! - `waive`: exemptions and waivers
 //! - `waiver_object`: a waiver on its way into the cluster: asked for by one, approved by another
+//! - `waiver_state`: where each waiver stands
 //! - `verdict`: [`Verdict`], the answer
 //! - `mend`: the change that ends a violation, proven by judging again
 //! - `portrait`: who a pod will be, for people who ask
@@ -47,6 +48,7 @@ mod subject;
 mod verdict;
 mod waive;
 mod waiver_object;
+mod waiver_state;
 mod wanted;
 mod workload;
 
@@ -72,4 +74,5 @@ pub use subject::{Facts, Operation, RequestError, Source, Subject, manifest_requ
 pub use verdict::{Certainty, Verdict, Violation};
 pub use waive::Waiver;
 pub use waiver_object::{RULE as WAIVER_RULE, waivers_resource};
+pub use waiver_state::{WaiverState, waiver_states};
 pub use wanted::wanted;

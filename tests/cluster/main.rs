@@ -62,4 +62,5 @@ mod reinvoked;
 mod related;
 mod requests;
 mod schemas;
+mod waivers;
 mod workloads;
