@@ -12,6 +12,7 @@
 //! - `related`: what a set of files knows about the rest of the cluster
 //! - `wanted`: which objects judging a subject will read beside it
 //! - `select`: which policies speak about a subject
+//! - `due`: which injections are due, and who has a say
 //! - `staging`: the pod as it will be after defaults and injections
 //! - `stage`: what an expression sees
 //! - `evaluate`: the judging itself
@@ -25,6 +26,7 @@
 mod case;
 mod compile;
 pub mod conditions;
+mod due;
 mod evaluate;
 mod library;
 mod load;

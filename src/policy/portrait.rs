@@ -2,9 +2,10 @@
 
 use std::cell::OnceCell;
 
+use super::due::Hypothesis;
 use super::set::PolicySet;
 use super::stage::Stage;
-use super::staging::{Hypothesis, stage};
+use super::staging::stage;
 use super::subject::{Facts, Subject};
 use crate::object::{Object, PodTemplate};
 
