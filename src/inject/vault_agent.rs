@@ -42,6 +42,8 @@ pub(super) enum Role<'a> {
     Authors,
     /// The vendor's injector acts, by annotations with this prefix.
     Vendor(&'static str),
+    /// None: the Secrets Store CSI driver brings the secrets instead.
+    Csi,
     /// Ours, as the author asks.
     Ours(AgentMode, Box<Asked<'a>>),
     /// The pod asks for something that does not exist.
@@ -53,7 +55,7 @@ impl Role<'_> {
         match self {
             Self::Ours(AgentMode::Init, _) => &[INIT],
             Self::Ours(AgentMode::Sidecar, _) | Self::Vendor(_) => &[INIT, AGENT],
-            Self::None | Self::Authors | Self::Refused(_) => &[],
+            Self::None | Self::Authors | Self::Csi | Self::Refused(_) | Self::Ours(AgentMode::Csi, _) => &[],
         }
     }
 
@@ -90,6 +92,7 @@ pub(super) fn role<'a>(pod: &Pod<'a>, steps: &[Step]) -> Role<'a> {
         (Some(mode), _) => mode,
         (None, Some("init")) => AgentMode::Init,
         (None, Some("sidecar")) => AgentMode::Sidecar,
+        (None, Some("csi")) => AgentMode::Csi,
         (None, None) => {
             if let Some(mode) = asked.mode {
                 mode
@@ -101,9 +104,12 @@ pub(super) fn role<'a>(pod: &Pod<'a>, steps: &[Step]) -> Role<'a> {
         }
         (None, Some(other)) => {
             let path = annotation_path(MODE_ANNOTATION);
-            return Role::Refused(Conflict::new(path, format!("there is no agent mode `{other}`"), "write `init` or `sidecar`"));
+            return Role::Refused(Conflict::new(path, format!("there is no agent mode `{other}`"), "write `init`, `sidecar` or `csi`"));
         }
     };
+    if mode == AgentMode::Csi {
+        return Role::Csi;
+    }
     if job && mode == AgentMode::Sidecar && !pod.settings().vault.agent.native_sidecar {
         let reason = "an agent in `containers` never ends, so the Job would not either";
         return Role::Refused(Conflict::new(annotation_path(MODE_ANNOTATION), reason, "use mode `init`, or native sidecars"));
@@ -114,7 +120,7 @@ pub(super) fn role<'a>(pod: &Pod<'a>, steps: &[Step]) -> Role<'a> {
 /// The operations; `None` if the injection is not due.
 pub(super) fn apply(pod: &Pod<'_>, role: &Role<'_>, token: &Token<'_>) -> Option<Result<Vec<Operation>, Conflict>> {
     match role {
-        Role::None => None,
+        Role::None | Role::Csi => None,
         Role::Authors => Some(Ok(Vec::new())),
         Role::Refused(conflict) => Some(Err(conflict.clone())),
         Role::Vendor(prefix) => Some(direct_vendor(pod, prefix, token)),
@@ -261,7 +267,7 @@ fn is_secrets_mount(mount: Node<'_>, volume: &str, path: &str) -> bool {
 /// reached through it. A classic proxy's init container comes after ours: it redirects traffic to a proxy that does not run yet.
 fn place_containers(pod: &Pod<'_>, mode: AgentMode, agent: &Agent, additions: &mut Additions) -> Result<(), Conflict> {
     let stays = match (mode, pod.settings().vault.agent.native_sidecar) {
-        (AgentMode::Init, _) => None,
+        (AgentMode::Init | AgentMode::Csi, _) => None,
         (AgentMode::Sidecar, true) => Some(Form::Native),
         (AgentMode::Sidecar, false) => Some(Form::Classic),
     };

@@ -248,6 +248,12 @@ impl InjectionPolicy {
         compiler.selectors(&spec.matches, &FieldPath::of(&["spec", "match"]));
         let scope = compiler.declared.scope.clone();
         let conditions = compiler.conditions(&spec.match_conditions, &FieldPath::of(&["spec", "matchConditions"]), &scope);
+        for (index, step) in spec.inject.iter().enumerate() {
+            if injected(&spec.matches, step).next().is_none() {
+                let message = format!("changes {} only, and `match` selects none of them", step.resources().join(" and "));
+                compiler.fail(FieldPath::of(&["spec", "inject"]).index(index), message);
+            }
+        }
         compiler.finish(Self {
             id: metadata.name.into(),
             title: spec.title,
@@ -265,6 +271,22 @@ pub(super) fn errors(mistakes: Vec<Mistake>) -> Vec<PolicyError> {
 
 fn plain(errors: Vec<PolicyError>) -> Vec<Mistake> {
     errors.into_iter().map(|error| Mistake { error, within: None }).collect()
+}
+
+impl InjectionPolicy {
+    /// The resources of the core group that it changes.
+    pub fn changed(&self) -> impl Iterator<Item = &'static str> {
+        self.steps.iter().flat_map(|step| injected(&self.matches, step))
+    }
+}
+
+/// The resources that a step changes and a match selects.
+fn injected(matches: &Match, step: &Step) -> impl Iterator<Item = &'static str> {
+    let listed = |list: &[String], value: &str| list.iter().any(|item| item == "*" || item == value);
+    step.resources().iter().copied().filter(move |resource| {
+        (*resource == "pods" && matches.pod_template.is_some())
+            || matches.resource_rules.iter().any(|rule| listed(&rule.api_groups, "") && listed(&rule.resources, resource))
+    })
 }
 
 /// Reads a document of ours into its type.

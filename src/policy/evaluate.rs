@@ -6,12 +6,13 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::compile::{CompiledRule, CompiledValidation, IdentityPolicy, slot};
+use super::due::Hypothesis;
 use super::location::Found;
 use super::schema::{FailurePolicy, Match, Reason};
 use super::select::Selected;
 use super::set::PolicySet;
 use super::stage::{Activation, Stage};
-use super::staging::{Hypothesis, Staged, stage};
+use super::staging::{Staged, stage};
 use super::subject::{Facts, Operation, Source, Subject};
 use super::verdict::{Certainty, Verdict, Violation};
 use super::waive::lifted_by;

@@ -14,6 +14,7 @@
 //! - `declared`, `schemas`: what the type checker knows of the names and of the objects
 //! - `lint`: what can be said of a policy before it judges anything
 //! - `select`: which policies speak about a subject
+//! - `due`: which injections are due, and who has a say
 //! - `staging`: the pod as it will be after defaults and injections
 //! - `stage`: what an expression sees
 //! - `evaluate`: the judging itself
@@ -29,6 +30,7 @@ mod case;
 mod compile;
 pub mod conditions;
 mod declared;
+mod due;
 mod evaluate;
 mod library;
 mod lint;

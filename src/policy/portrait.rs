@@ -2,10 +2,11 @@
 
 use std::cell::OnceCell;
 
+use super::due::Hypothesis;
 use super::schema::RelatedResource;
 use super::set::PolicySet;
 use super::stage::Stage;
-use super::staging::{Hypothesis, stage};
+use super::staging::stage;
 use super::subject::{Facts, Subject};
 use crate::identity::{Issuance, issuance};
 use crate::object::{Fact, Object, PodTemplate};

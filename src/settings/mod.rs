@@ -21,7 +21,7 @@ pub use enforcement::{Enforcement, EnforcementOverride, Preset, RolloutStep};
 pub use exemption::{Exemption, ExemptionGroup};
 pub use parameters::{
     Agent, Audience, Cloud, Cluster, ConfigMode, Delegation, Federation, KubeApi, Mesh, MeshKind, OnMissingRelated, PodCertificate, Rbac,
-    Resources, Settings, Spiffe, SpiffeRegistration, Ttl, Vault, Waiver,
+    Resources, Settings, Spiffe, SpiffeRegistration, Ttl, Vault, VaultCsi, Waiver,
 };
 
 /// JSON Schema (draft 2020-12) of `doorward.yaml`: also what `params` is when policies are type-checked.

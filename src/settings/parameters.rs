@@ -182,6 +182,19 @@ pub struct Vault {
     pub vendor_annotations: Vec<String>,
     /// The injected agent.
     pub agent: Agent,
+    /// The injected volume of the Secrets Store CSI driver.
+    pub csi: VaultCsi,
+}
+
+/// The injected volume of the Secrets Store CSI driver.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct VaultCsi {
+    /// The `SecretProviderClass`; `{namespace}` and `{serviceAccount}` are the pod's own.
+    pub secret_provider_class: String,
+    /// Where the volume is mounted.
+    pub mount_path: String,
 }
 
 /// The injected agent.
@@ -433,6 +446,12 @@ impl Settings {
     #[must_use]
     pub fn vault_auth_mount(&self) -> String {
         fill(&self.vault.auth_mount, "", "", &self.cluster.name)
+    }
+
+    /// The `SecretProviderClass` that a template names for a workload.
+    #[must_use]
+    pub fn secret_provider_class(&self, template: &str, namespace: &str, service_account: &str) -> String {
+        fill(template, namespace, service_account, &self.cluster.name)
     }
 
     /// Whether an audience means the API server: empty, or one of its aliases.

@@ -18,6 +18,8 @@ fn name() -> impl Strategy<Value = &'static str> {
         "vault-secrets",
         "vault-config",
         "spiffe-workload-api",
+        "sa-token",
+        "secrets",
         "vault-agent",
         "vault-agent-init",
         "linkerd-proxy",
@@ -40,6 +42,8 @@ fn path() -> impl Strategy<Value = &'static str> {
         "/vault/secrets",
         "/vault/secrets/x",
         "/spiffe-workload-api",
+        "/var/run/secrets/kubernetes.io/serviceaccount",
+        "/secrets",
         "/etc/vault",
         "/data",
         "/a/../data",
@@ -110,6 +114,8 @@ fn annotations() -> impl Strategy<Value = Value> {
         "vault.hashicorp.com/agent-inject-containers",
         "openbao.org/auth-path",
         "openbao.org/agent-inject-template-B",
+        "linkerd.io/inject",
+        "doorward.dev/containers",
         "x/~y",
     ]);
     let value = select(vec![
@@ -117,6 +123,9 @@ fn annotations() -> impl Strategy<Value = Value> {
         "true",
         "init",
         "sidecar",
+        "csi",
+        "enabled",
+        "app, b",
         "{{ secret \"kv/x\" }}",
         "{{ secret \"auth/x\" }}",
         "{{",
@@ -174,6 +183,10 @@ fn steps() -> impl Strategy<Value = Value> {
         json!({"vaultAgent": {"mode": "init"}}),
         json!({"spiffeCsi": {}}),
         json!({"spiffeId": {}}),
+        json!({"kubeApiToken": {}}),
+        json!({"vaultAgent": {"mode": "csi"}}),
+        json!({"vaultCsi": {"mountPath": "/data"}}),
+        json!({"meshInject": {}}),
         json!({"stamp": {}}),
     ]);
     proptest::collection::vec(step, 0..6).prop_map(|steps| json!(steps))
@@ -262,10 +275,11 @@ proptest! {
         scene.run();
     }
 
-    /// Nothing but what `automount-off` removes is removed or changed.
+    /// Nothing but what `automount-off` removes, also on behalf of `kube-api-token`, is removed or changed.
     #[test]
     fn what_the_author_wrote_stays(scene in scene()) {
-        let steps: Vec<Value> = scene.steps.as_array().unwrap().iter().filter(|step| step.get("automountOff").is_none()).cloned().collect();
+        let removes = ["automountOff", "kubeApiToken"];
+        let steps: Vec<Value> = scene.steps.as_array().unwrap().iter().filter(|step| removes.iter().all(|name| step.get(name).is_none())).cloned().collect();
         let scene = scene.with(|scene| scene.steps = json!(steps));
         let after = scene.once(&scene.pod).after;
         prop_assert_eq!(keeps(&scene.pod, &after, ""), Ok(()));
