@@ -160,7 +160,9 @@ fn asked() -> BTreeMap<String, BTreeSet<String>> {
             let texts = |field: &str| -> Vec<String> {
                 rule[field].as_array().expect("a list").iter().filter_map(Value::as_str).map(str::to_owned).collect()
             };
-            for place in texts("apiGroups").iter().flat_map(|group| texts("resources").into_iter().map(move |name| format!("{group}/{name}"))) {
+            for place in
+                texts("apiGroups").iter().flat_map(|group| texts("resources").into_iter().map(move |name| format!("{group}/{name}")))
+            {
                 asked.entry(place).or_default().extend(texts("operations"));
             }
         }
