@@ -157,8 +157,8 @@ fn request(stage: &Stage) -> (Method, String, Value) {
         return (Method::PUT, format!("{path}/ephemeralcontainers?dryRun=All"), changed);
     }
     if new["kind"] != "Pod" || Some(&new["spec"]) != scene.old.as_ref().map(|old| &old["spec"]) {
-        let says = |field: &str| !matches!(field, "metadata" | "status") && !(field == "spec" && new["kind"] == "Namespace");
-        for (field, value) in new.as_object().expect("a map").iter().filter(|(field, _)| says(field)) {
+        let kept = |field: &str| matches!(field, "metadata" | "status") || (field == "spec" && new["kind"] == "Namespace");
+        for (field, value) in new.as_object().expect("a map").iter().filter(|(field, _)| !kept(field)) {
             changed[field] = value.clone();
         }
     }

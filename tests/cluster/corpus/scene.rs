@@ -152,7 +152,7 @@ fn scene(case_name: String, number: usize, mut documents: Vec<Value>) -> Scene {
         name: case_name,
         operation,
         subresource: case["subresource"].as_str().unwrap_or_default().to_owned(),
-        user: case.get("userInfo").map(|user| rename(user)),
+        user: case.get("userInfo").map(&rename),
         settings: rename(&settings),
         namespaces,
         around: around.into_iter().map(completed).collect(),
