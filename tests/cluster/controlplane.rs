@@ -65,7 +65,7 @@ pub(crate) fn directory(name: &str) -> PathBuf {
 }
 
 impl ControlPlane {
-    fn start(name: &str) -> Self {
+    pub(crate) fn start(name: &str) -> Self {
         let directory = directory(name);
         let mut child = Command::new(binary())
             .args(["start", "--audit", "--dir"])

@@ -15,6 +15,8 @@
 //! - `refusal`: what a refusal must say
 //! - `exported`: the library's cases with what their rules are written out as
 //! - `deadline`: waiting for a condition
+//! - `corpus`, `completed`: every case of the library, sent; what the API server demands of an object beside what its case says
+//! - `discovery`: every way for a pod into the cluster is guarded or listed
 //! - `schemas`: what policies are checked against is what this Kubernetes has
 //!
 //! `oracle` needs no control plane, only its binary: it asks the API server's code what expressions mean.
@@ -32,6 +34,7 @@
 mod caller;
 mod certificates;
 mod client;
+mod completed;
 mod controlplane;
 mod deadline;
 mod door;
@@ -46,6 +49,7 @@ mod refusal;
 mod sandbox;
 mod webhooks;
 
+mod corpus;
 mod discovery;
 mod drain;
 #[path = "../exported/mod.rs"]
