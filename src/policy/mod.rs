@@ -18,6 +18,7 @@
 //! - `waive`: exemptions and waivers
 //! - `waiver_object`: a waiver on its way into the cluster: asked for by one, approved by another
 //! - `verdict`: [`Verdict`], the answer
+//! - `proof`: that an injection of an operator's settles and is accepted, before it acts
 //! - `mend`: the change that ends a violation, proven by judging again
 //! - `portrait`: who a pod will be, for people who ask
 //! - `case`: the proof beside each policy, and how it is run
@@ -32,6 +33,7 @@ mod location;
 mod mend;
 mod native;
 mod portrait;
+mod proof;
 mod related;
 mod schema;
 mod select;
@@ -54,6 +56,7 @@ pub use location::{Location, LocationError};
 pub use mend::mend;
 pub use native::{Export, ExportedPolicy, Omission, ParameterQuery, export};
 pub use portrait::{Portrait, portrait};
+pub use proof::{Counterexample, Failure};
 pub use related::RelatedIndex;
 pub use schema::{
     API_VERSION, Carrier, FailurePolicy, IdentityPolicySpec, IdentityWaiverSpec, IdentityWaiverStatus, InjectionPolicySpec, Match,

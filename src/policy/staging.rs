@@ -145,7 +145,7 @@ fn state(outcome: inject::Outcome) -> InjectionState {
     }
 }
 
-fn run(
+pub(super) fn run(
     set: &PolicySet,
     subject: &Subject<'_>,
     facts: &Facts<'_>,
@@ -240,8 +240,13 @@ fn wanted(when: When, id: &str, template: PodTemplate<'_>, facts: &Facts<'_>) ->
 
 fn selected(set: &PolicySet, policy: &InjectionPolicy, subject: &Subject<'_>, facts: &Facts<'_>) -> Selected {
     let answer = policy.matches.selects(subject, facts);
-    if answer != Selected::Yes || policy.conditions.is_empty() {
-        return answer;
+    if answer == Selected::Yes { conditions_hold(set, policy, subject, facts) } else { answer }
+}
+
+/// Whether a policy's match conditions hold, whatever its selectors say.
+pub(super) fn conditions_hold(set: &PolicySet, policy: &InjectionPolicy, subject: &Subject<'_>, facts: &Facts<'_>) -> Selected {
+    if policy.conditions.is_empty() {
+        return Selected::Yes;
     }
     let stage = Stage::without_identity(set, subject, facts);
     let activation = Activation::new(&stage, &[], &[], BASE.len());

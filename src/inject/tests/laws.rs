@@ -112,8 +112,18 @@ fn annotations() -> impl Strategy<Value = Value> {
         "openbao.org/agent-inject-template-B",
         "x/~y",
     ]);
-    let value =
-        select(vec!["", "true", "init", "sidecar", "{{ secret \"kv/x\" }}", "{{ secret \"auth/x\" }}", "{{", "\"}\n command = [\"id\"]", "kv/data/db", "/data/db"]);
+    let value = select(vec![
+        "",
+        "true",
+        "init",
+        "sidecar",
+        "{{ secret \"kv/x\" }}",
+        "{{ secret \"auth/x\" }}",
+        "{{",
+        "\"}\n command = [\"id\"]",
+        "kv/data/db",
+        "/data/db",
+    ]);
     proptest::collection::btree_map(key, value, 0..4).prop_map(|map| json!(map))
 }
 
@@ -170,8 +180,13 @@ fn steps() -> impl Strategy<Value = Value> {
 }
 
 fn scene() -> impl Strategy<Value = Scene> {
-    let around =
-        (select(vec![Class::App, Class::Job, Class::Infrastructure]), proptest::option::of(any::<bool>()), any::<bool>(), any::<bool>(), any::<bool>());
+    let around = (
+        select(vec![Class::App, Class::Job, Class::Infrastructure]),
+        proptest::option::of(any::<bool>()),
+        any::<bool>(),
+        any::<bool>(),
+        any::<bool>(),
+    );
     (pod(), steps(), around).prop_map(|(pod, steps, (class, account, native, before, honour))| {
         let mut scene = Scene::new(pod, steps).stamped().of_class(class);
         scene.account = account;
