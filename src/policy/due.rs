@@ -141,8 +141,13 @@ impl Due {
 
 fn selected(set: &PolicySet, policy: &InjectionPolicy, subject: &Subject<'_>, facts: &Facts<'_>) -> Selected {
     let answer = policy.matches.selects(subject, facts);
-    if answer != Selected::Yes || policy.conditions.is_empty() {
-        return answer;
+    if answer == Selected::Yes { conditions_hold(set, policy, subject, facts) } else { answer }
+}
+
+/// Whether a policy's match conditions hold, whatever its selectors say.
+pub(super) fn conditions_hold(set: &PolicySet, policy: &InjectionPolicy, subject: &Subject<'_>, facts: &Facts<'_>) -> Selected {
+    if policy.conditions.is_empty() {
+        return Selected::Yes;
     }
     let stage = Stage::without_identity(set, subject, facts);
     let activation = Activation::new(&stage, &[], &[], BASE.len());

@@ -2,10 +2,12 @@
 //! each with file, line and column; a set is made only when there is none.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::compile::{IdentityPolicy, InjectionPolicy, PolicyError, read};
 use super::library;
 use super::native::{BINDING, NativePolicy, POLICY, WrittenBinding, is_native};
+use super::proof::prove;
 use super::schema::IdentityWaiverSpec;
 use super::set::{PolicySet, PolicySetBuilder, PolicySource};
 use super::waive::Waiver;
@@ -69,7 +71,14 @@ pub fn load(sources: &Sources) -> Result<PolicySet, Vec<InputError>> {
     if !loader.errors.is_empty() {
         return Err(loader.errors);
     }
-    loader.builder.build(settings).map_err(|error| vec![InputError { message: error.to_string(), ..InputError::default() }])
+    let set = loader.builder.build(settings).map_err(|error| vec![InputError { message: error.to_string(), ..InputError::default() }])?;
+    let refused = set.injections().iter().filter_map(|policy| {
+        let place = loader.unproven.get(&policy.id)?;
+        let counterexample = prove(&set, policy).err()?;
+        Some(InputError { message: format!("spec.inject: {counterexample}"), ..place.clone() })
+    });
+    let refused: Vec<_> = refused.collect();
+    if refused.is_empty() { Ok(set) } else { Err(refused) }
 }
 
 /// What one text of policies gave.
@@ -77,6 +86,8 @@ pub fn load(sources: &Sources) -> Result<PolicySet, Vec<InputError>> {
 struct Compiled {
     policies: Vec<(IdentityPolicy, PolicySource, String)>,
     injections: Vec<(InjectionPolicy, PolicySource, String)>,
+    /// Where the steps of those stand that the library does not hold word for word: they are to be proven.
+    unproven: Vec<(Arc<str>, InputError)>,
     natives: Vec<(NativePolicy, PolicySource, Document)>,
     bindings: Vec<(WrittenBinding, Document)>,
     /// Objects of other kinds: parameters, if a native policy says so.
@@ -101,7 +112,14 @@ impl Compiled {
                     Err(errors) => compiled.errors.extend(placed(&document, errors)),
                 },
                 "InjectionPolicy" => match InjectionPolicy::compile(node) {
-                    Ok(policy) => compiled.injections.push((policy, source.clone(), digest)),
+                    Ok(policy) => {
+                        if !library::POLICIES.iter().any(|(_, proven)| *proven == text) {
+                            let path = FieldPath::of(&["spec", "inject"]);
+                            let place = placed(&document, vec![PolicyError { path, message: String::new() }]);
+                            compiled.unproven.extend(place.into_iter().map(|place| (policy.id.clone(), place)));
+                        }
+                        compiled.injections.push((policy, source.clone(), digest));
+                    }
                     Err(errors) => compiled.errors.extend(placed(&document, errors)),
                 },
                 _ => compiled.others.push(document),
@@ -143,6 +161,7 @@ struct Loader {
     natives: BTreeMap<String, (NativePolicy, PolicySource, Document)>,
     bindings: BTreeMap<String, (WrittenBinding, Document)>,
     others: Vec<Document>,
+    unproven: BTreeMap<Arc<str>, InputError>,
     errors: Vec<InputError>,
 }
 
@@ -162,6 +181,10 @@ impl Loader {
         for (policy, source, digest) in compiled.policies {
             self.builder.policy(policy, source, digest);
         }
+        for (policy, ..) in &compiled.injections {
+            self.unproven.remove(&policy.id);
+        }
+        self.unproven.extend(compiled.unproven);
         for (policy, source, digest) in compiled.injections {
             self.builder.injection(policy, source, digest);
         }

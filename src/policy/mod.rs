@@ -22,6 +22,7 @@
 //! - `waiver_object`: a waiver on its way into the cluster: asked for by one, approved by another
 //! - `waiver_state`: where each waiver stands
 //! - `verdict`: [`Verdict`], the answer
+//! - `proof`: that an injection of an operator's settles and is accepted, before it acts
 //! - `mend`: the change that ends a violation, proven by judging again
 //! - `portrait`: who a pod will be, for people who ask
 //! - `case`: the proof beside each policy, and how it is run
@@ -39,6 +40,7 @@ mod location;
 mod mend;
 mod native;
 mod portrait;
+mod proof;
 mod related;
 mod schema;
 mod schemas;
@@ -64,6 +66,7 @@ pub use location::{Location, LocationError};
 pub use mend::mend;
 pub use native::{Export, ExportedPolicy, Omission, ParameterQuery, export};
 pub use portrait::{Portrait, portrait, registration_resources};
+pub use proof::{Counterexample, Failure};
 pub use related::RelatedIndex;
 pub use schema::{
     API_VERSION, Carrier, FailurePolicy, IdentityPolicySpec, IdentityWaiverSpec, IdentityWaiverStatus, InjectionPolicySpec, Match,

@@ -143,7 +143,7 @@ fn state(outcome: inject::Outcome) -> InjectionState {
     }
 }
 
-fn run(
+pub(super) fn run(
     set: &PolicySet,
     subject: &Subject<'_>,
     facts: &Facts<'_>,

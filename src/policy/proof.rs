@@ -1,0 +1,323 @@
+//! The proof of an `InjectionPolicy` when it is loaded: on built-in pods, with other webhooks acting before and after it in every order,
+//! a further application changes nothing, and the pod that results is refused by no rule that would not refuse it anyway. Policies of the
+//! library are proven by the tests; one that an operator writes is proven here, before it acts on anybody's pods.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::compile::InjectionPolicy;
+use super::due::conditions_hold;
+use super::evaluate::{Limits, evaluate};
+use super::related::RelatedIndex;
+use super::select::Selected;
+use super::set::PolicySet;
+use super::staging::run;
+use super::subject::{Facts, Source, Subject, manifest_request};
+use crate::inject::Step;
+use crate::manifest;
+use crate::object::{GroupVersionKind, Object};
+use crate::settings::Enforcement;
+
+const PODS: &str = include_str!("proof/pods.yaml");
+const NEIGHBOURS: &str = include_str!("proof/neighbours.yaml");
+/// What stands around the pods.
+const AROUND: [&str; 2] = [
+    r#"{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"proof"}}"#,
+    r#"{"apiVersion":"v1","kind":"ServiceAccount","metadata":{"name":"api","namespace":"proof"}}"#,
+];
+/// The request's UID, the same for every call: a repeated call must change nothing.
+const UID: &str = "00000000-0000-4000-8000-000000000000";
+
+/// The smallest pod and the fewest neighbours on which a policy fails.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it is not active, for on a pod `{pod}`{} {failure}", among(.order))]
+pub struct Counterexample {
+    /// The pod of the corpus.
+    pub pod: String,
+    /// Who acted, in order; `Doorward` is this policy.
+    pub order: Vec<String>,
+    /// What is wrong.
+    pub failure: Failure,
+}
+
+/// How a policy fails.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// A further application changes the pod again.
+    #[error("a further application of it changes `{0}` again: write match conditions that no injection changes")]
+    Unsettled(String),
+    /// A step cannot be made.
+    #[error("injection `{id}` cannot be made: {reason} (at `{path}`)")]
+    Conflict {
+        /// The injection.
+        id: String,
+        /// What stands in the way.
+        reason: String,
+        /// Where.
+        path: String,
+    },
+    /// A rule refuses what it makes.
+    #[error("what it makes is refused by rule `{rule}` at `{path}`: {message}")]
+    Refused {
+        /// The rule.
+        rule: String,
+        /// Where.
+        path: String,
+        /// What the rule says.
+        message: String,
+    },
+}
+
+fn among(order: &[String]) -> String {
+    if order.len() < 2 { String::new() } else { format!(", after {} in this order,", order.join(", ")) }
+}
+
+/// Another webhook, as what it adds.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Neighbour {
+    name: String,
+    volumes: Vec<Value>,
+    /// Init containers before all others.
+    first: Vec<Value>,
+    /// Containers after all others.
+    last: Vec<Value>,
+    everywhere: Everywhere,
+    /// Fields of the pod that get a value if they have none.
+    defaults: Map<String, Value>,
+}
+
+/// What every container gets.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+struct Everywhere {
+    env: Vec<Value>,
+    volume_mounts: Vec<Value>,
+    defaults: Map<String, Value>,
+}
+
+/// Who acts.
+#[derive(Clone, Copy)]
+enum Actor<'n> {
+    Ours,
+    Other(&'n Neighbour),
+}
+
+/// Which injections are made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cast {
+    /// Those of the policy.
+    Alone,
+    /// Those of every policy.
+    Together,
+    /// Those of every other policy.
+    Others,
+    /// None.
+    Nobody,
+}
+
+impl Actor<'_> {
+    fn name(&self) -> String {
+        match self {
+            Self::Ours => "Doorward".into(),
+            Self::Other(neighbour) => neighbour.name.clone(),
+        }
+    }
+}
+
+impl Neighbour {
+    fn act(&self, pod: &mut Value) {
+        let Some(spec) = pod.get_mut("spec").and_then(Value::as_object_mut) else { return };
+        fill(spec, &self.defaults);
+        insert(spec, "volumes", &self.volumes, false);
+        for list in ["initContainers", "containers"] {
+            for container in spec.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten().filter_map(Value::as_object_mut) {
+                fill(container, &self.everywhere.defaults);
+                insert(container, "env", &self.everywhere.env, true);
+                insert(container, "volumeMounts", &self.everywhere.volume_mounts, true);
+            }
+        }
+        insert(spec, "initContainers", &self.first, true);
+        insert(spec, "containers", &self.last, false);
+    }
+}
+
+fn fill(map: &mut Map<String, Value>, defaults: &Map<String, Value>) {
+    for (field, value) in defaults {
+        map.entry(field).or_insert_with(|| value.clone());
+    }
+}
+
+fn insert(map: &mut Map<String, Value>, list: &str, items: &[Value], in_front: bool) {
+    if items.is_empty() {
+        return;
+    }
+    let present = map.entry(list).or_insert_with(|| Value::Array(Vec::new()));
+    if let Some(present) = present.as_array_mut() {
+        let at = if in_front { 0 } else { present.len() };
+        present.splice(at..at, items.iter().cloned());
+    }
+}
+
+/// Proves a policy of a set.
+///
+/// # Errors
+/// The first counterexample, fewest neighbours first.
+pub(super) fn prove(set: &PolicySet, policy: &InjectionPolicy) -> Result<(), Box<Counterexample>> {
+    let around: Vec<Object> = AROUND.iter().filter_map(|text| Object::from_json(*text).ok()).collect();
+    let proof = Proof { set, policy, around: &around };
+    let pods: Vec<Value> = documents(PODS);
+    let neighbours: Vec<Neighbour> = documents(NEIGHBOURS).into_iter().filter_map(|value| serde_json::from_value(value).ok()).collect();
+    let Some((defaults, webhooks)) = neighbours.split_last() else { return Ok(()) };
+    // The conditions of a policy that none of the pods meets are taken as met: what it adds is proven all the same.
+    let is_met = pods.iter().any(|pod| proof.due(pod, Cast::Alone, true).is_some());
+    for (cast, order, smallest) in orders(webhooks, pods.len()) {
+        for pod in pods.iter().skip(smallest) {
+            let counterexample = |failure| {
+                let pod = pod.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
+                Box::new(Counterexample { pod, order: order.iter().map(Actor::name).collect(), failure })
+            };
+            proof.try_order(pod, &order, defaults, cast, is_met || cast == Cast::Together).map_err(counterexample)?;
+        }
+    }
+    Ok(())
+}
+
+fn documents(text: &str) -> Vec<Value> {
+    let documents = manifest::read("proof", text).documents.into_iter();
+    documents.filter_map(|document| serde_json::from_str(&document.object.root().to_json()).ok()).collect()
+}
+
+/// Nobody else, each neighbour alone before and after, and all of them in every order, together with the other injections, on the
+/// largest pod: that is where things meet. Each with the position of the smallest pod that it is tried on.
+fn orders(webhooks: &[Neighbour], pods: usize) -> Vec<(Cast, Vec<Actor<'_>>, usize)> {
+    let others = || webhooks.iter().map(Actor::Other);
+    let alone = others().flat_map(|other| [vec![Actor::Ours, other], vec![other, Actor::Ours]]);
+    let nobody = [(Cast::Alone, vec![Actor::Ours], 0), (Cast::Together, vec![Actor::Ours], 0)].into_iter();
+    let mut all = vec![Vec::new()];
+    for actor in std::iter::once(Actor::Ours).chain(others()) {
+        all = all.iter().flat_map(|order: &Vec<Actor<'_>>| (0..=order.len()).map(|at| with(order, at, actor))).collect();
+    }
+    let all = all.into_iter().map(|order| (Cast::Together, order, pods.saturating_sub(1)));
+    nobody.chain(alone.map(|order| (Cast::Alone, order, 0))).chain(all).collect()
+}
+
+fn with<'n>(order: &[Actor<'n>], at: usize, actor: Actor<'n>) -> Vec<Actor<'n>> {
+    let (before, after) = order.split_at(at.min(order.len()));
+    [before, &[actor], after].concat()
+}
+
+struct Proof<'p> {
+    set: &'p PolicySet,
+    policy: &'p InjectionPolicy,
+    around: &'p [Object],
+}
+
+impl Proof<'_> {
+    /// Hands over a pod as the API server would show it.
+    fn with_subject<T>(&self, pod: &Value, source: Source, then: impl FnOnce(&Subject<'_>, &Facts<'_>, &Object) -> T) -> Option<T> {
+        let object = Object::from_json(pod.to_string()).ok()?;
+        let request = manifest_request(object.root(), &GroupVersionKind::new("", "v1", "Pod"), "proof");
+        let mut subject = Subject::from_request(source, request.root(), Some(object.root()), None).ok()?;
+        subject.uid = UID;
+        let related = RelatedIndex::new(self.around.iter().map(Object::root), "proof", true);
+        let facts = related.facts(self.set, &subject, 0);
+        Some(then(&subject, &facts, &object))
+    }
+
+    /// The steps that are due, if the policy's own are among them or need not be.
+    fn due(&self, pod: &Value, cast: Cast, is_met: bool) -> Option<Vec<Step>> {
+        self.with_subject(pod, Source::Mutating, |subject, facts, _| self.steps(subject, facts, cast, is_met))
+            .filter(|steps| !steps.is_empty())
+    }
+
+    fn steps(&self, subject: &Subject<'_>, facts: &Facts<'_>, cast: Cast, is_met: bool) -> Vec<Step> {
+        let acts = |policy: &&InjectionPolicy| {
+            let is_own = policy.id == self.policy.id;
+            let is_cast = match cast {
+                Cast::Alone => is_own,
+                Cast::Together => true,
+                Cast::Others => !is_own,
+                Cast::Nobody => false,
+            };
+            // A condition that cannot be evaluated would have the pod refused until it can be.
+            is_cast && ((is_own && !is_met) || conditions_hold(self.set, policy, subject, facts) != Selected::No)
+        };
+        self.set.injections().iter().filter(acts).flat_map(|policy| policy.steps.iter().cloned()).collect()
+    }
+
+    /// One call of the mutating webhook; the first path that the policy's own steps change, if they change any.
+    fn apply(&self, pod: &mut Value, cast: Cast, is_met: bool) -> Result<Option<String>, Failure> {
+        let made = self.with_subject(pod, Source::Mutating, |subject, facts, object| {
+            let template = subject.template()?;
+            let injection = run(self.set, subject, facts, template, &self.steps(subject, facts, cast, is_met), false);
+            let is_own = |id: &str| self.policy.steps.iter().any(|step| step.id() == id);
+            let conflict = injection.outcomes.into_iter().find_map(|outcome| Some((outcome.id, outcome.conflict?)));
+            let changed = injection.operations.iter().find(|(_, id)| is_own(id)).map(|(operation, _)| operation.path.to_string());
+            let operations: Vec<_> = injection.operations.into_iter().map(|(operation, _)| operation).collect();
+            let after = match operations.first() {
+                None => None,
+                Some(_) => serde_json::from_str(&Object::detached(object.root()).patched(&operations).ok()?.root().to_json()).ok(),
+            };
+            Some((conflict.filter(|(id, _)| is_own(id)), changed, after))
+        });
+        let Some((conflict, changed, after)) = made.flatten() else { return Ok(None) };
+        if let Some((id, conflict)) = conflict {
+            return Err(Failure::Conflict { id: id.to_owned(), reason: conflict.reason, path: conflict.field_path.to_string() });
+        }
+        *pod = after.unwrap_or_else(|| pod.take());
+        Ok(changed)
+    }
+
+    fn refusals(&self, pod: &Value) -> Vec<(Arc<str>, String, String)> {
+        let found = self.with_subject(pod, Source::Validating, |subject, facts, _| {
+            let verdict = evaluate(self.set, subject, facts, Limits::default());
+            let denied = verdict.violations.iter().filter(|violation| violation.enforcement == Enforcement::Deny);
+            denied.map(|violation| (violation.rule.clone(), violation.path.to_string(), violation.message.clone())).collect()
+        });
+        found.unwrap_or_default()
+    }
+
+    /// The pod after everybody acted, as the API server stores it: it fills in its defaults before the first call and after each, and
+    /// calls again where somebody acted after us.
+    fn stored(&self, pod: &Value, order: &[Actor<'_>], defaults: &Neighbour, cast: Cast, is_met: bool) -> Result<Value, Failure> {
+        let mut pod = pod.clone();
+        defaults.act(&mut pod);
+        for actor in order {
+            match actor {
+                Actor::Ours => drop(self.apply(&mut pod, cast, is_met)?),
+                Actor::Other(neighbour) => neighbour.act(&mut pod),
+            }
+        }
+        defaults.act(&mut pod);
+        if !matches!(order.last(), Some(Actor::Ours)) {
+            self.apply(&mut pod, cast, is_met)?;
+            defaults.act(&mut pod);
+        }
+        Ok(pod)
+    }
+
+    fn try_order(&self, pod: &Value, order: &[Actor<'_>], defaults: &Neighbour, cast: Cast, is_met: bool) -> Result<(), Failure> {
+        let mut ours = self.stored(pod, order, defaults, cast, is_met)?;
+        if let Some(path) = self.apply(&mut ours, cast, is_met)? {
+            return Err(Failure::Unsettled(path));
+        }
+        let refusals = self.refusals(&ours);
+        if refusals.is_empty() {
+            return Ok(());
+        }
+        let rest = if cast == Cast::Alone { Cast::Nobody } else { Cast::Others };
+        let without = self.stored(pod, order, defaults, rest, is_met)?;
+        let anyway: BTreeSet<Arc<str>> = self.refusals(&without).into_iter().map(|(rule, ..)| rule).collect();
+        match refusals.into_iter().find(|(rule, ..)| !anyway.contains(rule)) {
+            None => Ok(()),
+            Some((rule, path, message)) => Err(Failure::Refused { rule: rule.to_string(), path, message }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

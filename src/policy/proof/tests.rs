@@ -1,0 +1,105 @@
+use super::super::load::{Sources, Text, load};
+use super::*;
+use crate::settings::Settings;
+
+const HEAD: &str = "
+apiVersion: doorward.dev/v1alpha1
+kind: InjectionPolicy
+metadata: { name: ours }
+spec:
+  title: One of an operator's
+  match: { podTemplate: Pod }
+  when: Always
+";
+
+fn errors(spec: &str) -> Vec<String> {
+    refused(false, format!("{HEAD}{spec}"))
+}
+
+fn refused(no_builtin: bool, text: String) -> Vec<String> {
+    let text = Text { name: "ours.yaml".into(), text };
+    let loaded = load(&Sources { no_builtin, policies: vec![text], fallback: Some(Settings::demonstration()), ..Sources::default() });
+    loaded
+        .err()
+        .unwrap_or_default()
+        .into_iter()
+        .map(|error| format!("{}:{}:{}: {}", error.file, error.line, error.column, error.message))
+        .collect()
+}
+
+#[test]
+fn every_policy_of_the_library_is_proven() {
+    let set = load(&Sources { fallback: Some(Settings::demonstration()), ..Sources::default() }).unwrap();
+    assert!(!set.injections().is_empty());
+    for policy in set.injections() {
+        assert_eq!(prove(&set, policy), Ok(()), "{}", policy.id);
+    }
+}
+
+#[test]
+fn a_policy_that_settles_is_loaded() {
+    assert_eq!(
+        errors("  inject: [{ automountOff: {} }, { vaultToken: { expirationSeconds: 600 } }, { spiffeCsi: {} }]\n"),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn one_that_waits_for_another_injection_never_settles() {
+    let waits = "object.spec.?volumes.orValue([]).exists(volume, volume.name == 'vault-token')";
+    let waiting = format!("{HEAD}  matchConditions: [{{ name: has-token, expression: \"{waits}\" }}]\n  inject: [{{ spiffeCsi: {{}} }}]\n");
+    let first = format!("---{}  inject: [{{ vaultToken: {{}} }}]\n", HEAD.replace("ours", "first"));
+    assert_eq!(
+        refused(true, waiting + &first),
+        [
+            "ours.yaml:10:3: spec.inject: it is not active, for on a pod `plain` a further application of it changes `spec.volumes[1]` again: \
+             write match conditions that no injection changes"
+        ]
+    );
+}
+
+#[test]
+fn one_whose_pods_a_rule_refuses_is_told_which() {
+    let found = errors("  inject:\n  - vaultToken: { expirationSeconds: 86400 }\n");
+    assert_eq!(
+        found,
+        [
+            "ours.yaml:9:3: spec.inject: it is not active, for on a pod `plain` what it makes is refused by rule `token-ttl-limit` at `spec.volumes[0].projected.sources[0].serviceAccountToken.expirationSeconds`: volume `vault-token` asks for a token for `vault` for 86400 seconds; at most 600 are allowed"
+        ]
+    );
+}
+
+#[test]
+fn one_that_cannot_be_made_beside_another_volume_is_told_why() {
+    let found = errors("  inject: [{ vaultToken: { mountPath: /data } }]\n");
+    assert_eq!(
+        found,
+        [
+            "ours.yaml:9:3: spec.inject: it is not active, for on a pod `with-init-containers` injection `vault-token` cannot be made: volume `data` is mounted at `/data`, where the Vault token goes (at `spec.containers[0].volumeMounts[0].mountPath`)"
+        ]
+    );
+}
+
+#[test]
+fn one_that_clashes_with_a_neighbour_is_told_in_which_order() {
+    let found = errors("  inject: [{ vaultToken: { mountPath: /var/run/secrets/eks.amazonaws.com } }]\n");
+    assert_eq!(
+        found,
+        [
+            "ours.yaml:9:3: spec.inject: it is not active, for on a pod `plain`, after a cloud's tokens, Doorward in this order, injection `vault-token` cannot be made: volume `aws-iam-token` is mounted inside `/var/run/secrets/eks.amazonaws.com`, where the Vault token goes (at `spec.containers[0].volumeMounts[0].mountPath`)"
+        ]
+    );
+}
+
+#[test]
+fn the_proof_tries_every_order_and_every_pod() {
+    let neighbours: Vec<Neighbour> = documents(NEIGHBOURS).into_iter().map(|value| serde_json::from_value(value).unwrap()).collect();
+    let (defaults, webhooks) = neighbours.split_last().unwrap();
+    assert_eq!((defaults.name.as_str(), webhooks.len(), documents(PODS).len()), ("the API server's defaults", 3, 4));
+    let all: BTreeSet<String> = orders(webhooks, 4)
+        .iter()
+        .filter(|(_, order, _)| order.len() == 4)
+        .map(|(_, order, _)| order.iter().map(Actor::name).collect::<Vec<_>>().join(", "))
+        .collect();
+    assert_eq!((all.len(), orders(webhooks, 4).len()), (24, 2 + 6 + 24));
+}
