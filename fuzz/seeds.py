@@ -10,7 +10,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 def expressions():
-    for path in sorted((ROOT / "src/cel/tests").glob("*.jsonl")):
+    for path in sorted((ROOT / "src/cel/tests").glob("*/*.jsonl")):
         for line in path.read_text().splitlines():
             expression = json.loads(line).get("expr")
             if expression:
@@ -36,7 +36,8 @@ def reviews():
 def pods():
     for review in reviews():
         yield json.dumps(json.loads(review).get("request", {}).get("object", {}), separators=(",", ":"))
-    yield (ROOT / "src/cel/tests/pod.json").read_text().strip()
+    variables = json.loads((ROOT / "src/cel/tests/variables.json").read_text())
+    yield json.dumps(variables["object"], separators=(",", ":"))
 
 
 def patches():

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-const DOCUMENTS: [&str; 10] = [
+const DOCUMENTS: &[&str] = &[
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -14,6 +14,7 @@ const DOCUMENTS: [&str; 10] = [
     "tests/README.md",
     "deploy/README.md",
     "docs/cel-functions.md",
+    "docs/from-vault-k8s.md",
 ];
 
 /// What starts one of the repository's own paths.

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use doorward::admission;
 use doorward::object::{Fact, Node, Object};
-use doorward::policy::{Facts, Limits, PolicySet, Source, Sources, Subject, Violation, evaluate, load, mutate};
+use doorward::policy::{Facts, Limits, PolicySet, Source, Sources, Subject, Text, Violation, evaluate, load, mutate};
 use doorward::settings::{Enforcement, Settings};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -210,6 +210,42 @@ fn the_ratchet_holds_nothing_for_old_that_is_unknown() {
     };
     assert_eq!(enforced("no-default-service-account"), Some((Enforcement::Audit, true)));
     assert_eq!(enforced("no-unmeshed-pod"), Some((Enforcement::Deny, false)));
+}
+
+/// The messages of a policy's violations on a plain pod, of a policy with so many match conditions and validations of 900,013 units each.
+fn costly(conditions: usize, validations: usize) -> Vec<String> {
+    let rows = |count: usize, name: &str| -> Vec<Value> {
+        (1..=count).map(|index| json!({name: format!("row-{index}"), "expression": "lists.range(900000).size() > 0"})).collect()
+    };
+    let policy = json!({
+        "apiVersion": "doorward.dev/v1alpha1",
+        "kind": "IdentityPolicy",
+        "metadata": {"name": "costly"},
+        "spec": {
+            "title": "Costly", "invariants": ["INV-1"], "severity": "low", "enforcement": "Deny", "failurePolicy": "Fail",
+            "rules": [{
+                "match": {"podTemplate": "Any"},
+                "matchConditions": rows(conditions, "name"),
+                "validations": rows(validations, "message"),
+            }],
+        },
+    });
+    let policies = vec![Text { name: "costly.yaml".to_owned(), text: policy.to_string() }];
+    let set = load(&Sources { no_builtin: true, policies, ..Sources::default() }).expect("the policy compiles");
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"}, "spec": {"containers": []}});
+    let review = admission::decode(review(&pod).into_bytes()).expect("a review");
+    let subject = review.subject(Source::Validating).expect("a subject");
+    let verdict = evaluate(&set, &subject, &Facts::unknown("not asked for"), Limits::default());
+    verdict.violations.iter().map(|violation| violation.message.to_string()).collect()
+}
+
+/// Each expression stays below the limit of one; a row of them ends where the API server's does.
+#[test]
+fn the_sum_of_expressions_ends_with_the_limit_of_the_policy_and_of_its_conditions() {
+    let none: [&str; 0] = [];
+    assert_eq!(costly(2, 11), none, "1.8 million of 2.5 for the conditions, 9.9 million of 10 for the validations, apart");
+    assert_eq!(costly(0, 12), ["validation could not be evaluated: operation cancelled: actual cost limit exceeded"]);
+    assert_eq!(costly(3, 1), ["match condition `row-3` could not be evaluated: operation cancelled: actual cost limit exceeded"]);
 }
 
 /// Writes a value with the keys of every map in reverse order.

@@ -28,7 +28,7 @@ done
 
 curl -sf "$admin/metrics" >"$folder/metrics"
 promtool check metrics <"$folder/metrics"
-for family in requests decisions violations evaluation_seconds_count rule_info policies_loaded cert_expiry_seconds build_info; do
+for family in requests decisions violations evaluation_seconds_count rule_info policies_loaded waivers cert_expiry_seconds build_info; do
   grep -q "^doorward_$family" <"$folder/metrics" || grep -q "^doorward_${family}_total" <"$folder/metrics" || {
     echo "metrics.sh: no sample of doorward_$family" >&2
     exit 1

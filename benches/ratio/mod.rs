@@ -39,7 +39,7 @@ pub(crate) fn table(title: &str, mut rows: Vec<Row<'_>>) {
 }
 
 /// Microseconds of one run, over as many runs as take a fifth of a millisecond.
-fn sample(work: &mut dyn FnMut()) -> f64 {
+pub(crate) fn sample(work: &mut dyn FnMut()) -> f64 {
     let started = Instant::now();
     let mut runs = 0_u32;
     while started.elapsed() < Duration::from_micros(200) {
@@ -49,7 +49,8 @@ fn sample(work: &mut dyn FnMut()) -> f64 {
     started.elapsed().as_secs_f64() * 1e6 / f64::from(runs)
 }
 
-fn median(samples: &mut [f64]) -> f64 {
+/// The middle one of some samples.
+pub(crate) fn median(samples: &mut [f64]) -> f64 {
     samples.sort_by(f64::total_cmp);
     samples.get(samples.len() / 2).copied().unwrap_or_default()
 }

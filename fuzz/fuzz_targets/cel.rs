@@ -17,7 +17,7 @@ struct Fixture(Object);
 impl<'a> Variables<'a> for &'a Fixture {
     fn get(&self, slot: usize, _: &Budget<'_>) -> Result<Value<'a>, EvaluationError> {
         match slot {
-            0 => Ok(Value::from_node(self.0.root())),
+            0 => Ok(self.0.root().get("object").map_or(Value::Null, Value::from_node)),
             1 => Ok(Value::Null),
             2 => Ok(Value::borrowed("blue")),
             _ => Err(EvaluationError::Unknown("no such fact".to_owned())),
@@ -27,7 +27,7 @@ impl<'a> Variables<'a> for &'a Fixture {
 
 fn fixture() -> &'static Fixture {
     static FIXTURE: OnceLock<Fixture> = OnceLock::new();
-    FIXTURE.get_or_init(|| Fixture(Object::from_json(include_str!("../../src/cel/tests/pod.json")).expect("JSON")))
+    FIXTURE.get_or_init(|| Fixture(Object::from_json(include_str!("../../src/cel/tests/variables.json")).expect("JSON")))
 }
 
 fn scope() -> Scope {

@@ -10,7 +10,7 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|text: &str| {
     static POD: OnceLock<(Object, serde_json::Value)> = OnceLock::new();
     let (pod, twin) = POD.get_or_init(|| {
-        let text = include_str!("../../src/cel/tests/pod.json");
+        let text = include_str!("../../src/cel/tests/variables.json");
         (Object::from_json(text).expect("JSON"), serde_json::from_str(text).expect("JSON"))
     });
     let path = match FieldPath::parse(text) {

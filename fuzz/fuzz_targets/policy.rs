@@ -20,7 +20,8 @@ fuzz_target!(|text: &str| {
             assert!(errors.iter().all(|error| !error.message.is_empty() && error.line <= lines), "{errors:?}");
         }
         Ok(set) => {
-            let review = admission::decode(scene::review_of(include_str!("../../src/cel/tests/pod.json"))).expect("a review");
+            let variables: serde_json::Value = serde_json::from_str(include_str!("../../src/cel/tests/variables.json")).expect("JSON");
+            let review = admission::decode(scene::review_of(&variables["object"].to_string())).expect("a review");
             let facts = scene::facts();
             for source in [Source::Mutating, Source::Validating] {
                 let subject = review.subject(source).expect("a subject");

@@ -83,12 +83,16 @@ pub struct Installation {
 #[must_use]
 pub fn configurations(installation: &Installation, coverage: &Coverage) -> (Value, Value) {
     let rules = coverage.rules();
-    let pods = coverage.injects.then(|| mutating_entry(installation));
+    let injected = [
+        coverage.injects.contains("pods").then(|| mutating_entry(installation)),
+        coverage.injects.contains("namespaces").then(|| asking_entry(installation, "namespaces", &[])),
+        coverage.injects.contains("serviceaccounts").then(|| asking_entry(installation, "serviceaccounts", &[HAS_AWS_ROLE])),
+    ];
     let waivers = rules.get(&Shape::Waivers).map(|rules| {
         let guard = Class::Guard(installation.on_failure);
         entry(installation, "waivers.record.doorward.dev", guard, MUTATE_PATH, rules, &[WAIVER_CHANGED])
     });
-    let mutating: Vec<Value> = pods.into_iter().chain(waivers).collect();
+    let mutating: Vec<Value> = injected.into_iter().flatten().chain(waivers).collect();
     let validating: Vec<Value> = rules.into_iter().map(|(shape, rules)| validating_entry(installation, shape, &rules)).collect();
     (configuration("MutatingWebhookConfiguration", &mutating), configuration("ValidatingWebhookConfiguration", &validating))
 }
@@ -105,11 +109,20 @@ fn configuration(kind: &str, webhooks: &[Value]) -> Value {
     })
 }
 
+/// A new object of the core group.
+fn created(resource: &str) -> Rule {
+    Rule { group: String::new(), versions: vec!["v1".into()], resources: vec![resource.into()], operations: [Operation::Create].into() }
+}
+
+/// For objects that only ask others for something: nobody waits for us to make one.
+fn asking_entry(installation: &Installation, resource: &str, conditions: &[Condition]) -> Value {
+    let name = format!("{resource}.ask.doorward.dev");
+    entry(installation, &name, Class::Watch, MUTATE_PATH, &[created(resource)], conditions)
+}
+
 fn mutating_entry(installation: &Installation) -> Value {
-    let rule =
-        Rule { group: String::new(), versions: vec!["v1".into()], resources: vec!["pods".into()], operations: [Operation::Create].into() };
     let class = Class::Guard(installation.on_failure);
-    let mut entry = entry(installation, "pods.inject.doorward.dev", class, MUTATE_PATH, &[rule], &[NOT_MIRROR]);
+    let mut entry = entry(installation, "pods.inject.doorward.dev", class, MUTATE_PATH, &[created("pods")], &[NOT_MIRROR]);
     if let Some(fields) = entry.as_object_mut() {
         // Another webhook may add containers after us; we are asked once more, and add to them what they lack.
         fields.insert("reinvocationPolicy".into(), json!("IfNeeded"));
@@ -238,6 +251,12 @@ const WAIVER_CHANGED: Condition = Condition {
     name: "waiver-changed",
     expression: "request.operation != 'UPDATE' || object.spec != oldObject.spec || \
                  (has(object.status) ? object.status : {}) != (has(oldObject.status) ? oldObject.status : {})",
+};
+
+/// Without a role AWS's webhook injects nothing.
+const HAS_AWS_ROLE: Condition = Condition {
+    name: "has-an-aws-role",
+    expression: "has(object.metadata.annotations) && 'eks.amazonaws.com/role-arn' in object.metadata.annotations",
 };
 
 const LEGACY_TOKEN: Condition =

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::object::{POD_TEMPLATE_KINDS, PodTemplateKind};
-use crate::policy::{Carrier, OperationName, PolicySet, ResourceRule, waivers_resource};
+use crate::policy::{Carrier, InjectionPolicy, OperationName, PolicySet, ResourceRule, waivers_resource};
 
 /// An admission operation that a webhook rule can name.
 ///
@@ -77,8 +77,8 @@ impl Covered {
 pub struct Coverage {
     /// What the validating entries must match.
     pub covered: BTreeSet<Covered>,
-    /// Whether any injection is loaded: without one there is no mutating entry.
-    pub injects: bool,
+    /// The resources of the core group that some injection changes; each has a mutating entry.
+    pub injects: BTreeSet<&'static str>,
 }
 
 impl Coverage {
@@ -86,7 +86,7 @@ impl Coverage {
     #[must_use]
     pub fn everything() -> Self {
         let covered = known().into_iter().map(|kind| Covered::on(kind.group, &kind.path(), &kind.operations)).collect();
-        Self { covered, injects: true }
+        Self { covered, injects: ["namespaces", "pods", "serviceaccounts"].into() }
     }
 
     /// What the policies of a set match, and IdentityWaivers if any policy is loaded.
@@ -105,7 +105,7 @@ impl Coverage {
                 covered.extend(matches.resource_rules.iter().flat_map(|rule| named(rule, policy.is_native())));
             }
         }
-        Self { covered, injects: !set.injections().is_empty() }
+        Self { covered, injects: set.injections().iter().flat_map(InjectionPolicy::changed).collect() }
     }
 
     /// What policies match and no entry will hold, because a webhook on it would hang the cluster or never judge anything: nodes,

@@ -7,7 +7,7 @@ use super::collections::{Key, List, Map};
 use super::cost;
 use super::error::EvaluationError;
 use super::evaluate::{Frame, Outcome};
-use super::ir::{Comprehension, Form};
+use super::ir::{Comprehension, Form, Ir, Op};
 use super::value::Value;
 
 /// Whether to go on with the next item.
@@ -61,6 +61,9 @@ impl<'a> Frame<'_, 'a> {
                     }
                 }
             }
+            other if comprehension.two => {
+                return Err(EvaluationError::failed(format!("unsupported comprehension range type: {}", go_type(other))));
+            }
             other => return Err(EvaluationError::failed(format!("got '{}', expected iterable type", go_type(other)))),
         }
         self.locals.truncate(base);
@@ -102,60 +105,85 @@ impl<'a> Frame<'_, 'a> {
     #[inline(never)]
     fn exists_one(&mut self, comprehension: &'a Comprehension, range: &Value<'a>) -> Outcome<'a> {
         let mut count = 0_u64;
+        let mut error = None;
         self.each(comprehension, range, &mut |frame| {
             frame.budget.charge(0)?;
-            match frame.evaluate(&comprehension.body)? {
-                Value::Bool(true) => {
-                    count += 1;
-                    frame.budget.charge(2)?;
-                }
-                Value::Bool(false) => {}
-                _ => return Err(EvaluationError::no_such_overload()),
+            if frame.holds(&comprehension.body, &mut error)? {
+                count += 1;
+                frame.budget.charge(2)?;
             }
             Ok(ControlFlow::Continue(()))
         })?;
         self.budget.charge(2)?;
-        Ok(Value::Bool(count == 1))
+        error.map_or(Ok(Value::Bool(count == 1)), Err)
+    }
+
+    /// Whether a condition holds for the present item. Its error becomes the loop's answer, but does not end the loop: so it is in
+    /// cel-go, where the accumulator is the first error from then on, and the other items are charged.
+    fn holds(&mut self, condition: &'a Ir, error: &mut Option<EvaluationError>) -> Result<bool, EvaluationError> {
+        let failure = match self.evaluate(condition) {
+            Ok(Value::Bool(holds)) => return Ok(holds),
+            Ok(_) => EvaluationError::no_such_overload(),
+            Err(failure) if failure.is_fatal() => return Err(failure),
+            Err(failure) => failure,
+        };
+        *error = Some(EvaluationError::prefer(error.take(), failure));
+        Ok(false)
     }
 
     /// Whether the filter lets the present item through.
-    fn passes(&mut self, comprehension: &'a Comprehension) -> Result<bool, EvaluationError> {
-        let Some(filter) = &comprehension.filter else { return Ok(true) };
-        self.evaluate(filter)?.as_bool().ok_or_else(EvaluationError::no_such_overload)
+    fn passes(&mut self, comprehension: &'a Comprehension, error: &mut Option<EvaluationError>) -> Result<bool, EvaluationError> {
+        comprehension.filter.as_ref().map_or(Ok(true), |filter| self.holds(filter, error))
+    }
+
+    /// The value of the body for the present item; its first error is kept, as that of a condition is.
+    fn body(&mut self, body: &'a Ir, error: &mut Option<EvaluationError>) -> Result<Option<Value<'a>>, EvaluationError> {
+        match self.evaluate(body) {
+            Ok(value) => Ok(Some(value)),
+            Err(failure) if failure.is_fatal() => Err(failure),
+            Err(failure) => {
+                *error = Some(EvaluationError::prefer(error.take(), failure));
+                Ok(None)
+            }
+        }
     }
 
     #[inline(never)]
     fn build_list(&mut self, comprehension: &'a Comprehension, range: &Value<'a>) -> Outcome<'a> {
         let mut items = Vec::new();
+        let mut error = None;
         let keep = comprehension.form == Form::Filter;
         self.each(comprehension, range, &mut |frame| {
             frame.budget.charge(0)?;
             if keep {
-                match frame.evaluate(&comprehension.body)? {
-                    Value::Bool(true) => {}
-                    Value::Bool(false) => return Ok(ControlFlow::Continue(())),
-                    _ => return Err(EvaluationError::no_such_overload()),
+                if frame.holds(&comprehension.body, &mut error)? {
+                    frame.budget.charge(3 + cost::LIST)?;
+                    items.extend(frame.locals.get(comprehension.local).cloned());
                 }
-                frame.budget.charge(3 + cost::LIST)?;
-                items.extend(frame.locals.get(comprehension.local).cloned());
-            } else if frame.passes(comprehension)? {
-                // The accumulator, a list of one item, and `+`.
-                frame.budget.charge(2 + cost::LIST)?;
-                items.push(frame.evaluate(&comprehension.body)?);
+            } else if frame.passes(comprehension, &mut error)? {
+                // The accumulator, a list of one item unless it is constant, and `+`.
+                frame.budget.charge(if matches!(comprehension.body.op, Op::Constant(_)) { 2 } else { 2 + cost::LIST })?;
+                items.extend(frame.body(&comprehension.body, &mut error)?);
             }
             Ok(ControlFlow::Continue(()))
         })?;
         self.budget.charge(1)?;
-        Ok(Value::List(List::from_items(items)?))
+        error.map_or_else(|| Ok(Value::List(List::from_items(items)?)), Err)
     }
 
     #[inline(never)]
     fn build_map(&mut self, comprehension: &'a Comprehension, range: &Value<'a>) -> Outcome<'a> {
         let mut entries = BTreeMap::new();
+        let mut error = None;
+        let entry = comprehension.form == Form::Entry;
         self.each(comprehension, range, &mut |frame| {
             frame.budget.charge(0)?;
-            if !frame.passes(comprehension)? {
+            if !frame.passes(comprehension, &mut error)? {
                 return Ok(ControlFlow::Continue(()));
+            }
+            if !entry && error.is_some() {
+                // The accumulator is the error, and so the first argument of the insertion, which evaluates no other.
+                return frame.budget.charge(1).map(ControlFlow::Continue);
             }
             let mut insert = |key: Value<'a>, value: Value<'a>| {
                 let name = super::functions::stdlib::display(&key);
@@ -164,35 +192,52 @@ impl<'a> Frame<'_, 'a> {
                     None => Ok(()),
                 }
             };
-            if comprehension.form == Form::Map {
-                frame.budget.charge(3)?;
-                let key = frame.locals.get(comprehension.local).cloned().unwrap_or(Value::Null);
-                insert(key, frame.evaluate(&comprehension.body)?)?;
-            } else {
-                frame.budget.charge(2)?;
-                let Value::Map(map) = frame.evaluate(&comprehension.body)? else { return Err(EvaluationError::no_such_overload()) };
-                for (key, value) in map.sorted_entries() {
-                    insert(key, value)?;
+            frame.budget.charge(if entry { 2 } else { 3 })?;
+            let made = match (frame.body(&comprehension.body, &mut error)?, entry) {
+                (None, _) => Ok(()),
+                (Some(value), false) => insert(frame.locals.get(comprehension.local).cloned().unwrap_or(Value::Null), value),
+                (Some(Value::Map(map)), true) => map.sorted_entries().into_iter().try_for_each(|(key, value)| insert(key, value)),
+                (Some(other), true) => {
+                    Err(EvaluationError::failed(format!("no such overload: cel.@mapInsert(map, {})", other.type_name())))
                 }
+            };
+            if let Err(failure) = made {
+                error = Some(EvaluationError::prefer(error.take(), failure));
             }
             Ok(ControlFlow::Continue(()))
         })?;
         self.budget.charge(1)?;
-        Ok(Value::Map(Map::from_entries(entries)?))
+        error.map_or_else(|| Ok(Value::Map(Map::from_entries(entries)?)), Err)
     }
 
     #[inline(never)]
     fn sort_by(&mut self, comprehension: &'a Comprehension, range: &Value<'a>) -> Outcome<'a> {
-        let Value::List(list) = range else { return Err(EvaluationError::no_such_overload()) };
         let mut keys = Vec::new();
-        self.each(comprehension, range, &mut |frame| {
+        let mut error = None;
+        // Naming the bound input as the range, the mapped list as the result, and the input once more.
+        self.budget.charge(1)?;
+        let walked = self.each(comprehension, range, &mut |frame| {
             frame.budget.charge(2 + cost::LIST)?;
-            keys.push(frame.evaluate(&comprehension.body)?);
+            keys.extend(frame.body(&comprehension.body, &mut error)?);
             Ok(ControlFlow::Continue(()))
-        })?;
-        // Reading the bound input twice, the mapped list once, and the comparisons.
-        self.budget.charge(3)?;
-        super::functions::lists::charge_sort(self.budget, &keys)?;
+        });
+        if let Err(failure) = walked {
+            if failure.is_fatal() {
+                return Err(failure);
+            }
+            self.budget.charge(2)?;
+            return Err(failure);
+        }
+        self.budget.charge(2)?;
+        if comprehension.body.is_open() || error.is_some() {
+            self.budget.charge(1)?;
+        } else {
+            super::functions::lists::charge_sort(self.budget, &keys)?;
+        }
+        if let Some(error) = error {
+            return Err(error);
+        }
+        let Value::List(list) = range else { return Err(EvaluationError::failed("no such overload: @sortByAssociatedKeys")) };
         let order = super::functions::lists::sorted_positions(&keys)?;
         Value::list(order.into_iter().filter_map(|position| list.get(position)).collect())
     }

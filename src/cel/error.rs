@@ -84,10 +84,24 @@ impl EvaluationError {
         Self::Failed("no such overload".to_owned())
     }
 
+    /// The error of the expression that reads a policy's own variable, when evaluating the variable gave this one.
+    #[must_use]
+    pub fn of_variable(self, name: &str) -> Self {
+        match self {
+            Self::Failed(message) => Self::Failed(format!("composited variable \"{name}\" fails to evaluate: {message}")),
+            other => other,
+        }
+    }
+
     /// Whether `||` and `&&` must let this error through whatever the other side says.
     #[must_use]
     pub fn is_fatal(&self) -> bool {
         matches!(self, Self::BudgetExceeded | Self::DeadlineExceeded)
+    }
+
+    /// Whether it stands for a panic of Go's that cel-go recovers from: what panicked is not charged.
+    pub(super) fn is_internal(&self) -> bool {
+        matches!(self, Self::Failed(message) if message.starts_with("internal error: "))
     }
 
     /// Of two absorbed errors the one to report: what is unknown, else the first.

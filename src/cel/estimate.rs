@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use super::cost;
 use super::evaluate::Expression;
-use super::functions::{Cost, Function};
+use super::functions::{Cost, Function, named_format};
 use super::ir::{Call, Comprehension, Constant, Form, Ir, Op, Operator};
 use super::types::Type;
 
@@ -141,12 +141,14 @@ impl Estimator {
         match op {
             Op::Constant(constant) => (Bounds::exactly(0), constant_shape(constant)),
             Op::Variable { cost, .. } => (named(*cost), self.unknown.clone()),
-            Op::Local { index, cost } => (named(*cost), self.locals.get(*index).unwrap_or(&self.unknown).clone()),
+            Op::Local { index, cost, .. } => (named(*cost), self.locals.get(*index).unwrap_or(&self.unknown).clone()),
             Op::Select { operand, cost, .. } | Op::OptionalSelect { operand, cost, .. } => {
                 let (below, shape) = self.part(operand);
                 (below.plus(step(*cost)), self.inside(&shape))
             }
-            Op::Has { operand, cost, .. } => (self.part(operand).0.plus(named(*cost)), Shape::scalar()),
+            // An optional that lacks the field costs nothing.
+            Op::Has { operand, cost, .. } => (self.part(operand).0.plus(named(*cost).at_most()), Shape::scalar()),
+            Op::Declared(_) => (ONE, Shape::scalar()),
             Op::Index { operands, cost } | Op::OptionalIndex { operands, cost } => {
                 let [(left, shape), (right, _)] = self.both(operands);
                 (left.plus(right).plus(step(*cost)), self.inside(&shape))
@@ -286,7 +288,10 @@ impl Estimator {
                 let turn = body.plus(Bounds { min: 0, max: 3 + cost::LIST });
                 (times.times(turn).plus(ONE), Shape { size: times.at_most(), item: range.item.clone() })
             }
-            Form::List => (times.times(kept(2 + cost::LIST)).plus(ONE), Shape::list(left, result)),
+            Form::List => {
+                let item = if matches!(comprehension.body.op, Op::Constant(_)) { 2 } else { 2 + cost::LIST };
+                (times.times(kept(item)).plus(ONE), Shape::list(left, result))
+            }
             Form::Map => (times.times(kept(3)).plus(ONE), Shape::list(left, result)),
             Form::Entry => {
                 let size = left.times(result.size).at_most();
@@ -294,7 +299,8 @@ impl Estimator {
             }
             Form::SortBy => {
                 let turns = times.times(each(2 + cost::LIST)).plus(Bounds::exactly(3));
-                (turns.plus(pairs(times)), Shape { size: times, item: range.item.clone() })
+                let compared = if comprehension.body.is_open() { pairs(times).or(ONE) } else { pairs(times) };
+                (turns.plus(compared), Shape { size: times, item: range.item.clone() })
             }
         };
         (range_cost.plus(cost), shape)
@@ -326,6 +332,10 @@ fn called(function: &Function, call: &Call, shapes: &[Shape]) -> (Bounds, Shape)
     };
     let all = shapes.iter().fold(Bounds::exactly(0), |all, shape| all.plus(shape.size));
     let own = match function.cost {
+        // By whether the overload is known before the evaluation: the functions say how.
+        _ if call.open && matches!(function.name, "string" | "bytes") => ONE,
+        _ if call.open && function.name == "sort" => pairs(size(0)).or(ONE),
+        _ if function.name == "validate" => Bounds { min: 1, max: cost::regex(size(1).max, named_format::LONGEST_PATTERN) },
         Cost::Call => ONE,
         Cost::Size(position, factor) => size(position).traversal(factor * 0.1),
         Cost::Search => size(0).traversal(0.1).times(size(1).traversal(0.1)),

@@ -133,7 +133,7 @@ impl Expression {
     /// [`EvaluationError`]: the expression's own error, an unknown fact that mattered, or the end of the budget.
     pub fn evaluate<'a>(&'a self, variables: &dyn Variables<'a>, budget: &Budget<'_>) -> Result<Value<'a>, EvaluationError> {
         budget.enter(self.depth)?;
-        let mut frame = Frame { variables, budget, locals: Vec::new() };
+        let mut frame = Frame { variables, budget, locals: Vec::new(), unread: Vec::new() };
         if self.locals > 0 {
             frame.locals.reserve_exact(self.locals);
         }
@@ -148,6 +148,8 @@ pub(super) struct Frame<'r, 'a> {
     pub(super) variables: &'r dyn Variables<'a>,
     pub(super) budget: &'r Budget<'r>,
     pub(super) locals: Vec<Value<'a>>,
+    /// Of the variables of `optMap` those that no part has read yet, and what cel-go charges for reading them first.
+    unread: Vec<(usize, u64)>,
 }
 
 impl<'a> Frame<'_, 'a> {
@@ -155,10 +157,11 @@ impl<'a> Frame<'_, 'a> {
         match &ir.op {
             Op::Constant(constant) => Ok(constant.value()),
             Op::Variable { slot, cost } => self.variable(*slot, *cost),
-            Op::Local { index, cost } => self.local(*index, *cost),
+            Op::Local { index, cost, .. } => self.local(*index, *cost),
             Op::Select { operand, field, cost } => self.select(operand, field, *cost),
             Op::OptionalSelect { operand, field, cost } => self.optional_select(operand, field, *cost),
             Op::Has { operand, field, cost } => self.has(operand, field, *cost),
+            Op::Declared(slot) => self.declared(*slot),
             Op::Index { operands, cost } => self.index(operands, *cost),
             Op::OptionalIndex { operands, cost } => self.optional_index(operands, *cost),
             Op::Not(operand) => self.not(operand),
@@ -184,17 +187,30 @@ impl<'a> Frame<'_, 'a> {
     }
 
     fn local(&mut self, index: usize, cost: u8) -> Outcome<'a> {
-        self.budget.charge(u64::from(cost))?;
+        self.charge_local(index, cost)?;
         self.locals.get(index).cloned().ok_or_else(|| EvaluationError::failed("no such variable"))
+    }
+
+    /// Charges the name of a macro's variable.
+    #[inline]
+    fn charge_local(&mut self, index: usize, cost: u8) -> Result<(), EvaluationError> {
+        if !self.unread.is_empty()
+            && let Some(place) = self.unread.iter().position(|(unread, _)| *unread == index)
+        {
+            let (_, first) = self.unread.swap_remove(place);
+            self.budget.charge(first)?;
+        }
+        self.budget.charge(u64::from(cost))
     }
 
     #[inline(never)]
     fn select(&mut self, operand: &'a Ir, field: &'a str, cost: u8) -> Outcome<'a> {
         // A field of a loop's item is what rules read most: it is read in place.
-        if let Op::Local { index, cost: name } = operand.op
+        if let Op::Local { index, cost: name, .. } = operand.op
             && let Some(Value::Map(Map::Node(node))) = self.locals.get(index)
         {
-            self.budget.charge(u64::from(name) + u64::from(cost))?;
+            let node = *node;
+            self.charge_local(index, name + cost)?;
             return node.entry(field).map(Value::from_node).ok_or_else(|| no_such_key(field));
         }
         let operand = self.evaluate(operand)?;
@@ -204,9 +220,9 @@ impl<'a> Frame<'_, 'a> {
                 map.field(field).ok_or_else(|| no_such_key(field))
             }
             Value::Optional(_) => self.field_of_optional(&operand, field, cost),
-            _ => {
+            other => {
                 self.budget.charge(u64::from(cost))?;
-                Err(no_such_key(field))
+                Err(no_field(other, field))
             }
         }
     }
@@ -218,12 +234,16 @@ impl<'a> Frame<'_, 'a> {
 
     /// The field of what may be absent, not yet wrapped: a chain of `.?` makes one optional, not one a link.
     fn optional_field(&mut self, operand: &'a Ir, field: &'a str, cost: u8) -> Result<Option<Value<'a>>, EvaluationError> {
-        let found = match self.unwrapped(operand)? {
+        let operand = self.unwrapped(operand)?;
+        let found = match &operand {
             Some(Value::Map(map)) => map.field(field),
             _ => None,
         };
         self.budget.charge(if found.is_some() { u64::from(cost) } else { u64::from(cost.saturating_sub(1)) })?;
-        Ok(found)
+        match operand {
+            Some(list @ Value::List(_)) => Err(no_field(&list, field)),
+            _ => Ok(found),
+        }
     }
 
     /// A value, or what an optional holds.
@@ -253,29 +273,50 @@ impl<'a> Frame<'_, 'a> {
 
     #[inline(never)]
     fn has(&mut self, operand: &'a Ir, field: &'a str, cost: u8) -> Outcome<'a> {
-        if let Op::Local { index, cost: name } = operand.op
+        if let Op::Local { index, cost: name, .. } = operand.op
             && let Some(Value::Map(Map::Node(node))) = self.locals.get(index)
         {
-            self.budget.charge(u64::from(name) + u64::from(cost))?;
+            let node = *node;
+            self.charge_local(index, name + cost)?;
             return Ok(Value::Bool(node.entry(field).is_some()));
         }
         let operand = self.evaluate(operand)?;
-        self.budget.charge(u64::from(cost))?;
         let found = |value: &Value<'a>| matches!(value, Value::Map(map) if map.field(field).is_some());
-        Ok(Value::Bool(match &operand {
-            Value::Optional(inner) => inner.as_deref().is_some_and(found),
-            operand => found(operand),
-        }))
+        let (found, cost) = match &operand {
+            // An optional that lacks the field costs nothing.
+            Value::Optional(inner) => {
+                let found = inner.as_deref().is_some_and(found);
+                (found, if found { cost } else { 0 })
+            }
+            operand => (found(operand), cost),
+        };
+        self.budget.charge(u64::from(cost))?;
+        if let Value::List(_) = operand {
+            return Err(no_field(&operand, field));
+        }
+        Ok(Value::Bool(found))
+    }
+
+    /// `has(variables.team)`: a declared variable is there, known or not; it is evaluated all the same, and its error is the answer.
+    fn declared(&mut self, slot: usize) -> Outcome<'a> {
+        match self.variable(slot, 1) {
+            Ok(_) | Err(EvaluationError::Unknown(_)) => Ok(Value::Bool(true)),
+            Err(error) => Err(error),
+        }
     }
 
     #[inline(never)]
     fn index(&mut self, [operand, index]: &'a [Ir; 2], cost: u8) -> Outcome<'a> {
         let operand = self.evaluate(operand)?;
-        let index = self.evaluate(index)?;
+        let constant = matches!(index.op, Op::Constant(_));
+        let index = self.key(index, cost)?;
         if let Value::Optional(_) = operand {
             return self.item_of_optional(&operand, &index, cost);
         }
         self.budget.charge(u64::from(cost))?;
+        if !constant && matches!((&operand, &index), (Value::Map(_), Value::Null)) {
+            return Err(EvaluationError::failed("invalid qualifier type: types.Null"));
+        }
         operate::index(&operand, &index)?.ok_or_else(|| match operand {
             Value::List(_) => EvaluationError::failed(format!("index out of bounds: {}", functions::stdlib::display(&index))),
             _ => no_such_key(&functions::stdlib::display(&index)),
@@ -285,29 +326,47 @@ impl<'a> Frame<'_, 'a> {
     #[inline(never)]
     fn optional_index(&mut self, [operand, index]: &'a [Ir; 2], cost: u8) -> Outcome<'a> {
         let operand = self.evaluate(operand)?;
-        let index = self.evaluate(index)?;
+        let index = self.key(index, cost.saturating_sub(1))?;
         self.item_of_optional(&operand, &index, cost)
+    }
+
+    /// What stands in the brackets; the look-up is charged even if it has no value.
+    fn key(&mut self, index: &'a Ir, cost: u8) -> Outcome<'a> {
+        let key = self.evaluate(index);
+        if key.is_err() {
+            self.budget.charge(u64::from(cost))?;
+        }
+        key
     }
 
     fn item_of_optional(&mut self, operand: &Value<'a>, index: &Value<'a>, cost: u8) -> Outcome<'a> {
         let found = match operand {
             Value::Optional(None) => None,
-            Value::Optional(Some(inner)) => operate::index(inner, index)?,
-            operand => operate::index(operand, index)?,
+            Value::Optional(Some(inner)) => operate::index(inner, index).transpose(),
+            operand => operate::index(operand, index).transpose(),
         };
-        self.budget.charge(if found.is_some() { u64::from(cost) } else { u64::from(cost.saturating_sub(1)) })?;
-        Ok(found.map_or(Value::Optional(None), Value::some))
+        let there = matches!(found, Some(Ok(_)));
+        self.budget.charge(if there { u64::from(cost) } else { u64::from(cost.saturating_sub(1)) })?;
+        Ok(found.transpose()?.map_or(Value::Optional(None), Value::some))
+    }
+
+    /// The operand of a call, which is charged even if the operand has no value.
+    fn operand(&mut self, operand: &'a Ir) -> Outcome<'a> {
+        let value = self.evaluate(operand);
+        match &value {
+            Err(error) if error.is_fatal() => {}
+            _ => self.budget.charge(1)?,
+        }
+        value
     }
 
     fn not(&mut self, operand: &'a Ir) -> Outcome<'a> {
-        let operand = self.evaluate(operand)?;
-        self.budget.charge(1)?;
+        let operand = self.operand(operand)?;
         operand.as_bool().map(|value| Value::Bool(!value)).ok_or_else(EvaluationError::no_such_overload)
     }
 
     fn negate(&mut self, operand: &'a Ir) -> Outcome<'a> {
-        let operand = self.evaluate(operand)?;
-        self.budget.charge(1)?;
+        let operand = self.operand(operand)?;
         operate::negate(&operand)
     }
 
@@ -386,13 +445,23 @@ impl<'a> Frame<'_, 'a> {
 
     #[inline(never)]
     fn map(&mut self, entries: &'a [(bool, [Ir; 2])]) -> Outcome<'a> {
-        self.budget.charge(cost::MAP)?;
+        match self.entries(entries) {
+            Err(error) if error.is_fatal() || error.is_internal() => Err(error),
+            made => {
+                self.budget.charge(cost::MAP)?;
+                made
+            }
+        }
+    }
+
+    fn entries(&mut self, entries: &'a [(bool, [Ir; 2])]) -> Outcome<'a> {
         let mut map = std::collections::BTreeMap::new();
         for (optional, [key, value]) in entries {
             let key = super::collections::Key::new(self.evaluate(key)?)?;
             match (optional, self.evaluate(value)?) {
                 (true, Value::Optional(Some(inner))) => map.insert(key, (*inner).clone()),
-                (true, Value::Optional(None)) => None,
+                // As in cel-go, which deletes the key.
+                (true, Value::Optional(None)) => map.remove(&key),
                 (true, value) => return Err(not_optional(&value)),
                 (false, value) => map.insert(key, value),
             };
@@ -404,11 +473,22 @@ impl<'a> Frame<'_, 'a> {
     fn call(&mut self, call: &'a Call) -> Outcome<'a> {
         const NULL: Value<'static> = Value::Null;
         let mut values = [NULL; functions::MAX_ARGUMENTS];
-        for (place, argument) in values.iter_mut().zip(&call.arguments) {
-            *place = self.evaluate(argument)?;
+        let count = call.arguments.len();
+        let mut failed = None;
+        for (position, (place, argument)) in values.iter_mut().zip(&call.arguments).enumerate() {
+            match self.evaluate(argument) {
+                Ok(value) => *place = value,
+                // Of two arguments both are evaluated and the call is charged; of more, the first error ends it before it is.
+                Err(error) if error.is_fatal() || count > 2 && position + 1 < count => return Err(error),
+                Err(error) => failed = Some(EvaluationError::prefer(failed.take(), error)),
+            }
         }
-        let arguments = values.get(..call.arguments.len()).unwrap_or_default();
-        let context = Context { budget: self.budget, regex: call.regex.as_ref() };
+        let arguments = values.get(..count).unwrap_or_default();
+        let context = Context { budget: self.budget, regex: call.regex.as_ref(), open: call.open };
+        if let Some(error) = failed {
+            functions::charge_failed(&call.candidates, &context, arguments)?;
+            return Err(error);
+        }
         functions::run(&call.candidates, &context, arguments)
     }
 
@@ -424,20 +504,25 @@ impl<'a> Frame<'_, 'a> {
                 self.budget.charge(1)?;
                 return Ok(Value::Optional(None));
             }
-            _ => return Err(EvaluationError::no_such_overload()),
+            other => return Err(EvaluationError::failed(format!("no such overload: hasValue({})", other.type_name()))),
         };
-        // cel-go's macro writes the target twice.
-        self.budget.charge(target_cost + 1)?;
         self.locals.truncate(local);
         self.locals.push(inner);
+        // cel-go's macro writes the target twice; the second one is evaluated when the variable is first read.
+        self.unread.push((local, target_cost + 1));
         let result = self.evaluate(body);
+        self.unread.retain(|(unread, _)| *unread != local);
         self.locals.truncate(local);
-        let result = result?;
         if flat {
-            return Ok(result);
+            return result;
         }
-        self.budget.charge(1)?;
-        Ok(Value::some(result))
+        match result {
+            Err(error) if error.is_fatal() => Err(error),
+            result => {
+                self.budget.charge(1)?;
+                result.map(Value::some)
+            }
+        }
     }
 
     #[inline(never)]
@@ -458,6 +543,11 @@ impl<'a> Frame<'_, 'a> {
 
 fn no_such_key(name: &str) -> EvaluationError {
     EvaluationError::failed(format!("no such key: {name}"))
+}
+
+/// A scalar has no such key; a list wants an index.
+fn no_field(operand: &Value<'_>, name: &str) -> EvaluationError {
+    if let Value::List(_) = operand { EvaluationError::failed("unsupported index type 'string' in list") } else { no_such_key(name) }
 }
 
 fn not_optional(value: &Value<'_>) -> EvaluationError {

@@ -5,6 +5,7 @@ use super::error::CompileError;
 use super::functions;
 use super::ir::{Constant, Ir, Op};
 use super::types::Type;
+use super::value::Value;
 
 /// Folds an expression, from the inside out.
 ///
@@ -27,27 +28,47 @@ pub(super) fn fold(source: &str, ir: &mut Ir) -> Result<(), CompileError> {
             let sized = operands.iter().any(|operand| matches!(operand.known_type(), Type::String | Type::Bytes));
             Op::Binary { operator, operands, sized }
         }
-        Op::In { operands, .. } => {
+        Op::In { operands, sized } => {
             let [needle, haystack] = *operands;
             match haystack.op {
+                // Nothing is in an empty list, whatever the needle is, so cel-go does not evaluate it.
+                Op::Constant(Constant::List(members)) if members.is_empty() => Op::Constant(Constant::Bool(false)),
                 Op::Constant(Constant::List(members)) if members.iter().all(Constant::is_primitive) => {
-                    Op::Member { needle: Box::new(needle), members }
+                    Op::Member { needle: Box::new(needle), members: members.into_iter().map(Constant::plain).collect() }
                 }
                 _ => {
-                    let sized = matches!(haystack.known_type(), Type::List(_));
+                    let sized = sized || matches!(haystack.known_type(), Type::List(_));
                     Op::In { operands: Box::new([needle, haystack]), sized }
                 }
             }
         }
         Op::Index { operands, cost } => {
-            if let [operand, Ir { op: Op::Constant(Constant::Null), span }] = &*operands
-                && operand.is_attribute()
-            {
-                return Err(CompileError::new(source, span.start as usize..span.end as usize, "invalid qualifier type: types.Null"));
-            }
+            check_qualifier(source, &operands)?;
             Op::Index { operands, cost }
+        }
+        Op::OptionalIndex { operands, cost } => {
+            check_qualifier(source, &operands)?;
+            Op::OptionalIndex { operands, cost }
         }
         op => op,
     };
     Ok(())
+}
+
+/// What cel-go makes a step of a name when it plans an expression must be a number, a text or a bool.
+fn check_qualifier(source: &str, [operand, index]: &[Ir; 2]) -> Result<(), CompileError> {
+    let Op::Constant(constant) = &index.op else { return Ok(()) };
+    let refused = match constant.value() {
+        _ if !operand.is_attribute() => return Ok(()),
+        Value::Null => "types.Null",
+        Value::Bytes(_) => "types.Bytes",
+        Value::List(_) => "*types.baseList",
+        Value::Map(_) => "*types.baseMap",
+        Value::Timestamp(_) => "types.Timestamp",
+        Value::Duration(_) => "types.Duration",
+        Value::Type(_) => "*types.Type",
+        _ => return Ok(()),
+    };
+    let message = format!("invalid qualifier type: {refused}");
+    Err(CompileError::new(source, index.span.start as usize..index.span.end as usize, message))
 }

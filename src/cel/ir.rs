@@ -30,6 +30,8 @@ pub(super) enum Op {
     Local {
         index: usize,
         cost: u8,
+        /// Whether nothing is known of its type.
+        open: bool,
     },
     Select {
         operand: Box<Ir>,
@@ -47,6 +49,8 @@ pub(super) enum Op {
         field: Box<str>,
         cost: u8,
     },
+    /// `has()` of a variable of the scope with its whole dotted name.
+    Declared(usize),
     Index {
         operands: Box<[Ir; 2]>,
         cost: u8,
@@ -124,6 +128,8 @@ pub(super) struct Call {
     pub(super) arguments: Box<[Ir]>,
     /// The regular expression, if it is constant.
     pub(super) regex: Option<Regex>,
+    /// Whether nothing is known of the items of the list that it is called on.
+    pub(super) open: bool,
 }
 
 /// A macro over the items of a list or the entries of a map.
@@ -171,6 +177,27 @@ pub(super) enum Constant {
     Timestamp(Timestamp),
     Duration(i64),
     Type(&'static str),
+    /// `dyn(constant)`: the same value, of a type that is not known.
+    Dyn(Box<Constant>),
+}
+
+impl Operator {
+    /// The function's name in cel-go.
+    pub(super) fn function(self) -> &'static str {
+        match self {
+            Self::Add => "_+_",
+            Self::Subtract => "_-_",
+            Self::Multiply => "_*_",
+            Self::Divide => "_/_",
+            Self::Modulo => "_%_",
+            Self::Equals => "_==_",
+            Self::NotEquals => "_!=_",
+            Self::Less => "_<_",
+            Self::LessEquals => "_<=_",
+            Self::Greater => "_>_",
+            Self::GreaterEquals => "_>=_",
+        }
+    }
 }
 
 impl Constant {
@@ -189,12 +216,21 @@ impl Constant {
             Self::Timestamp(value) => Value::Timestamp(*value),
             Self::Duration(value) => Value::Duration(*value),
             Self::Type(name) => Value::Type(name),
+            Self::Dyn(constant) => constant.value(),
         }
+    }
+
+    /// The constant without `dyn()`.
+    pub(super) fn plain(self) -> Self {
+        if let Self::Dyn(constant) = self { *constant } else { self }
     }
 
     /// Whether cel-go makes a set of such constants.
     pub(super) fn is_primitive(&self) -> bool {
-        matches!(self, Self::Bool(_) | Self::Int(_) | Self::UInt(_) | Self::Double(_) | Self::String(_))
+        match self {
+            Self::Dyn(constant) => constant.is_primitive(),
+            constant => matches!(constant, Self::Bool(_) | Self::Int(_) | Self::UInt(_) | Self::Double(_) | Self::String(_)),
+        }
     }
 
     /// The constant of a scalar value; nothing for what only an evaluation can hold.
@@ -231,9 +267,9 @@ impl Ir {
                 Constant::Timestamp(_) => Type::Timestamp,
                 Constant::Duration(_) => Type::Duration,
                 Constant::Type(name) => Type::Type(Nested::Constant(types::named(name).map_or(&Type::Dyn, |(_, named)| named))),
-                Constant::Null => Type::Dyn,
+                Constant::Null | Constant::Dyn(_) => Type::Dyn,
             },
-            Op::Has { .. } | Op::Not(_) | Op::And(_) | Op::Or(_) | Op::In { .. } | Op::Member { .. } => Type::Bool,
+            Op::Has { .. } | Op::Declared(_) | Op::Not(_) | Op::And(_) | Op::Or(_) | Op::In { .. } | Op::Member { .. } => Type::Bool,
             Op::Binary { operator: Operator::Add, operands, .. } => match operands.each_ref().map(Ir::known_type) {
                 [open, known] | [known, open] if open.is_open() => known,
                 [left, right] if left.may_be(&right) => left,
@@ -265,13 +301,79 @@ impl Ir {
         )
     }
 
+    /// Whether the attribute begins with a condition, which is not charged as a name is.
+    pub(super) fn begins_with_condition(&self) -> bool {
+        let mut part = self;
+        loop {
+            part = match &part.op {
+                Op::Conditional(_) => return true,
+                Op::Select { operand, .. } | Op::OptionalSelect { operand, .. } => operand,
+                Op::Index { operands, .. } | Op::OptionalIndex { operands, .. } => {
+                    let [operand, _] = &**operands;
+                    operand
+                }
+                _ => return false,
+            }
+        }
+    }
+
+    /// Whether cel-go's checker knows nothing of the type: what stems from an object. It cannot tell the overload of a call then, and
+    /// charges 1 for it.
+    pub(super) fn is_open(&self) -> bool {
+        match &self.op {
+            Op::Constant(constant) => matches!(constant, Constant::Dyn(_)),
+            Op::Local { open, .. } => *open,
+            Op::Variable { .. } | Op::OptionalSelect { .. } | Op::OptionalIndex { .. } | Op::OptionalMap { .. } | Op::OptionalOr { .. } => {
+                true
+            }
+            Op::Select { operand, .. } => operand.items_are_open(),
+            Op::Index { operands, .. } => {
+                let [operand, _] = &**operands;
+                operand.items_are_open()
+            }
+            Op::Conditional(parts) => {
+                let [_, yes, no] = &**parts;
+                yes.is_open() || no.is_open()
+            }
+            Op::Negate(operand) => operand.is_open(),
+            Op::Binary { operator, operands, .. } => {
+                use Operator::{Add, Divide, Modulo, Multiply, Subtract};
+                matches!(operator, Add | Subtract | Multiply | Divide | Modulo) && operands.iter().all(Self::is_open)
+            }
+            Op::Call(call) => matches!(call.candidates.first().map(|function| function.name), Some("dyn" | "value")),
+            _ => false,
+        }
+    }
+
+    /// The same of the items of a list or the entries of a map.
+    pub(super) fn items_are_open(&self) -> bool {
+        match &self.op {
+            Op::Constant(Constant::List(items)) => items.iter().any(|item| matches!(item, Constant::Dyn(_))),
+            Op::Constant(Constant::Map(entries)) => entries.iter().any(|(_, value)| matches!(value, Constant::Dyn(_))),
+            Op::List(items) => items.iter().any(|(optional, item)| *optional || item.is_open()),
+            Op::Map(entries) => entries.iter().any(|(optional, [_, value])| *optional || value.is_open()),
+            Op::Comprehension(comprehension) => match comprehension.form {
+                Form::List | Form::Map | Form::Entry => comprehension.body.is_open(),
+                _ => comprehension.range.items_are_open(),
+            },
+            Op::Binary { operands, .. } => operands.iter().any(Self::items_are_open),
+            Op::Call(call) => match (call.candidates.first().map(|function| function.name), &*call.arguments) {
+                (Some("sort" | "reverse" | "distinct" | "slice" | "flatten"), [list, ..]) => list.items_are_open(),
+                (Some("unwrapOpt" | "optional.unwrap"), _) => true,
+                _ => self.is_open(),
+            },
+            _ => self.is_open(),
+        }
+    }
+
     /// Takes away what naming the root of an attribute costs.
     pub(super) fn without_name_cost(mut self) -> Self {
         let mut part = &mut self;
         loop {
             match &mut part.op {
+                // Of a dotted name the field is still charged.
                 Op::Variable { cost, .. } | Op::Local { cost, .. } => {
-                    *cost = 0;
+                    *cost = cost.saturating_sub(1);
                     break;
                 }
                 Op::Select { operand, cost, .. } | Op::OptionalSelect { operand, cost, .. } => {
@@ -300,7 +402,7 @@ impl Op {
     /// Visits the parts, in the order in which they are evaluated.
     pub(super) fn try_each_part<E>(&mut self, visit: &mut dyn FnMut(&mut Ir) -> Result<(), E>) -> Result<(), E> {
         match self {
-            Self::Constant(_) | Self::Variable { .. } | Self::Local { .. } => Ok(()),
+            Self::Constant(_) | Self::Variable { .. } | Self::Local { .. } | Self::Declared(_) => Ok(()),
             Self::Select { operand, .. } | Self::OptionalSelect { operand, .. } | Self::Has { operand, .. } => visit(operand),
             Self::Not(operand) | Self::Negate(operand) | Self::Member { needle: operand, .. } => visit(operand),
             Self::Index { operands, .. }
@@ -333,13 +435,14 @@ impl Op {
 
     /// A map of constants is itself one; of a key written twice the last value counts.
     pub(super) fn of_map(entries: Vec<(bool, [Ir; 2])>) -> Self {
-        let scalar = |key: &Ir| matches!(&key.op, Op::Constant(key) if !matches!(key, Constant::List(_) | Constant::Map(_)));
+        let scalar = |key: &Ir| matches!(&key.op, Op::Constant(key) if !matches!(key.value(), Value::List(_) | Value::Map(_)));
         if entries.iter().any(|(optional, [key, value])| *optional || !scalar(key) || !matches!(value.op, Op::Constant(_))) {
             return Op::Map(entries.into());
         }
         let mut constants: Vec<(Constant, Constant)> = Vec::with_capacity(entries.len());
         for (_, [key, value]) in entries {
             if let (Op::Constant(key), Op::Constant(value)) = (key.op, value.op) {
+                let key = key.plain();
                 match constants.binary_search_by(|(known, _)| key_order(&known.value(), &key.value())) {
                     Ok(found) => {
                         if let Some(entry) = constants.get_mut(found) {

@@ -197,20 +197,22 @@ mod tests {
             "timestamp('2026-11-22T10:00:00.5Z')",
             "duration('5400s')",
             "optional.none()",
-            "optional.of(optional.of({'a': [[1, 2], []]}))",
-            "{'x': b'', 'y': b'z'}",
+            "optional.of(optional.of({'a': [1, 2], 'b': []}))",
+            "{1: b'x', 2: b''}",
             "string",
         ];
         for source in literals {
             assert_eq!(literal(source, 100), source);
             assert_eq!(literal(&literal(source, 3), 100), source, "broken into lines");
         }
+        assert_eq!(literal("[dyn(1), dyn(2u), dyn([]), dyn({})]", 100), "[1, 2u, [], {}]", "values of different types");
     }
 
     #[test]
     fn what_does_not_fit_a_line_is_written_an_item_a_line() {
-        let source = "{'name': ['web'], 'ports': ['80', '443'], 'args': ['--listen', '0.0.0.0:8080', '--verbose']}";
-        let wide = "{\n  'args': [\n    '--listen',\n    '0.0.0.0:8080',\n    '--verbose',\n  ],\n  'name': ['web'],\n  'ports': ['80', '443'],\n}";
+        let source = "{'name': dyn('web'), 'ports': dyn([80, 443]), 'args': dyn(['--listen', '0.0.0.0:8080', '--verbose'])}";
+        let wide =
+            "{\n  'args': [\n    '--listen',\n    '0.0.0.0:8080',\n    '--verbose',\n  ],\n  'name': 'web',\n  'ports': [80, 443],\n}";
         assert_eq!(literal(source, 30), wide);
         let many = literal("lists.range(100000)", 80);
         assert!(many.ends_with("\n  9998,\n  ...\n]"), "{}", many.get(many.len() - 40..).unwrap());

@@ -40,6 +40,14 @@ pub(super) struct Lowered {
     pub(super) locals: usize,
 }
 
+/// What the API server declares as lists in `request` and `namespaceObject`; of all else it knows no type before the evaluation.
+const LISTS_OF_THE_REQUEST: &[&[&str]] = &[
+    &["request", "userInfo", "groups"],
+    &["namespaceObject", "metadata", "finalizers"],
+    &["namespaceObject", "spec", "finalizers"],
+    &["namespaceObject", "status", "conditions"],
+];
+
 /// Texts that are worth a thread: starting one costs about what one text does.
 const TEXTS_A_THREAD: usize = 32;
 
@@ -142,18 +150,22 @@ fn assert_read_alike(env: &Env, source: &str, (expression, _): &(IdedExpr, Sourc
 fn parse(env: &Env, source: &str) -> Result<(IdedExpr, SourceInfo), CompileError> {
     let parser = env.parser().max_recursion_depth(250).enable_ident_escape_syntax(true);
     parser.parse_with_source_info(source).map_err(|errors| {
+        // What the parser could not make of the pieces around a syntax error is no news.
+        let syntax = errors.errors.iter().any(|error| error.msg.starts_with("Syntax error"));
+        let told = || errors.errors.iter().filter(|error| !syntax || error.msg.starts_with("Syntax error"));
         let mut messages: Vec<&str> = Vec::new();
-        for error in &errors.errors {
-            if !messages.contains(&error.msg.as_str()) {
-                messages.push(&error.msg);
+        for error in told() {
+            let message = in_kubernetes_words(&error.msg);
+            if !messages.contains(&message) {
+                messages.push(message);
             }
         }
         // What the crate says of its recursion is not for readers; every other error then follows from it.
-        if messages.iter().any(|message| message.contains("Recursion limit of")) {
+        if errors.errors.iter().any(|error| error.msg.contains("Recursion limit of")) {
             let message = format!("expression recursion limit exceeded: {MAX_DEPTH}: {SMALLER}");
             return CompileError::new(source, 0..source.len(), message);
         }
-        let (line, column) = errors.errors.first().map_or((1, 1), |error| error.pos);
+        let (line, column) = told().next().map_or((1, 1), |error| error.pos);
         let place = |number: isize| usize::try_from(number).unwrap_or(1).max(1);
         CompileError::at(source, place(line), place(column), messages.join("; "))
     })
@@ -166,7 +178,8 @@ fn lower(env: &Env, source: &str, scope: &Scope) -> Result<Lowered, CompileError
 
 fn lower_tree(source: &str, scope: &Scope, expression: &IdedExpr, info: &SourceInfo) -> Result<Lowered, CompileError> {
     let depth = checked_depth(source, expression)?;
-    let mut lowering = Lowering { source, scope, info, locals: Vec::new(), deepest: 0, slots: Vec::new(), spans: Vec::new() };
+    let mut lowering =
+        Lowering { source, scope, info, locals: Vec::new(), open: Vec::new(), deepest: 0, slots: Vec::new(), spans: Vec::new() };
     lowering.measure(expression);
     let root = lowering.lower(expression)?;
     let Lowering { mut slots, deepest, .. } = lowering;
@@ -183,6 +196,17 @@ fn checked_depth(source: &str, expression: &IdedExpr) -> Result<u32, CompileErro
         return Err(CompileError::new(source, 0..source.len(), message));
     }
     Ok(depth)
+}
+
+/// What cel-go says to a literal that the parser's crate explains in its own way.
+fn in_kubernetes_words(message: &str) -> &str {
+    if message.contains("InvalidUnicode {") {
+        "invalid unicode code point"
+    } else if message.contains("InvalidEscape {") {
+        "unable to unescape string"
+    } else {
+        message
+    }
 }
 
 /// The depth of a tree, without recursion.
@@ -233,12 +257,21 @@ impl<'e> Part<'e> {
     }
 }
 
+impl Part<'_> {
+    /// Whether the part is no literal and no map.
+    pub(super) fn may_be_bound(self) -> bool {
+        !matches!(self.0.expr, Expr::Literal(_) | Expr::Map(_) | Expr::Struct(_))
+    }
+}
+
 pub(super) struct Lowering<'s> {
     source: &'s str,
     scope: &'s Scope,
     info: &'s SourceInfo,
     /// Variables of the enclosing macros; a name nobody can write stands for a variable that is not used.
     locals: Vec<String>,
+    /// Of each whether nothing is known of its type.
+    open: Vec<bool>,
     deepest: usize,
     slots: Vec<usize>,
     /// Bytes of each expression, by the parser's id.
@@ -268,13 +301,15 @@ impl Lowering<'_> {
         format!("undeclared reference to '{name}' (in container ''){}", nearest(name, known))
     }
 
-    /// Runs `inner` with these names bound to the next places on the stack of macro variables.
-    pub(super) fn with_locals<T>(&mut self, names: &[&str], inner: impl FnOnce(&mut Self, usize) -> T) -> T {
+    /// Runs `inner` with these names bound to the next places on the stack of macro variables, each with whether its type is open.
+    pub(super) fn with_locals<T>(&mut self, names: &[(&str, bool)], inner: impl FnOnce(&mut Self, usize) -> T) -> T {
         let base = self.locals.len();
-        self.locals.extend(names.iter().map(|name| (*name).to_owned()));
+        self.locals.extend(names.iter().map(|(name, _)| (*name).to_owned()));
+        self.open.extend(names.iter().map(|(_, open)| *open));
         self.deepest = self.deepest.max(self.locals.len());
         let result = inner(self, base);
         self.locals.truncate(base);
+        self.open.truncate(base);
         result
     }
 
@@ -290,6 +325,14 @@ impl Lowering<'_> {
             let root = chain.first().copied().unwrap_or_default();
             !self.locals.iter().any(|local| local == root) && self.scope.longest(&chain).is_some_and(|(_, count)| count == chain.len())
         })
+    }
+
+    /// The error of a field that a namespace of variables does not have: `variables.nope`.
+    pub(super) fn refuse_undeclared(&mut self, part: Part<'_>) -> Result<(), CompileError> {
+        let Some(chain) = segments(part.0) else { return Ok(()) };
+        let root = chain.first().copied().unwrap_or_default();
+        let known = self.locals.iter().any(|local| local == root) || self.scope.longest(&chain).is_some();
+        if known || self.scope.below(root).is_empty() { Ok(()) } else { self.lower_chain(part.0).map(|_| ()) }
     }
 
     fn lower(&mut self, expression: &IdedExpr) -> Result<Ir, CompileError> {
@@ -332,6 +375,9 @@ impl Lowering<'_> {
             }
             let root = chain.first().copied().unwrap_or_default();
             let below = self.scope.below(root);
+            if ["timestamp", "duration", "google.protobuf.Any"].contains(&chain.join(".").as_str()) {
+                return Err(self.error_at(expression, format!("reference to undefined type: {}", chain.join("."))));
+            }
             return Err(match chain.get(1) {
                 Some(field) if !below.is_empty() => {
                     self.error_at(expression, format!("undefined field '{field}': {root} has {}", below.join(", ")))
@@ -348,10 +394,11 @@ impl Lowering<'_> {
         let local = chain.first().and_then(|root| self.locals.iter().rposition(|name| name == root));
         let rooted: Vec<&str> = chain.iter().map(|segment| segment.trim_start_matches('.')).collect();
         let (whole, count) = if let Some(index) = local {
-            (Op::Local { index, cost: 1 }, 1)
+            (Op::Local { index, cost: 1, open: self.open.get(index).copied().unwrap_or(true) }, 1)
         } else if let Some((slot, count)) = self.scope.longest(&rooted) {
             self.slots.push(slot);
-            (Op::Variable { slot, cost: 1 }, count)
+            // Each part of a dotted name is charged: the API server selects it from `variables`.
+            (Op::Variable { slot, cost: u8::try_from(count).unwrap_or(u8::MAX) }, count)
         } else if let Some((name, _)) = types::named(&rooted.join(".")) {
             return Ok(Some(Op::Constant(Constant::Type(name))));
         } else {
@@ -395,7 +442,7 @@ impl Lowering<'_> {
         let Some(known) = functions::known(&qualified, receiver.is_some()).or_else(|| functions::known(&qualified, receiver.is_none()))
         else {
             // The namespace may be no function's: then it is the name that is not known.
-            if let (Some(chain), false) = (target.and_then(segments), functions::is_namespace(&qualified)) {
+            if let Some(chain) = target.and_then(segments) {
                 self.lower_chain_or_error(expression, &chain)?;
             }
             // What the function is called on is looked at first: its error is the first one that cel-go reports.
@@ -411,7 +458,8 @@ impl Lowering<'_> {
         }
         let receiver = receiver.is_some();
         let candidates = functions::candidates(&qualified, receiver, &lowered);
-        Ok(Op::Call(Box::new(Call { name: known, receiver, candidates, arguments: lowered.into(), regex: None })))
+        let open = lowered.first().is_some_and(Ir::items_are_open);
+        Ok(Op::Call(Box::new(Call { name: known, receiver, candidates, arguments: lowered.into(), regex: None, open })))
     }
 
     fn lower_chain_or_error(&self, expression: &IdedExpr, chain: &[&str]) -> Result<(), CompileError> {
@@ -465,9 +513,10 @@ impl Lowering<'_> {
     }
 
     fn lower_access(&mut self, name: &str, [left, right]: [Part<'_>; 2]) -> Result<Op, CompileError> {
+        let typed = segments(right.0).is_some_and(|chain| LISTS_OF_THE_REQUEST.contains(&&*chain));
         let (left, right) = (self.part(left)?, self.part(right)?);
         if name == operators::IN {
-            return Ok(Op::In { operands: Box::new([left, right]), sized: false });
+            return Ok(Op::In { operands: Box::new([left, right]), sized: typed });
         }
         let cost = if left.is_attribute() { 1 } else { 2 };
         let operands = Box::new([left, right.without_name_cost()]);

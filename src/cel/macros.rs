@@ -3,6 +3,7 @@
 use super::error::CompileError;
 use super::ir::{Comprehension, Form, Ir, Op};
 use super::lower::{Lowering, Part};
+use super::types::Type;
 
 const NOT_A_NAME: &str = "argument must be a simple name";
 
@@ -200,6 +201,9 @@ pub(super) fn lower(
         ("map", [x, body]) => fold(Form::List, &[*x], None, *body),
         ("map", [x, filter, body]) => fold(Form::List, &[*x], Some(*filter), *body),
         ("filter", [x, body]) => fold(Form::Filter, &[*x], None, *body),
+        ("sortBy", [_, _]) if !target.may_be_bound() => {
+            lowering.error(whole, "sortBy can only be applied to a list, identifier, comprehension, call or select expression")
+        }
         ("sortBy", [x, body]) => fold(Form::SortBy, &[*x], None, *body),
         ("transformList", [k, v, body]) => fold(Form::List, &[*k, *v], None, *body),
         ("transformList", [k, v, filter, body]) => fold(Form::List, &[*k, *v], Some(*filter), *body),
@@ -231,12 +235,15 @@ fn lower_has(lowering: &mut Lowering<'_>, argument: Part<'_>) -> Result<Op, Comp
         return lowering.error(argument, "invalid argument to has() macro");
     };
     if lowering.is_variable(argument) {
-        // A dotted variable is there because it is declared; it is not evaluated to find out.
-        return Ok(Op::Constant(super::ir::Constant::Bool(true)));
+        let whole = lowering.part(argument)?;
+        let Op::Variable { slot, .. } = whole.op else { return lowering.error(argument, "invalid argument to has() macro") };
+        return Ok(Op::Declared(slot));
     }
-    let operand = Box::new(lowering.part(operand)?);
-    let cost = u8::from(!operand.is_attribute());
-    Ok(Op::Has { operand, field: field.into(), cost })
+    lowering.refuse_undeclared(argument)?;
+    // The test is charged as a selection, and the name at the beginning is not.
+    let operand = lowering.part(operand)?.without_name_cost();
+    let cost = u8::from(!operand.begins_with_condition());
+    Ok(Op::Has { operand: Box::new(operand), field: field.into(), cost })
 }
 
 fn simple_name<'e>(lowering: &Lowering<'_>, part: Part<'e>, message: &str) -> Result<&'e str, CompileError> {
@@ -254,17 +261,29 @@ fn lower_fold(
     filter: Option<Part<'_>>,
     body: Part<'_>,
 ) -> Result<Op, CompileError> {
-    let message = if names.len() == 1 && matches!(form, Form::List | Form::Filter) { "argument is not an identifier" } else { NOT_A_NAME };
+    let message = if names.len() == 1 && matches!(form, Form::List | Form::Filter | Form::SortBy) {
+        "argument is not an identifier"
+    } else {
+        NOT_A_NAME
+    };
     let mut bound = Vec::with_capacity(names.len());
     for part in names {
         let name = simple_name(lowering, *part, message)?;
         if bound.contains(&name) {
             return lowering.error(*part, format!("duplicate variable name: {name}"));
         }
+        if name == "__result__" {
+            return lowering.error(*part, "iteration variable overwrites accumulator variable");
+        }
         bound.push(name);
     }
     let range = lowering.part(target)?;
     let two = bound.len() == 2;
+    let items = range.items_are_open();
+    // Of a list the position is an int, of a map written here the type of a key is known.
+    let keys = range.is_open();
+    let open = |position: usize| if position == 0 && (two || matches!(range.known_type(), Type::Map(_, _))) { keys } else { items };
+    let bound: Vec<_> = bound.into_iter().enumerate().map(|(position, name)| (name, open(position))).collect();
     lowering.with_locals(&bound, |lowering, local| {
         let filter = filter.map(|filter| lowering.part(filter)).transpose()?;
         let body: Ir = lowering.part(body)?;
@@ -281,7 +300,7 @@ fn lower_optional_map(
 ) -> Result<Op, CompileError> {
     let bound = simple_name(lowering, variable, &format!("{name}() variable name must be a simple identifier"))?;
     let target = lowering.part(target)?;
-    lowering.with_locals(&[bound], |lowering, local| {
+    lowering.with_locals(&[(bound, true)], |lowering, local| {
         let body = lowering.part(body)?;
         Ok(Op::OptionalMap { operands: Box::new([target, body]), local, flat: name == "optFlatMap" })
     })

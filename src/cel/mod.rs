@@ -1,7 +1,8 @@
 //! Kubernetes' CEL: what the expressions of a policy mean.
 //!
 //! The parser is the `cel` crate's; the lowering, the evaluator and the cost accounting are our own, on the tree of
-//! [`crate::object`], and speak as the API server's environment does: values, error texts and costs.
+//! [`crate::object`], and speak as the API server's environment does: values, error texts and costs. `README.md` beside this file says
+//! how that is held, and lists what differs.
 //!
 //! - `scope`: [`Scope`], the names that an expression may use
 //! - `lower`: text to intermediate form; the only room that knows the `cel` crate
@@ -23,6 +24,7 @@ mod check;
 mod collections;
 mod comprehend;
 mod cost;
+mod declared;
 mod error;
 mod estimate;
 mod evaluate;
@@ -44,6 +46,7 @@ mod value;
 pub use check::Need;
 pub use collections::{List, Map};
 pub use cost::{Budget, EXPRESSION_LIMIT};
+pub(crate) use declared::{namespace_type, request_type};
 pub use error::{CompileError, EvaluationError};
 pub use estimate::Estimate;
 pub use evaluate::{Expression, Variables};

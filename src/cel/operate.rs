@@ -20,8 +20,10 @@ impl<'a> Frame<'_, 'a> {
                 self.budget.charge(1)?;
                 return Err(EvaluationError::prefer(Some(left), right));
             }
-            [Err(error), _] | [_, Err(error)] => {
-                self.budget.charge(1)?;
+            // Whatever has no value has the size 1.
+            [Err(error), Ok(other)] | [Ok(other), Err(error)] => {
+                let size = if matches!(operator, Operator::Add) && sized { 1 + other.cost_size() } else { 1 };
+                self.budget.charge(cost::traversal(size, 0.1))?;
                 return Err(error);
             }
         };
@@ -37,6 +39,7 @@ impl<'a> Frame<'_, 'a> {
             _ => 1,
         })?;
         match operator {
+            _ if !has_operator(&left, operator) => Err(without_operator(&left, operator.function())),
             Operator::Equals => equal(&left, &right, self.budget).map(Value::Bool),
             // What cannot be compared is not equal, though `==` fails.
             Operator::NotEquals => is_equal(&left, &right, self.budget).map(|same| Value::Bool(!same)),
@@ -51,14 +54,52 @@ impl<'a> Frame<'_, 'a> {
 
     #[inline(never)]
     pub(super) fn contains(&mut self, operands: &'a [Ir; 2], sized: bool) -> Outcome<'a> {
-        let [needle, haystack] = self.both(operands);
-        let (needle, haystack) = (needle?, haystack?);
+        let (needle, haystack) = match self.both(operands) {
+            [Ok(needle), Ok(haystack)] => (needle, haystack),
+            [Err(error), _] | [_, Err(error)] if error.is_fatal() => return Err(error),
+            [needle, haystack] => {
+                self.budget.charge(haystack.as_ref().map_or(1, |haystack| if sized { haystack.cost_size() } else { 1 }))?;
+                let second = haystack.err();
+                return Err(match (needle.err(), second) {
+                    (first, Some(second)) => EvaluationError::prefer(first, second),
+                    (first, None) => first.unwrap_or_else(EvaluationError::no_such_overload),
+                });
+            }
+        };
         self.budget.charge(if sized { haystack.cost_size() } else { 1 })?;
         Ok(Value::Bool(match &haystack {
             Value::List(list) => contains(list, &needle, self.budget)?,
             Value::Map(map) => map.get(&needle).is_some(),
             _ => return Err(EvaluationError::no_such_overload()),
         }))
+    }
+}
+
+/// Whether cel-go's type of a value has the operator at all.
+fn has_operator(left: &Value<'_>, operator: Operator) -> bool {
+    match operator {
+        Operator::Equals | Operator::NotEquals => true,
+        Operator::Add if matches!(left, Value::String(_) | Value::Bytes(_) | Value::List(_)) => true,
+        Operator::Add | Operator::Subtract => {
+            matches!(left, Value::Int(_) | Value::UInt(_) | Value::Double(_) | Value::Timestamp(_) | Value::Duration(_))
+        }
+        Operator::Multiply | Operator::Divide => matches!(left, Value::Int(_) | Value::UInt(_) | Value::Double(_)),
+        Operator::Modulo => matches!(left, Value::Int(_) | Value::UInt(_)),
+        Operator::Less | Operator::LessEquals | Operator::Greater | Operator::GreaterEquals => {
+            let number = matches!(left, Value::Int(_) | Value::UInt(_) | Value::Double(_));
+            let text = matches!(left, Value::Bool(_) | Value::String(_) | Value::Bytes(_));
+            number || text || matches!(left, Value::Timestamp(_) | Value::Duration(_))
+        }
+    }
+}
+
+/// The error of a type that lacks an operator names it, but for the types that have methods of their own.
+pub(super) fn without_operator(operand: &Value<'_>, function: &str) -> EvaluationError {
+    match operand {
+        Value::String(_) | Value::Timestamp(_) | Value::Duration(_) => EvaluationError::no_such_overload(),
+        // A bool can be negated, by `!`.
+        Value::Bool(_) if function == "-_" => EvaluationError::no_such_overload(),
+        _ => EvaluationError::failed(format!("no such overload: {function}")),
     }
 }
 
@@ -258,8 +299,8 @@ pub(super) fn negate<'a>(operand: &Value<'a>) -> Outcome<'a> {
     match operand {
         Value::Int(value) => value.checked_neg().map(Value::Int).ok_or_else(|| EvaluationError::failed("integer overflow")),
         Value::Double(value) => Ok(Value::Double(-value)),
-        Value::Duration(value) => value.checked_neg().map(Value::Duration).ok_or_else(|| EvaluationError::failed("duration overflow")),
-        _ => Err(EvaluationError::no_such_overload()),
+        Value::Duration(value) => value.checked_neg().map(Value::Duration).ok_or_else(|| EvaluationError::failed("integer overflow")),
+        other => Err(without_operator(other, "-_")),
     }
 }
 
@@ -272,7 +313,11 @@ pub(super) fn index<'a>(operand: &Value<'a>, index: &Value<'_>) -> Result<Option
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be whole and not negative")]
             let position = match index {
                 Value::Int(value) => usize::try_from(*value).ok(),
+                Value::UInt(value) if i64::try_from(*value).is_err() => {
+                    return Err(EvaluationError::failed(format!("unsupported index value {value} in list")));
+                }
                 Value::UInt(value) => usize::try_from(*value).ok(),
+                Value::Double(value) if value.fract() == 0.0 && *value < 0.0 && *value > -9e15 => None,
                 Value::Double(value) if value.fract() == 0.0 && *value >= 0.0 && *value < 9e15 => Some(*value as usize),
                 Value::Double(value) => {
                     return Err(EvaluationError::failed(format!(

@@ -4,7 +4,7 @@ use super::exit::Exit;
 use super::sources::{ContextArgs, PolicyArgs, complain_all, objects};
 use super::{complain, print};
 use crate::manifest::{self, Document};
-use crate::object::{Node, Object};
+use crate::object::Object;
 use crate::policy::{Facts, Mutation, RelatedIndex, Source, Subject, inject_virtually};
 
 #[derive(Debug, clap::Args)]
@@ -14,8 +14,11 @@ pub(super) struct Args {
     #[arg(short, long = "filename", required = true, value_name = "FILE")]
     filename: Vec<String>,
     /// Print the RFC 6902 patches instead, one a line
-    #[arg(long)]
+    #[arg(long, conflicts_with = "diff")]
     patch: bool,
+    /// Print what changes instead, as a unified diff of the normalised manifests
+    #[arg(long)]
+    diff: bool,
     #[command(flatten)]
     policies: PolicyArgs,
     #[command(flatten)]
@@ -48,7 +51,11 @@ pub(super) fn run(args: &Args) -> Exit {
             complain(format!("{place}: which injections are due is not known: {reason}; give it with --context"));
             undecided = true;
         }
-        print(&shown(args.patch, position, document, &mutation));
+        print(&match (args.patch, args.diff) {
+            (true, _) => format!("{}\n", serde_json::to_string(&mutation.operations).unwrap_or_default()),
+            (_, true) => difference(&place, document, &mutation),
+            _ => format!("{}{}", if position == 0 { "" } else { "---\n" }, injected(document, &mutation)),
+        });
     }
     complain_all(&loaded.errors);
     complain_all(&context_errors);
@@ -59,12 +66,16 @@ pub(super) fn run(args: &Args) -> Exit {
     }
 }
 
-fn shown(as_patch: bool, position: usize, document: &Document, mutation: &Mutation) -> String {
-    if as_patch {
-        return format!("{}\n", serde_json::to_string(&mutation.operations).unwrap_or_default());
-    }
-    let separator = if position == 0 { "" } else { "---\n" };
+/// The manifest after the injections.
+fn injected(document: &Document, mutation: &Mutation) -> String {
     let after = document.object.patched(&mutation.operations).ok();
-    let root: Node<'_> = after.as_ref().map_or(document.object.root(), Object::root);
-    format!("{separator}{}", manifest::to_yaml(root))
+    manifest::to_yaml(after.as_ref().map_or(document.object.root(), Object::root))
+}
+
+/// What the injections change, line by line; nothing for an object that they leave alone. Both sides are written anew, so that only what
+/// is added or taken away differs, not how its author lays out YAML.
+fn difference(place: &str, document: &Document, mutation: &Mutation) -> String {
+    let (before, after) = (manifest::to_yaml(document.object.root()), injected(document, mutation));
+    let difference = similar::TextDiff::from_lines(&before, &after);
+    difference.unified_diff().context_radius(3).header(place, &format!("{place} (injected)")).to_string()
 }

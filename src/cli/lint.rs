@@ -5,6 +5,7 @@ use std::path::Path;
 use super::exit::Exit;
 use super::print;
 use super::sources::{objects, policy_texts};
+use crate::cel::Expression;
 use crate::manifest::{self, InputError};
 use crate::object::FieldPath;
 use crate::policy::{Finding, POLICIES, Release, Schemas, Text, Weight, lint};
@@ -58,7 +59,7 @@ pub(super) fn run(args: &Args) -> Exit {
         errors.push(InputError { file: paths.join(" "), message, ..InputError::default() });
     }
     let unread = !errors.is_empty();
-    let mut files: Vec<Linted> = texts.into_iter().map(|text| look_at(text, &schemas, args.target, !paths.is_empty())).collect();
+    let mut files = look_at_all(&texts, &schemas, args.target, !paths.is_empty());
     if unread {
         files.push(Linted { errors, ..Linted::default() });
     }
@@ -82,7 +83,28 @@ fn built_in() -> Vec<Text> {
     POLICIES.iter().map(|(name, text)| Text { name: (*name).to_owned(), text: (*text).to_owned() }).collect()
 }
 
-fn look_at(text: Text, schemas: &Schemas, target: Option<Release>, on_disk: bool) -> Linted {
+/// What policies that load are doubtful about, each as a mistake of its file: told where they are taken into use.
+pub(super) fn doubts(paths: &[String]) -> Vec<InputError> {
+    // What cannot be read was told when the policies were loaded.
+    let texts = policy_texts(paths, &mut Vec::new());
+    let mut doubts = Vec::new();
+    for file in look_at_all(&texts, &Schemas::built_in(), None, false) {
+        for Finding { line, column, path, message, .. } in file.findings.into_iter().filter(|found| found.weight == Weight::Warning) {
+            doubts.push(InputError { file: file.file.clone(), line, column, message: format!("warning: {path}: {message}") });
+        }
+    }
+    doubts
+}
+
+fn look_at_all(texts: &[Text], schemas: &Schemas, target: Option<Release>, on_disk: bool) -> Vec<Linted> {
+    let failed = |text: &Text, reason: &str| {
+        let error = InputError { file: text.name.clone(), message: reason.to_owned(), ..InputError::default() };
+        Linted { file: text.name.clone(), text: text.text.clone(), errors: vec![error], ..Linted::default() }
+    };
+    Expression::map_on_parser_stacks(texts, |text| look_at(text, schemas, target, on_disk), failed)
+}
+
+fn look_at(text: &Text, schemas: &Schemas, target: Option<Release>, on_disk: bool) -> Linted {
     let loaded = manifest::load(&text.name, &text.text);
     let mut findings: Vec<Finding> = loaded.documents.iter().flat_map(|document| lint(document, schemas, target)).collect();
     if on_disk && !loaded.documents.is_empty() && !has_cases(Path::new(&text.name)) {
@@ -96,7 +118,7 @@ fn look_at(text: Text, schemas: &Schemas, target: Option<Release>, on_disk: bool
             column: 0,
         });
     }
-    Linted { file: text.name, text: text.text, findings, errors: loaded.errors }
+    Linted { file: text.name.clone(), text: text.text.clone(), findings, errors: loaded.errors }
 }
 
 /// Whether cases stand beside a policy.

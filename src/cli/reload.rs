@@ -45,14 +45,15 @@ impl Files {
         policies.is_empty() && settings.is_none() && waivers.is_empty() && self.token_secrets.is_none()
     }
 
-    /// Looks at them again every so often, for ever.
+    /// Looks at them again every so often, for ever, and at where the waivers stand.
     pub(super) async fn watch(self, every: Duration, door: Arc<Door>, metrics: Arc<Metrics>) {
-        if self.are_none() {
-            return;
-        }
         let mut failed = String::new();
         loop {
+            door.show_waivers().await;
             tokio::time::sleep(every).await;
+            if self.are_none() {
+                continue;
+            }
             let files = self.clone();
             let Ok(loaded) = tokio::task::spawn_blocking(move || files.load()).await else { continue };
             match loaded {

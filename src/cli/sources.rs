@@ -59,12 +59,21 @@ impl PolicyArgs {
         load(&Sources { no_builtin: self.no_builtin, policies, settings, fallback, waivers, now: jiff::Timestamp::now().as_second() })
     }
 
-    /// As [`PolicyArgs::load`]; tells the mistakes and how the command ends by them.
+    /// As [`PolicyArgs::load`]; tells the mistakes and how the command ends by them, and what is doubtful.
     pub(super) fn load_or_complain(&self) -> Result<PolicySet, Exit> {
-        self.load(None).map_err(|errors| {
+        let set = self.load(None).map_err(|errors| {
             complain_all(&errors);
             Exit::Policy
-        })
+        })?;
+        self.tell_doubts();
+        Ok(set)
+    }
+
+    /// Tells what the schemas say against the policies of the files; they are in force nevertheless, as in Kubernetes.
+    pub(super) fn tell_doubts(&self) {
+        if !self.policies.is_empty() {
+            complain_all(&super::lint::doubts(&self.policies));
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::admission::Coverage;
 use crate::cluster::{self, Wanted};
 use crate::manifest::{self, Document, InputError, Loaded};
 use crate::object::GroupVersionKind;
-use crate::policy::{PolicySet, RelatedIndex, Source};
+use crate::policy::{PolicySet, RelatedIndex, RelatedResource, Source, registration_resources};
 
 /// Where the objects come from.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -73,7 +73,8 @@ impl Subjects {
         let named = |(group, resource): (&str, &str)| (group.to_owned(), resource.to_owned());
         let mut resources: std::collections::BTreeSet<_> = around.into_iter().map(named).collect();
         let related = set.policies().iter().flat_map(crate::policy::IdentityPolicy::related);
-        resources.extend(related.map(|related| (related.group.clone(), related.resource.clone())));
+        let named_in = |related: &RelatedResource| (related.group.clone(), related.resource.clone());
+        resources.extend(related.map(named_in).chain(registration_resources().iter().map(named_in)));
         if pod.is_none() {
             let covered = Coverage::of(set).covered;
             let whole = covered.into_iter().filter(|covered| covered.subresource.is_empty() && covered.resource != "*");

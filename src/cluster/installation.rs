@@ -266,7 +266,7 @@ mod tests {
             bootstrap_namespaces: Vec::new(),
             on_failure: OnFailure::Fail,
         };
-        configurations(&installation, &Coverage { covered: covered.iter().cloned().collect(), injects: true })
+        configurations(&installation, &Coverage { covered: covered.iter().cloned().collect(), injects: ["pods"].into() })
     }
 
     async fn applied(cluster: &Cluster, covered: &[Covered], bundle: &str) -> Vec<Applied> {

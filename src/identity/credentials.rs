@@ -16,7 +16,7 @@ use crate::object::{Node, PodTemplate};
 use crate::settings::Settings;
 
 /// Where client libraries look for the API token, spelled as the ServiceAccount plugin compares it.
-pub(super) const TOKEN_DIRECTORY: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+pub const TOKEN_DIRECTORY: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// Names of volumes that the plugin takes for its own.
 const PLUGIN_PREFIX: &str = "kube-api-access-";

@@ -18,7 +18,7 @@
 //! - `detect`: credentials recognised by their shape
 //! - `material`: where they are written down
 //! - `operators`: kinds without a pod template that hold or hand out credentials
-//! - `registration`: what a registration object lets SPIRE issue
+//! - `registration`: what a registration object lets SPIRE issue, and the entries of a pod
 //! - `signing_request`: what a request for a certificate asks for
 
 mod credentials;
@@ -46,6 +46,7 @@ mod signing_request;
 mod surroundings;
 mod vault;
 
+pub use credentials::TOKEN_DIRECTORY;
 pub use detect::Detector;
 pub use environment::{StaticCredential, StaticSource};
 pub use grants::{GrantSubject, GrantedPower, GrantingRule, Grants, Power, SubjectKind};
@@ -59,7 +60,9 @@ pub use mount_path::{MountPath, Relation};
 pub use object_identity::{ObjectIdentity, read_object};
 pub use operators::SecretStore;
 pub use plugin_volume::is_plugin_token_volume;
-pub use registration::{Registration, RegistrationFinding, RegistrationProblem};
+pub use registration::{
+    EntryState, Issuance, IssuanceAnswer, Registration, RegistrationEntry, RegistrationFinding, RegistrationProblem, issuance,
+};
 pub use service_account::Automount;
 pub use signing_request::SigningRequest;
 pub use surroundings::{Class, Surroundings};

@@ -4,10 +4,13 @@
 //! The controller itself checks the trust domain of a rendered ID only (`pkg/spireentry` of spire-controller-manager), and nothing of a
 //! static entry, so whoever may write such an object may give any identity to any pod. An ID is believed when it is understood whole.
 
+mod entries;
+mod render;
 mod template;
 
 use serde::Serialize;
 
+pub use self::entries::{EntryState, Issuance, IssuanceAnswer, RegistrationEntry, issuance};
 use self::template::{Part, parts, segments};
 use crate::object::{Node, quoted};
 use crate::settings::Settings;
@@ -90,7 +93,7 @@ fn read_template(text: &str, settings: &Settings, findings: &mut Findings) {
     };
     let mut actions = pieces.iter().filter_map(|part| if let Part::Action(action) = part { Some(*action) } else { None });
     if let Some(action) = actions.next() {
-        let action = quoted(action);
+        let action = quoted(action.trim());
         return findings.add(Computed, TEMPLATE, format!("holds `{{{{ {action} }}}}`, which is more than a field of the workload"));
     }
     let segments = segments(&pieces);
@@ -139,12 +142,8 @@ pub(super) fn fixed<'a>(object: Node<'a>, settings: &Settings) -> Registration<'
 
 fn read_fixed(text: &str, object: Node<'_>, settings: &Settings, findings: &mut Findings) {
     use RegistrationProblem::{ForeignTrustDomain, Selectors, Unreadable};
-    let segment = |segment: &str| {
-        !matches!(segment, "" | "." | "..")
-            && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'))
-    };
     let (domain, path) = match text.strip_prefix("spiffe://").and_then(|id| id.split_once('/')) {
-        Some((domain, path)) if !domain.is_empty() && path.split('/').all(segment) => (domain, path),
+        Some((domain, path)) if !domain.is_empty() && path.split('/').all(is_path_segment) => (domain, path),
         _ => return findings.add(Unreadable, STATIC_ID, "is no SPIFFE ID with a path"),
     };
     if Some(domain) != settings.spiffe.trust_domain.as_deref() {
@@ -173,6 +172,18 @@ fn read_fixed(text: &str, object: Node<'_>, settings: &Settings, findings: &mut 
             findings.add(Selectors, SELECTORS, format!("hold no `{prefix}`, so pods of every {what} may get the ID"));
         }
     }
+}
+
+/// A segment of a SPIFFE ID's path (the SPIFFE ID specification, section 2.2).
+fn is_path_segment(segment: &str) -> bool {
+    !matches!(segment, "" | "." | "..") && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'))
+}
+
+/// Whether this cluster's SPIRE Controller Manager acts on an object: one of its class, and one without a class only if it is told to.
+fn acts_on(object: Node<'_>, settings: &Settings) -> bool {
+    let class = object.path(&["spec", "className"]).and_then(Node::as_str).unwrap_or_default();
+    let own = settings.spiffe.class_name.as_deref();
+    own.is_none_or(|own| own == class || (settings.spiffe.watch_classless && class.is_empty()))
 }
 
 #[cfg(test)]

@@ -137,13 +137,15 @@ pub(super) fn read<'a>(
             containers.iter().any(|name| token.containers.contains(name))
         }
     });
+    // An agent that stands in the vendor's place logs in as Doorward told it, whatever the annotations say of a token.
+    let replaced = settings.vault.agent.honour_vendor_annotations && !agents.is_empty() && !configs.iter().any(AgentConfig::is_in_variable);
     let still_to_come = vendor.filter(|_| agents.is_empty());
     let access = pod_access::read(template, settings, namespace, &containers, &configs, too_many, still_to_come);
     let login = VaultLogin {
         client: true,
         evidence: Some(sign.evidence),
         field_path: Some(sign.field_path),
-        vendor: vendor.is_some(),
+        vendor: vendor.is_some() && !replaced,
         login,
         other_logins,
         agents: shape::read(template, settings, &agents, &configs),

@@ -1,17 +1,22 @@
-//! What Doorward adds to pods: every injection is a pure function from a pod template to JSON Patch operations.
+//! What Doorward adds to pods, and where a policy says so to Namespaces and ServiceAccounts: every injection is a pure function from
+//! an object to JSON Patch operations.
 //!
 //! - `step`: [`Step`], an injection as an `InjectionPolicy` names it
 //! - `outcome`: [`Outcome`] and [`Conflict`], what became of an injection
 //! - `pod`: the template as injections see it: which containers are the author's, who mounts what
 //! - `place`: the order of the steps, and additions as operations with every parent made once
-//! - one file an injection, named by its id: `automount_off`, `vault_token`, `vault_agent` (with `vault_agent/config`),
-//!   `spiffe_csi`, `spiffe_id`, `stamp`
+//! - one file an injection, named by its id: `automount_off`, `kube_api_token`, `vault_token`, `vault_agent` (with
+//!   `vault_agent/config`), `vault_csi`, `spiffe_csi`, `spiffe_id`, `mesh_inject` (also on Namespaces), `aws_token_ttl` (on
+//!   ServiceAccounts), `stamp`
 //!
 //! Guarantees, held by property tests: a second run for the same request adds nothing, also after the API server filled in its
 //! defaults and other injectors added theirs; nothing but what `automount-off` removes is removed; a conflict changes nothing of its
 //! injection; the same input gives the same bytes.
 
 mod automount_off;
+mod aws_token_ttl;
+mod kube_api_token;
+mod mesh_inject;
 mod outcome;
 mod place;
 mod pod;
@@ -20,13 +25,14 @@ mod spiffe_id;
 mod stamp;
 mod step;
 mod vault_agent;
+mod vault_csi;
 mod vault_token;
 
 #[cfg(test)]
 mod tests;
 
 pub use outcome::{Conflict, Outcome};
-pub use place::inject;
+pub use place::{inject, inject_object, is_changed_itself};
 pub use step::{AgentMode, Step};
 
 use crate::identity::Surroundings;

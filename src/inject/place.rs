@@ -7,8 +7,12 @@ use serde_json::{Map, Value};
 use super::outcome::{Conflict, Outcome};
 use super::pod::{Container, Pod};
 use super::vault_token::Token;
-use super::{Injection, Request, Step, automount_off, spiffe_csi, spiffe_id, stamp, vault_agent, vault_token};
-use crate::object::{FieldPath, Kind, Node, Object, Operation, PodTemplate};
+use super::{
+    Injection, Request, Step, automount_off, aws_token_ttl, kube_api_token, mesh_inject, spiffe_csi, spiffe_id, stamp, vault_agent,
+    vault_csi, vault_token,
+};
+use crate::object::{FieldPath, GroupVersionKind, Kind, Node, Object, Operation, PodTemplate};
+use crate::settings::Settings;
 
 /// Makes the injections that policies ask for, each on the template that those before it left. Mirror pods are never touched: the
 /// API server refuses one with a projected token.
@@ -30,10 +34,46 @@ pub fn inject(request: &Request<'_>, steps: &[Step]) -> Injection {
     run.injection
 }
 
+/// Whether objects of a kind are changed themselves, beside the pods that templates make.
+#[must_use]
+pub fn is_changed_itself(kind: &GroupVersionKind) -> bool {
+    kind.group.is_empty() && matches!(kind.kind.as_str(), "Namespace" | "ServiceAccount")
+}
+
+/// Makes the injections that policies ask for on a Namespace or a ServiceAccount; a step for another kind of object is not due.
+#[must_use]
+pub fn inject_object(kind: &GroupVersionKind, object: Node<'_>, settings: &Settings, steps: &[Step]) -> Injection {
+    let mut steps = steps.to_vec();
+    in_order(&mut steps);
+    let mut injection = Injection::default();
+    for step in &steps {
+        let made = match (step, kind.kind.as_str()) {
+            (Step::MeshInject {}, "Namespace") => mesh_inject::on_namespace(object, settings),
+            (Step::AwsTokenTtl {}, "ServiceAccount") => aws_token_ttl::on_service_account(object, settings),
+            _ => None,
+        };
+        let Some((made, served)) = made else { continue };
+        let (operations, conflict) = match made {
+            Ok(operations) => (operations, None),
+            Err(conflict) => (Vec::new(), Some(conflict)),
+        };
+        let added = !operations.is_empty();
+        injection.operations.extend(operations.into_iter().map(|operation| (operation, step.id())));
+        injection.outcomes.push(Outcome { id: step.id(), due: true, done: added || served, added, conflict });
+    }
+    injection
+}
+
 /// Adds the steps that others bring with them.
-fn imply(pod: &Pod<'_>, role: &vault_agent::Role, steps: &mut Vec<Step>) {
+fn imply(pod: &Pod<'_>, role: &vault_agent::Role<'_>, steps: &mut Vec<Step>) {
     if role.needs_token() {
         steps.push(Step::VaultToken { audience: None, expiration_seconds: None, mount_path: None });
+    }
+    if *role == vault_agent::Role::Csi {
+        steps.push(Step::VaultCsi { secret_provider_class: None, mount_path: None });
+    }
+    if kube_api_token::is_due(pod) && steps.contains(&Step::KubeApiToken {}) {
+        steps.push(Step::AutomountOff {});
     }
     if spiffe_csi::is_due(pod) && steps.contains(&Step::SpiffeCsi {}) {
         steps.push(Step::SpiffeId {});
@@ -58,7 +98,7 @@ fn in_order(steps: &mut Vec<Step>) {
 /// The injections made so far.
 struct Run<'r, 'a> {
     request: &'r Request<'a>,
-    role: vault_agent::Role,
+    role: vault_agent::Role<'a>,
     injection: Injection,
 }
 
@@ -74,10 +114,15 @@ impl Run<'_, '_> {
         let settings = pod.settings();
         let made = match step {
             Step::AutomountOff {} => automount_off::is_due(&pod).then(|| automount_off::apply(&pod)),
+            Step::KubeApiToken {} => kube_api_token::is_due(&pod).then(|| kube_api_token::apply(&pod)),
             Step::VaultToken { .. } => Some(vault_token::apply(&pod, &Token::asked(settings, steps))),
             Step::VaultAgent { .. } => return self.agent(&Token::asked(self.request.surroundings.settings, steps)),
             Step::SpiffeCsi {} => spiffe_csi::is_due(&pod).then(|| spiffe_csi::apply(&pod)),
             Step::SpiffeId {} => spiffe_id::is_due(&pod).then(|| spiffe_id::apply(&pod)),
+            Step::VaultCsi { .. } => vault_csi::is_due(&pod).then(|| vault_csi::apply(&pod, &vault_csi::Class::asked(&pod, steps))),
+            Step::MeshInject {} => mesh_inject::is_due(&pod).then(|| mesh_inject::apply(&pod)),
+            // For ServiceAccounts.
+            Step::AwsTokenTtl {} => None,
             Step::Stamp {} => {
                 let due = !self.request.virtual_only && self.injection.outcomes.iter().any(|outcome| outcome.done);
                 due.then(|| stamp::apply(&pod, self.request.request_uid, self.request.revision, &self.injection.outcomes))
@@ -86,11 +131,13 @@ impl Run<'_, '_> {
         let Some(made) = made else { return };
         self.record(step.id(), made);
         // What is left to its rule is no conflict, but not done either.
-        if *step == (Step::SpiffeId {}) {
-            let done = spiffe_id::is_done(&self.pod());
-            if let Some(outcome) = self.injection.outcomes.last_mut() {
-                outcome.done = done;
-            }
+        let done = match step {
+            Step::SpiffeId {} => spiffe_id::is_done(&self.pod()),
+            Step::MeshInject {} => mesh_inject::is_done(&self.pod()),
+            _ => return,
+        };
+        if let Some(outcome) = self.injection.outcomes.last_mut() {
+            outcome.done = done && outcome.conflict.is_none();
         }
     }
 
@@ -162,6 +209,7 @@ pub(super) struct Additions {
     /// By container: mounts, then variables.
     items: BTreeMap<(&'static str, usize), [Vec<Value>; 2]>,
     annotations: BTreeMap<String, String>,
+    labels: BTreeMap<String, String>,
 }
 
 const ITEM_LISTS: [&str; 2] = ["volumeMounts", "env"];
@@ -184,6 +232,11 @@ impl Additions {
         self.annotations.insert(key.to_owned(), value);
     }
 
+    /// A label, in place of another value.
+    pub(super) fn label(&mut self, key: &str, value: String) {
+        self.labels.insert(key.to_owned(), value);
+    }
+
     /// The operations, in an order in which every position holds: init containers, which shift others, come last. A parent that is
     /// missing is made once, with all that goes into it; a value that is there already is not written again.
     pub(super) fn operations(self, pod: &Pod<'_>) -> Result<Vec<Operation>, Conflict> {
@@ -197,7 +250,8 @@ impl Additions {
                 append(&mut operations, container, &path, field, items)?;
             }
         }
-        annotate(&mut operations, pod.template.node, self.annotations)?;
+        set_metadata(&mut operations, pod.template.node, "annotations", self.annotations)?;
+        set_metadata(&mut operations, pod.template.node, "labels", self.labels)?;
         append(&mut operations, spec, &FieldPath::of(&["spec"]), "containers", self.containers)?;
         insert_init(&mut operations, spec, self.init_containers)?;
         Ok(operations)
@@ -249,24 +303,29 @@ fn insert_init(operations: &mut Vec<Operation>, spec: Node<'_>, containers: Vec<
     Ok(())
 }
 
-fn annotate(operations: &mut Vec<Operation>, template: Node<'_>, annotations: BTreeMap<String, String>) -> Result<(), Conflict> {
-    let map = |annotations: BTreeMap<String, String>| {
-        Value::Object(annotations.into_iter().map(|(key, value)| (key, Value::String(value))).collect())
-    };
+/// Sets entries of a map of the metadata: `annotations` or `labels`.
+pub(super) fn set_metadata(
+    operations: &mut Vec<Operation>,
+    object: Node<'_>,
+    field: &'static str,
+    entries: BTreeMap<String, String>,
+) -> Result<(), Conflict> {
+    let map =
+        |entries: BTreeMap<String, String>| Value::Object(entries.into_iter().map(|(key, value)| (key, Value::String(value))).collect());
     let is_map = |node: Node<'_>| node.kind() == Kind::Map;
     let no_map = |path: FieldPath| Err(Conflict::new(path, "the field is no map", "write it as a map"));
-    if annotations.is_empty() {
+    if entries.is_empty() {
         return Ok(());
     }
-    let path = FieldPath::of(&["metadata", "annotations"]);
-    match (template.get("metadata"), template.path(&["metadata", "annotations"])) {
+    let path = FieldPath::of(&["metadata", field]);
+    match (object.get("metadata"), object.path(&["metadata", field])) {
         (None, _) => {
-            let metadata = Map::from_iter([("annotations".to_owned(), map(annotations))]);
+            let metadata = Map::from_iter([(field.to_owned(), map(entries))]);
             operations.push(Operation::add(FieldPath::of(&["metadata"]), Value::Object(metadata)));
         }
-        (Some(metadata), None) if is_map(metadata) => operations.push(Operation::add(path, map(annotations))),
+        (Some(metadata), None) if is_map(metadata) => operations.push(Operation::add(path, map(entries))),
         (_, Some(present)) if is_map(present) => {
-            let changed = annotations.into_iter().filter(|(key, value)| present.get(key).and_then(Node::as_str) != Some(value));
+            let changed = entries.into_iter().filter(|(key, value)| present.get(key).and_then(Node::as_str) != Some(value));
             operations.extend(changed.map(|(key, value)| Operation::add(path.clone().key(&key), Value::String(value))));
         }
         (_, Some(_)) => return no_map(path),

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::outcome::Conflict;
-use crate::identity::{MountPath, Relation, Surroundings};
+use crate::identity::{MountPath, Relation, Surroundings, TOKEN_DIRECTORY};
 use crate::object::{FieldPath, Kind, Node, PodTemplate};
 use crate::settings::Settings;
 
@@ -112,12 +112,14 @@ impl<'a> Container<'a> {
     }
 
     /// Whether a mount must be added: none of those present serves, and the path is free. A mount above is allowed, because the
-    /// runtime mounts the outer directory first; one below could not be made inside a read-only volume.
+    /// runtime mounts the outer directory first; one below could not be made inside a read-only volume. Where the ServiceAccount plugin
+    /// mounts, only what belongs there serves: see [`is_for_api`].
     pub(super) fn lacks_mount(&self, path: &str, what: &str, serves: impl Fn(Node<'a>) -> bool) -> Result<bool, Conflict> {
-        if self.node.list("volumeMounts").any(&serves) {
+        let wanted = MountPath::new(path);
+        let belongs = |mount: Node<'_>| !is_for_api(mount) || wanted == MountPath::new(TOKEN_DIRECTORY);
+        if self.node.list("volumeMounts").any(|mount| belongs(mount) && serves(mount)) {
             return Ok(false);
         }
-        let wanted = MountPath::new(path);
         for (index, mount) in self.node.list("volumeMounts").enumerate() {
             let reason = match MountPath::new(mount.text("mountPath")).relation(&wanted) {
                 Relation::Above | Relation::Apart => continue,
@@ -134,6 +136,12 @@ impl<'a> Container<'a> {
 /// A mount that shows all of a volume: with `subPath` it would never be refreshed.
 pub(super) fn is_whole(mount: Node<'_>) -> bool {
     mount.text("subPath").is_empty() && mount.text("subPathExpr").is_empty()
+}
+
+/// Whether a mount stands where programs look for the token of the Kubernetes API. The ServiceAccount plugin takes any volume named
+/// `kube-api-access-*` for its own and mounts it there, after our first call too: so such a mount says nothing of what its author meant.
+pub(super) fn is_for_api(mount: Node<'_>) -> bool {
+    MountPath::new(mount.text("mountPath")) == MountPath::new(TOKEN_DIRECTORY)
 }
 
 /// Where a volume stands.

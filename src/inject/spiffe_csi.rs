@@ -5,6 +5,7 @@ use serde_json::json;
 use super::outcome::Conflict;
 use super::place::Additions;
 use super::pod::{Pod, volume_path};
+use crate::identity::{MountPath, Relation};
 use crate::object::{Node, Operation};
 
 const VOLUME: &str = "spiffe-workload-api";
@@ -17,10 +18,12 @@ pub(super) fn is_due(pod: &Pod<'_>) -> bool {
 }
 
 /// Volume, mount and variable for every application container that does not mount a volume of the driver already (any name, any
-/// path: its author then knows where the socket is).
+/// path: its author then knows where the socket is). A volume of the author's that is the node's directory at the settings' mount path
+/// becomes one of the driver, so that its containers find the socket where they look for it.
 pub(super) fn apply(pod: &Pod<'_>) -> Result<Vec<Operation>, Conflict> {
     let spiffe = &pod.settings().spiffe;
-    let is_driver = |volume: Node<'_>| volume.get("csi").is_some_and(|csi| csi.text("driver") == spiffe.csi_driver);
+    let is_moved = |volume: Node<'_>| is_directory_of_node(volume, &spiffe.mount_path);
+    let is_driver = |volume: Node<'_>| is_moved(volume) || volume.get("csi").is_some_and(|csi| csi.text("driver") == spiffe.csi_driver);
     pod.reserve(VOLUME, |container| container.list == "containers" && !container.is_mesh() && !pod.is_agent(container))?;
 
     let named = pod.volume(VOLUME);
@@ -54,5 +57,30 @@ pub(super) fn apply(pod: &Pod<'_>) -> Result<Vec<Operation>, Conflict> {
     if existing.is_none() && pod.app_containers().next().is_some() {
         additions.volumes.push(json!({"name": VOLUME, "csi": {"driver": spiffe.csi_driver, "readOnly": true}}));
     }
-    additions.operations(pod)
+    let mut operations = Vec::new();
+    for (index, volume) in pod.spec().list("volumes").enumerate().filter(|(_, volume)| is_moved(*volume)) {
+        operations.push(Operation::remove(volume_path(index).field("hostPath")));
+        operations.push(Operation::add(volume_path(index).field("csi"), json!({"driver": spiffe.csi_driver, "readOnly": true})));
+        operations.extend(mounts_read_only(pod, volume.text("name")));
+    }
+    operations.extend(additions.operations(pod)?);
+    Ok(operations)
+}
+
+/// Whether a volume is the directory of the node that workloads knew before the driver came. Only the very path that the operator set
+/// counts: of any other directory nobody knows that the driver shows the same.
+fn is_directory_of_node(volume: Node<'_>, mount_path: &str) -> bool {
+    let path = volume.path(&["hostPath", "path"]).and_then(Node::as_str);
+    path.is_some_and(|path| MountPath::new(path).relation(&MountPath::new(mount_path)) == Relation::Same)
+}
+
+/// The driver's volume is read-only, whatever the mounts of the directory were.
+fn mounts_read_only(pod: &Pod<'_>, volume: &str) -> Vec<Operation> {
+    let writable = |mount: Node<'_>| mount.text("name") == volume && mount.get("readOnly").and_then(Node::as_bool) != Some(true);
+    let of_container = |container: super::pod::Container<'_>| {
+        let mounts = container.node.list("volumeMounts").enumerate().filter(|(_, mount)| writable(*mount));
+        let read_only = |(index, _)| Operation::add(container.path().field("volumeMounts").index(index).field("readOnly"), true.into());
+        mounts.map(read_only).collect::<Vec<_>>()
+    };
+    pod.containers().flat_map(of_container).collect()
 }

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 pub enum Step {
     /// No token for the Kubernetes API.
     AutomountOff {},
+    /// A token of an hour for the Kubernetes API, in place of the ServiceAccount plugin's.
+    KubeApiToken {},
     /// A projected token for Vault.
     VaultToken {
         /// Its audience.
@@ -27,10 +29,23 @@ pub enum Step {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         mode: Option<AgentMode>,
     },
+    /// Secrets of Vault by the Secrets Store CSI driver.
+    VaultCsi {
+        /// The `SecretProviderClass`; `{namespace}` and `{serviceAccount}` are the pod's own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        secret_provider_class: Option<String>,
+        /// The directory it is mounted at.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mount_path: Option<String>,
+    },
     /// The SPIFFE Workload API by CSI volume.
     SpiffeCsi {},
     /// The SPIFFE ID to expect, as an annotation.
     SpiffeId {},
+    /// A request to the mesh, on a pod or its Namespace.
+    MeshInject {},
+    /// A lifetime of an hour for the tokens that AWS's webhook injects, on a ServiceAccount.
+    AwsTokenTtl {},
     /// What was injected for which request, as annotations.
     Stamp {},
 }
@@ -43,6 +58,8 @@ pub enum AgentMode {
     Init,
     /// That one, and one that stays and renews.
     Sidecar,
+    /// None: the secrets come by the Secrets Store CSI driver (injection `vault-csi`).
+    Csi,
 }
 
 impl Step {
@@ -51,11 +68,25 @@ impl Step {
     pub fn id(&self) -> &'static str {
         match self {
             Self::AutomountOff {} => "automount-off",
+            Self::KubeApiToken {} => "kube-api-token",
             Self::VaultToken { .. } => "vault-token",
             Self::VaultAgent { .. } => "vault-agent",
+            Self::VaultCsi { .. } => "vault-csi",
             Self::SpiffeCsi {} => "spiffe-csi",
             Self::SpiffeId {} => "spiffe-id",
+            Self::MeshInject {} => "mesh-inject",
+            Self::AwsTokenTtl {} => "aws-token-ttl",
             Self::Stamp {} => "stamp",
+        }
+    }
+
+    /// The resources of the core group that it changes.
+    #[must_use]
+    pub fn resources(&self) -> &'static [&'static str] {
+        match self {
+            Self::MeshInject {} => &["namespaces", "pods"],
+            Self::AwsTokenTtl {} => &["serviceaccounts"],
+            _ => &["pods"],
         }
     }
 
@@ -72,6 +103,12 @@ impl Step {
                 expiration_seconds: least(expiration_seconds, *seconds2),
                 mount_path: least(mount_path, path2.clone()),
             },
+            (Self::VaultCsi { secret_provider_class, mount_path }, Self::VaultCsi { secret_provider_class: class2, mount_path: path2 }) => {
+                Self::VaultCsi {
+                    secret_provider_class: least(secret_provider_class, class2.clone()),
+                    mount_path: least(mount_path, path2.clone()),
+                }
+            }
             (Self::VaultAgent { mode }, Self::VaultAgent { mode: mode2 }) => Self::VaultAgent { mode: least(mode, *mode2) },
             (step, _) => step,
         }
@@ -110,7 +147,7 @@ mod tests {
             (r#"{"vaultToken":{"ttl":600}}"#, "unknown field `ttl`, expected one of `audience`, `expirationSeconds`, `mountPath`"),
             (r#"{"automountOff":{"x":1}}"#, "unknown field `x`, there are no fields"),
             (r#"{"vaultTokens":{}}"#, "unknown variant `vaultTokens`, expected one of `automountOff`"),
-            (r#"{"vaultAgent":{"mode":"csi"}}"#, "unknown variant `csi`, expected `init` or `sidecar`"),
+            (r#"{"vaultAgent":{"mode":"env"}}"#, "unknown variant `env`, expected one of `init`, `sidecar`, `csi`"),
         ] {
             let error = Object::from_json(text).unwrap().root().read::<Step>().unwrap_err();
             assert!(error.message.starts_with(message), "{error}");

@@ -1,12 +1,19 @@
 //! `vault-agent`: a Vault or OpenBao agent that logs in as the workload and renders its secrets into memory.
+//!
+//! - `config`: its configuration
+//! - `container`: its containers, and how they are known again
+//! - `template`: what a template may ask for
+//! - `vendor`: what pods ask for that were written for vault-k8s or openbao-k8s
 
 mod config;
 mod container;
 mod template;
+mod vendor;
 
 use serde_json::json;
 
 use self::container::{Agent, Form, Parts};
+use self::vendor::Asked;
 use super::outcome::Conflict;
 use super::place::Additions;
 use super::pod::{Container, Pod};
@@ -20,34 +27,35 @@ const INIT: &str = "vault-agent-init";
 const AGENT: &str = "vault-agent";
 const SECRETS: &str = "vault-secrets";
 const CONFIG: &str = "vault-config";
+/// The Secret with the CA that the author names.
+const TLS: &str = "vault-tls-secrets";
 /// The agent's configuration; ours alone, rewritten on every creation.
 const CONFIG_ANNOTATION: &str = "doorward.dev/vault-agent-config";
 const MODE_ANNOTATION: &str = "doorward.dev/vault-agent-mode";
-/// The vendors' injectors: the prefix of their annotations, and the one that switches them on.
-const VENDORS: [(&str, &str); 2] =
-    [("vault.hashicorp.com/", "vault.hashicorp.com/agent-inject"), ("openbao.org/", "openbao.org/agent-inject")];
 
 /// What the injection has to do with a pod. Known from the start, because the token and the mounts depend on it.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Role {
+#[derive(Debug, PartialEq)]
+pub(super) enum Role<'a> {
     /// Not due: no policy asks, no Vault address is set, or the node runs Windows.
     None,
     /// The author has an agent of their own: group C of the rules judges it.
     Authors,
     /// The vendor's injector acts, by annotations with this prefix.
     Vendor(&'static str),
-    /// Ours.
-    Ours(AgentMode),
+    /// None: the Secrets Store CSI driver brings the secrets instead.
+    Csi,
+    /// Ours, as the author asks.
+    Ours(AgentMode, Box<Asked<'a>>),
     /// The pod asks for something that does not exist.
     Refused(Conflict),
 }
 
-impl Role {
+impl Role<'_> {
     pub(super) fn names(&self) -> &'static [&'static str] {
         match self {
-            Self::Ours(AgentMode::Init) => &[INIT],
-            Self::Ours(AgentMode::Sidecar) | Self::Vendor(_) => &[INIT, AGENT],
-            Self::None | Self::Authors | Self::Refused(_) => &[],
+            Self::Ours(AgentMode::Init, _) => &[INIT],
+            Self::Ours(AgentMode::Sidecar, _) | Self::Vendor(_) => &[INIT, AGENT],
+            Self::None | Self::Authors | Self::Csi | Self::Refused(_) | Self::Ours(AgentMode::Csi, _) => &[],
         }
     }
 
@@ -57,25 +65,38 @@ impl Role {
 }
 
 /// Finds the role. Nothing that this or another hook adds between two calls changes it.
-pub(super) fn role(pod: &Pod<'_>, steps: &[Step]) -> Role {
-    let mut asked = steps.iter().filter_map(|step| if let Step::VaultAgent { mode } = step { Some(*mode) } else { None }).peekable();
-    if asked.peek().is_none() || pod.is_windows() || pod.settings().vault.address.is_none() {
+pub(super) fn role<'a>(pod: &Pod<'a>, steps: &[Step]) -> Role<'a> {
+    let mut modes = steps.iter().filter_map(|step| if let Step::VaultAgent { mode } = step { Some(*mode) } else { None }).peekable();
+    if modes.peek().is_none() || pod.is_windows() || pod.settings().vault.address.is_none() {
         return Role::None;
     }
-    let vendor = VENDORS.into_iter().find(|(_, switch)| pod.template.annotation(switch).is_some_and(is_true));
+    let honours = pod.settings().vault.agent.honour_vendor_annotations;
+    let vendor = vendor::SWITCHES.into_iter().find(|(_, switch)| pod.template.annotation(switch).is_some_and(is_true));
     if let Some((prefix, _)) = vendor {
-        return Role::Vendor(prefix);
+        if !honours {
+            return Role::Vendor(prefix);
+        }
+        if vendor::has_acted(pod) {
+            return Role::Authors;
+        }
     }
-    if pod.containers().any(|container| ![INIT, AGENT].contains(&container.name()) && container::is_agent(container.node)) {
+    if pod.containers().any(|container| !is_agent_name(container.name()) && container::is_agent(container.node)) {
         return Role::Authors;
     }
+    let asked = match honours.then(|| vendor::asked(pod)).transpose() {
+        Ok(asked) => asked.flatten().unwrap_or_default(),
+        Err(conflict) => return Role::Refused(conflict),
+    };
     let job = pod.surroundings.class == Class::Job;
-    let mode = match (asked.flatten().min(), pod.template.annotation(MODE_ANNOTATION)) {
+    let mode = match (modes.flatten().min(), pod.template.annotation(MODE_ANNOTATION)) {
         (Some(mode), _) => mode,
         (None, Some("init")) => AgentMode::Init,
         (None, Some("sidecar")) => AgentMode::Sidecar,
+        (None, Some("csi")) => AgentMode::Csi,
         (None, None) => {
-            if job {
+            if let Some(mode) = asked.mode {
+                mode
+            } else if job {
                 AgentMode::Init
             } else {
                 AgentMode::Sidecar
@@ -83,24 +104,27 @@ pub(super) fn role(pod: &Pod<'_>, steps: &[Step]) -> Role {
         }
         (None, Some(other)) => {
             let path = annotation_path(MODE_ANNOTATION);
-            return Role::Refused(Conflict::new(path, format!("there is no agent mode `{other}`"), "write `init` or `sidecar`"));
+            return Role::Refused(Conflict::new(path, format!("there is no agent mode `{other}`"), "write `init`, `sidecar` or `csi`"));
         }
     };
+    if mode == AgentMode::Csi {
+        return Role::Csi;
+    }
     if job && mode == AgentMode::Sidecar && !pod.settings().vault.agent.native_sidecar {
         let reason = "an agent in `containers` never ends, so the Job would not either";
         return Role::Refused(Conflict::new(annotation_path(MODE_ANNOTATION), reason, "use mode `init`, or native sidecars"));
     }
-    Role::Ours(mode)
+    Role::Ours(mode, Box::new(asked))
 }
 
 /// The operations; `None` if the injection is not due.
-pub(super) fn apply(pod: &Pod<'_>, role: &Role, token: &Token<'_>) -> Option<Result<Vec<Operation>, Conflict>> {
+pub(super) fn apply(pod: &Pod<'_>, role: &Role<'_>, token: &Token<'_>) -> Option<Result<Vec<Operation>, Conflict>> {
     match role {
-        Role::None => None,
+        Role::None | Role::Csi => None,
         Role::Authors => Some(Ok(Vec::new())),
         Role::Refused(conflict) => Some(Err(conflict.clone())),
         Role::Vendor(prefix) => Some(direct_vendor(pod, prefix, token)),
-        Role::Ours(mode) => Some(add(pod, *mode, token)),
+        Role::Ours(mode, asked) => Some(add(pod, *mode, asked, token)),
     }
 }
 
@@ -121,10 +145,27 @@ fn direct_vendor(pod: &Pod<'_>, prefix: &str, token: &Token<'_>) -> Result<Vec<O
     additions.operations(pod)
 }
 
-fn add(pod: &Pod<'_>, mode: AgentMode, token: &Token<'_>) -> Result<Vec<Operation>, Conflict> {
+/// A directory of rendered files, a volume in memory.
+struct Directory<'a> {
+    volume: String,
+    path: &'a str,
+}
+
+/// The pod's directory, and those of single files.
+fn directories<'a>(pod: &Pod<'a>, asked: &'a Asked<'_>) -> Vec<Directory<'a>> {
+    let main = Directory { volume: SECRETS.to_owned(), path: asked.directory.unwrap_or(&pod.settings().vault.secrets_path) };
+    let further = asked.directories.iter().enumerate();
+    std::iter::once(main).chain(further.map(|(index, path)| Directory { volume: format!("{SECRETS}-custom-{index}"), path })).collect()
+}
+
+fn add(pod: &Pod<'_>, mode: AgentMode, asked: &Asked<'_>, token: &Token<'_>) -> Result<Vec<Operation>, Conflict> {
     let vault = &pod.settings().vault;
+    let serving = match asked.token_volume {
+        None => token.serving(pod),
+        Some(volume) => Some(token.serving_of(pod, volume).ok_or_else(|| vendor::refuse_token_volume(pod, volume))?),
+    };
     // The injection of the token ran before, and if it failed this one is not called.
-    let Some(serving) = token.serving(pod) else {
+    let Some(serving) = serving else {
         return Err(Conflict::new(
             FieldPath::of(&["spec", "volumes"]),
             "no volume holds a token for Vault",
@@ -132,19 +173,19 @@ fn add(pod: &Pod<'_>, mode: AgentMode, token: &Token<'_>) -> Result<Vec<Operatio
         ));
     };
     let mut additions = Additions::default();
+    let directories = directories(pod, asked);
+    reserve(pod, asked, &directories)?;
 
-    let is_app = |container: &Container<'_>| container.list == "containers" && !container.is_mesh() && !pod.is_agent(container);
-    pod.reserve(SECRETS, |container| pod.is_agent(container) || is_app(container))?;
-    pod.reserve(CONFIG, |container| pod.is_agent(container))?;
-
-    let secrets = json!({"name": SECRETS, "emptyDir": {"medium": "Memory"}});
-    if pod.lacks_volume(&secrets, "the agent's directory of secrets in memory")? {
-        additions.volumes.push(secrets);
+    for Directory { volume, .. } in &directories {
+        let secrets = json!({"name": volume, "emptyDir": {"medium": "Memory"}});
+        if pod.lacks_volume(&secrets, "the agent's directory of secrets in memory")? {
+            additions.volumes.push(secrets);
+        }
     }
     let source = match vault.agent.config_mode {
         ConfigMode::Generated => {
             let token_path = format!("{}/{}", token.mount_path.trim_end_matches('/'), serving.file);
-            additions.annotate(CONFIG_ANNOTATION, config::generate(pod, &token_path)?);
+            additions.annotate(CONFIG_ANNOTATION, config::generate(pod, asked, &token_path)?);
             let reference = json!({"fieldPath": format!("metadata.annotations['{CONFIG_ANNOTATION}']")});
             json!({"name": CONFIG, "downwardAPI": {"items": [{"path": "config.hcl", "fieldRef": reference}]}})
         }
@@ -157,27 +198,66 @@ fn add(pod: &Pod<'_>, mode: AgentMode, token: &Token<'_>) -> Result<Vec<Operatio
     if pod.lacks_volume(&source, "the agent's configuration")? {
         additions.volumes.push(source);
     }
-    for container in pod.app_containers() {
-        let serves = |mount: Node<'_>| is_secrets_mount(mount, &vault.secrets_path);
-        if container.lacks_mount(&vault.secrets_path, "the directory of secrets", serves)? {
-            additions.mount(&container, json!({"name": SECRETS, "mountPath": vault.secrets_path, "readOnly": true}));
-        }
-        if let Some(index) = container.node.list("volumeMounts").position(|mount| mount.text("name") == SECRETS && !serves(mount)) {
-            return Err(Conflict::new(
-                container.path().field("volumeMounts").index(index),
-                format!("container `{}` mounts `{SECRETS}` otherwise than read-only at `{}`", container.name(), vault.secrets_path),
-                "remove the mount: the injection adds it",
-            ));
+    if let Some(secret) = asked.tls_secret {
+        let source = json!({"name": TLS, "secret": {"secretName": secret}});
+        if pod.lacks_volume(&source, "the Secret with Vault's CA")? {
+            additions.volumes.push(source);
         }
     }
-    let agent = Agent::new(pod, &Parts { token_volume: serving.volume, token_path: token.mount_path });
-    place_containers(pod, mode, &agent, &mut additions)?;
+    for container in pod.containers().filter(|container| gets_files(pod, asked, container)) {
+        for directory in &directories {
+            mount(&container, directory, &mut additions)?;
+        }
+    }
+    if !asked.prefix.is_empty() {
+        // A vendor's injector that is still there leaves the pod alone.
+        additions.annotate(&format!("{}{}", asked.prefix, vendor::STATUS), vendor::INJECTED.to_owned());
+    }
+    let parts = Parts { token_volume: serving.volume, token_path: token.mount_path, directories: &directories, asked };
+    place_containers(pod, mode, &Agent::new(pod, &parts), &mut additions)?;
     additions.operations(pod)
 }
 
-fn is_secrets_mount(mount: Node<'_>, path: &str) -> bool {
+/// Which containers find the rendered files: the application's. The vendors give them to init containers too, and let the author
+/// choose among the others.
+fn gets_files(pod: &Pod<'_>, asked: &Asked<'_>, container: &Container<'_>) -> bool {
+    let is_chosen = match container.list {
+        "containers" => asked.containers.as_ref().is_none_or(|names| names.contains(&container.name())),
+        "initContainers" => !asked.prefix.is_empty(),
+        _ => false,
+    };
+    is_chosen && !container.is_mesh() && !pod.is_agent(container)
+}
+
+fn reserve(pod: &Pod<'_>, asked: &Asked<'_>, directories: &[Directory<'_>]) -> Result<(), Conflict> {
+    for Directory { volume, .. } in directories {
+        pod.reserve(volume, |container| pod.is_agent(container) || gets_files(pod, asked, container))?;
+    }
+    if asked.tls_secret.is_some() {
+        pod.reserve(TLS, |container| pod.is_agent(container))?;
+    }
+    pod.reserve(CONFIG, |container| pod.is_agent(container))
+}
+
+fn mount(container: &Container<'_>, directory: &Directory<'_>, additions: &mut Additions) -> Result<(), Conflict> {
+    let Directory { volume, path } = directory;
+    let serves = |mount: Node<'_>| is_secrets_mount(mount, volume, path);
+    if container.lacks_mount(path, "the directory of secrets", serves)? {
+        additions.mount(container, json!({"name": volume, "mountPath": path, "readOnly": true}));
+    }
+    if let Some(index) = container.node.list("volumeMounts").position(|mount| mount.text("name") == volume && !serves(mount)) {
+        return Err(Conflict::new(
+            container.path().field("volumeMounts").index(index),
+            format!("container `{}` mounts `{volume}` otherwise than read-only at `{path}`", container.name()),
+            "remove the mount: the injection adds it",
+        ));
+    }
+    Ok(())
+}
+
+fn is_secrets_mount(mount: Node<'_>, volume: &str, path: &str) -> bool {
     use crate::identity::MountPath;
-    mount.text("name") == SECRETS
+    mount.text("name") == volume
         && mount.get("readOnly").and_then(Node::as_bool) == Some(true)
         && super::pod::is_whole(mount)
         && MountPath::new(mount.text("mountPath")) == MountPath::new(path)
@@ -187,7 +267,7 @@ fn is_secrets_mount(mount: Node<'_>, path: &str) -> bool {
 /// reached through it. A classic proxy's init container comes after ours: it redirects traffic to a proxy that does not run yet.
 fn place_containers(pod: &Pod<'_>, mode: AgentMode, agent: &Agent, additions: &mut Additions) -> Result<(), Conflict> {
     let stays = match (mode, pod.settings().vault.agent.native_sidecar) {
-        (AgentMode::Init, _) => None,
+        (AgentMode::Init | AgentMode::Csi, _) => None,
         (AgentMode::Sidecar, true) => Some(Form::Native),
         (AgentMode::Sidecar, false) => Some(Form::Classic),
     };
@@ -222,6 +302,15 @@ fn present(pod: &Pod<'_>, form: Form, agent: &Agent) -> Result<Option<usize>, Co
         return Ok(Some(found.index));
     }
     Err(Conflict::new(found.path(), format!("a container named `{name}` exists and is not the injected agent"), "rename the container"))
+}
+
+fn is_agent_name(name: &str) -> bool {
+    [INIT, AGENT].contains(&name)
+}
+
+/// Whether the operator lists a role for a ServiceAccount, as `namespace/name` (`hardening.md` A12).
+fn is_listed(pod: &Pod<'_>, who: &str, role: &str) -> bool {
+    pod.settings().vault.roles.get(who).is_some_and(|roles| roles.iter().any(|listed| listed == role))
 }
 
 fn annotation_path(key: &str) -> FieldPath {

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::Step;
 use super::outcome::Conflict;
 use super::place::Additions;
-use super::pod::{Container, Pod, is_whole, volume_path};
+use super::pod::{Container, Pod, is_for_api, is_whole, volume_path};
 use crate::identity::MountPath;
 use crate::object::{Node, Operation};
 use crate::settings::Settings;
@@ -51,6 +51,11 @@ impl<'a> Token<'a> {
     pub(super) fn serving<'p>(&self, pod: &Pod<'p>) -> Option<Serving<'p>> {
         let volumes = pod.spec().list("volumes").filter_map(|volume| self.served_by(volume));
         volumes.min_by_key(|serving| (serving.volume != VOLUME, serving.volume))
+    }
+
+    /// The volume of that name, if it holds such a token.
+    pub(super) fn serving_of<'p>(&self, pod: &Pod<'p>, volume: &str) -> Option<Serving<'p>> {
+        pod.volume(volume).and_then(|(_, volume)| self.served_by(volume))
     }
 
     fn served_by<'p>(&self, volume: Node<'p>) -> Option<Serving<'p>> {
@@ -112,7 +117,7 @@ pub(super) fn apply(pod: &Pod<'_>, token: &Token<'_>) -> Result<Vec<Operation>, 
 fn mounted_at<'p>(pod: &Pod<'p>, volume: &str) -> Option<&'p str> {
     let mounts = pod.app_containers().flat_map(|container| container.node.list("volumeMounts"));
     mounts
-        .filter(|mount| mount.text("name") == volume && is_whole(*mount))
+        .filter(|mount| mount.text("name") == volume && is_whole(*mount) && !is_for_api(*mount))
         .map(|mount| mount.text("mountPath"))
         .min_by_key(|path| MountPath::new(path))
 }

@@ -198,7 +198,7 @@ impl IdentityPolicy {
 
     fn try_compile(document: Node<'_>) -> Result<Self, Vec<Mistake>> {
         let Document { metadata, spec, .. } = read::<IdentityPolicySpec>(document).map_err(plain)?;
-        let mut compiler = Compiler::new(Declared::dynamic());
+        let mut compiler = Compiler::new(Declared::own());
         let written = Some(Box::new(spec.clone()));
         let path = FieldPath::of(&["spec", "rules"]);
         if spec.rules.is_empty() {
@@ -241,13 +241,19 @@ impl InjectionPolicy {
 
     fn try_compile(document: Node<'_>) -> Result<Self, Vec<Mistake>> {
         let Document { metadata, spec, .. } = read::<InjectionPolicySpec>(document).map_err(plain)?;
-        let mut compiler = Compiler::new(Declared::dynamic());
+        let mut compiler = Compiler::new(Declared::own());
         if spec.inject.is_empty() {
             compiler.fail(FieldPath::of(&["spec", "inject"]), "must hold at least one step");
         }
         compiler.selectors(&spec.matches, &FieldPath::of(&["spec", "match"]));
         let scope = compiler.declared.scope.clone();
         let conditions = compiler.conditions(&spec.match_conditions, &FieldPath::of(&["spec", "matchConditions"]), &scope);
+        for (index, step) in spec.inject.iter().enumerate() {
+            if injected(&spec.matches, step).next().is_none() {
+                let message = format!("changes {} only, and `match` selects none of them", step.resources().join(" and "));
+                compiler.fail(FieldPath::of(&["spec", "inject"]).index(index), message);
+            }
+        }
         compiler.finish(Self {
             id: metadata.name.into(),
             title: spec.title,
@@ -265,6 +271,22 @@ pub(super) fn errors(mistakes: Vec<Mistake>) -> Vec<PolicyError> {
 
 fn plain(errors: Vec<PolicyError>) -> Vec<Mistake> {
     errors.into_iter().map(|error| Mistake { error, within: None }).collect()
+}
+
+impl InjectionPolicy {
+    /// The resources of the core group that it changes.
+    pub fn changed(&self) -> impl Iterator<Item = &'static str> {
+        self.steps.iter().flat_map(|step| injected(&self.matches, step))
+    }
+}
+
+/// The resources that a step changes and a match selects.
+fn injected(matches: &Match, step: &Step) -> impl Iterator<Item = &'static str> {
+    let listed = |list: &[String], value: &str| list.iter().any(|item| item == "*" || item == value);
+    step.resources().iter().copied().filter(move |resource| {
+        (*resource == "pods" && matches.pod_template.is_some())
+            || matches.resource_rules.iter().any(|rule| listed(&rule.api_groups, "") && listed(&rule.resources, resource))
+    })
 }
 
 /// Reads a document of ours into its type.
@@ -308,7 +330,7 @@ impl Compiler {
 
     pub(super) fn rule(&mut self, rule: Rule, path: &FieldPath, ceiling: Enforcement) -> Option<CompiledRule> {
         self.selectors(&rule.matches, &path.clone().field("match"));
-        let base = self.declared.scope.clone();
+        let base = self.declared.scope_of(&rule.matches);
         let conditions = self.conditions(&rule.match_conditions, &path.clone().field("matchConditions"), &base);
         let (variables, scope) = self.variables(&rule.variables, &path.clone().field("variables"), base);
         let (related, scope) = self.related(&rule.related, &path.clone().field("related"), scope);

@@ -4,7 +4,7 @@
 use super::compile::BASE;
 use super::schema::{Carrier, Match};
 use super::schemas::{self, Schemas};
-use crate::cel::{Scope, Type};
+use crate::cel::{Scope, Type, namespace_type, request_type};
 use crate::object::{POD_TEMPLATE_KINDS, PodTemplateKind};
 
 /// The types of the base variables, and what is known of other kinds.
@@ -17,10 +17,35 @@ pub(super) struct Declared {
 }
 
 impl Declared {
-    /// Objects may be anything: what must hold of every expression.
+    /// Objects may be anything, and so may `params`: what must hold of every expression, as the API server declares it.
     pub(super) fn dynamic() -> Self {
-        let scope = Scope::new(&BASE).with_type("request", schemas::request()).with_type("namespaceObject", schemas::namespace_object());
+        let scope = Scope::new(&BASE).with_type("request", request_type()).with_type("namespaceObject", namespace_type());
         Self { kind: None, scope, schemas: Schemas::none() }
+    }
+
+    /// As [`Self::dynamic`], for our own kinds: `params` are the settings, whatever is judged.
+    pub(super) fn own() -> Self {
+        let dynamic = Self::dynamic();
+        Self { scope: dynamic.scope.with_type("params", schemas::settings()), ..dynamic }
+    }
+
+    /// The base scope of a rule: the identity model has one shape for what carries a pod template, and another one for what does not.
+    pub(super) fn scope_of(&self, matches: &Match) -> Scope {
+        let carries = |group: &String, resource: &String| {
+            POD_TEMPLATE_KINDS.iter().any(|known| known.group == *group && known.resource == resource.split('/').next().unwrap_or_default())
+        };
+        let rules = matches.resource_rules.iter();
+        let mut named =
+            rules.flat_map(|rule| rule.api_groups.iter().flat_map(move |group| rule.resources.iter().map(move |one| (group, one))));
+        let open = |group: &String, resource: &String| group == "*" || resource.contains('*');
+        let is = if matches.pod_template.is_some() || named.clone().all(|(group, resource)| carries(group, resource)) {
+            schemas::identity()
+        } else if named.any(|(group, resource)| carries(group, resource) || open(group, resource)) {
+            Type::Dyn
+        } else {
+            schemas::object_identity()
+        };
+        self.scope.with_type("identity", is)
     }
 
     /// Objects are of one kind.
@@ -29,14 +54,12 @@ impl Declared {
         let carries = POD_TEMPLATE_KINDS.iter().any(|known| known.group == group && known.resource == resource);
         let pod = if carries { schemas::pod_template() } else { Type::Dyn };
         let account = schemas.of("", "serviceaccounts").unwrap_or(Type::Dyn);
-        let scope = Self::dynamic()
+        let scope = Self::own()
             .scope
             .with_type("object", object.clone())
             .with_type("oldObject", object)
             .with_type("pod", pod)
-            .with_type("params", schemas::settings())
-            .with_type("serviceAccount", Type::optional(account))
-            .with_type("identity", if carries { schemas::identity() } else { schemas::object_identity() });
+            .with_type("serviceAccount", Type::optional(account));
         let kind = if group.is_empty() { resource.to_owned() } else { format!("{resource}.{group}") };
         Self { kind: Some(kind), scope, schemas: schemas.clone() }
     }

@@ -6,12 +6,13 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::compile::{CompiledRule, CompiledValidation, IdentityPolicy, slot};
+use super::due::Hypothesis;
 use super::location::Found;
 use super::schema::{FailurePolicy, Match, Reason};
 use super::select::Selected;
 use super::set::PolicySet;
 use super::stage::{Activation, Stage};
-use super::staging::{Hypothesis, Staged, stage};
+use super::staging::{Staged, stage};
 use super::subject::{Facts, Operation, Source, Subject};
 use super::verdict::{Certainty, Verdict, Violation};
 use super::waive::lifted_by;
@@ -22,7 +23,7 @@ use crate::settings::{Enforcement, OnMissingRelated};
 
 /// Cost limit of one policy, as on the API server.
 const POLICY_LIMIT: u64 = 10_000_000;
-/// Cost limit of a rule's match conditions, as on the API server.
+/// Cost limit of all match conditions of a rule together, as on the API server; they do not count for the policy.
 pub(super) const CONDITIONS_LIMIT: u64 = 2_500_000;
 /// Longest message that an expression may make, as on the API server.
 const MESSAGE_LIMIT: usize = 5 * 1024;
@@ -228,9 +229,9 @@ impl<'a> Judge<'_, 'a, '_> {
 
     /// Whether every match condition holds. One that does not wins over one that fails, as on the API server.
     pub(super) fn meets(&mut self, rule: &'a CompiledRule, activation: &Activation<'_, 'a>, ceiling: Enforcement) -> bool {
-        let mut failed = None;
+        let (mut failed, mut left) = (None, CONDITIONS_LIMIT);
         for (name, condition) in &rule.conditions {
-            match self.ask(condition, activation, CONDITIONS_LIMIT) {
+            match self.within(condition, activation, &mut left).and_then(|value| answer(&value)) {
                 Ok(true) => {}
                 Ok(false) => return false,
                 Err(error) => failed = failed.or(Some((name, error))),
@@ -250,7 +251,7 @@ impl<'a> Judge<'_, 'a, '_> {
         root: Node<'a>,
     ) {
         activation.look_at(found.node, found.bound);
-        let answer = self.ask(&validation.expression, activation, EXPRESSION_LIMIT);
+        let answer = self.ask(&validation.expression, activation);
         if matches!(answer, Ok(true)) {
             return;
         }
@@ -283,27 +284,31 @@ impl<'a> Judge<'_, 'a, '_> {
     }
 
     /// An expression's answer, within what is left of the policy's budget.
-    pub(super) fn ask(&mut self, expression: &'a Expression, activation: &Activation<'_, 'a>, limit: u64) -> Result<bool, EvaluationError> {
-        let value = self.value(expression, activation, limit)?;
-        value.as_bool().ok_or_else(|| EvaluationError::Failed(format!("the expression gives a {}, not a bool", value.type_name())))
+    pub(super) fn ask(&mut self, expression: &'a Expression, activation: &Activation<'_, 'a>) -> Result<bool, EvaluationError> {
+        answer(&self.value(expression, activation)?)
     }
 
     /// The value of an expression, within what is left of the policy's budget.
-    pub(super) fn value(
-        &mut self,
-        expression: &'a Expression,
-        activation: &Activation<'_, 'a>,
-        limit: u64,
-    ) -> Result<Value<'a>, EvaluationError> {
-        let budget = Budget::new(limit.min(POLICY_LIMIT.saturating_sub(self.spent))).with_deadline(self.limits.past_deadline);
-        let value = expression.evaluate(activation, &budget);
-        self.spent = self.spent.saturating_add(budget.spent());
+    pub(super) fn value(&mut self, expression: &'a Expression, activation: &Activation<'_, 'a>) -> Result<Value<'a>, EvaluationError> {
+        let mut left = POLICY_LIMIT.saturating_sub(self.spent);
+        let value = self.within(expression, activation, &mut left);
+        self.spent = POLICY_LIMIT.saturating_sub(left);
         value
+    }
+
+    /// The value of an expression, within what is left of a budget for several, and within the limit of one.
+    fn within(&self, expression: &'a Expression, activation: &Activation<'_, 'a>, left: &mut u64) -> Result<Value<'a>, EvaluationError> {
+        let budget = Budget::new(EXPRESSION_LIMIT.min(*left)).with_total(*left).with_deadline(self.limits.past_deadline);
+        let value = expression.evaluate(activation, &budget);
+        // With its variables it may have cost more than was left, and then no answer counts any more.
+        let enough = budget.spent() <= *left;
+        *left = left.saturating_sub(budget.spent());
+        if enough { value } else { Err(EvaluationError::BudgetExceeded) }
     }
 
     pub(super) fn text(&mut self, expression: Option<&'a Expression>, fixed: &str, activation: &Activation<'_, 'a>) -> Option<String> {
         let made = expression.and_then(|expression| {
-            let value = self.value(expression, activation, EXPRESSION_LIMIT);
+            let value = self.value(expression, activation);
             // Kubernetes drops a message with a line break or one too long; then who chose a foreign name chose whether it is told.
             let mut text = escaped(value.ok()?.as_str()?.trim());
             if text.len() > MESSAGE_LIMIT {
@@ -427,6 +432,11 @@ impl<'a> Judge<'_, 'a, '_> {
             reason: self.reason,
         });
     }
+}
+
+/// The answer to a question: true or false.
+fn answer(value: &Value<'_>) -> Result<bool, EvaluationError> {
+    value.as_bool().ok_or_else(|| EvaluationError::Failed(format!("the expression gives a {}, not a bool", value.type_name())))
 }
 
 /// What a violation that is not certain does: in the cluster what the rule says, in CI what the settings say.

@@ -114,7 +114,7 @@ pub fn lint(document: &Document, schemas: &Schemas, target: Option<Release>) -> 
                     }
                 }
             }
-            let compiled = with_declared(rule, &path, policy.spec.enforcement, Declared::dynamic()).compiled;
+            let compiled = with_declared(rule, &path, policy.spec.enforcement, Declared::own()).compiled;
             doubts.extend(compiled.into_iter().flat_map(|(path, note)| doubts_of(&path, &note, target)));
             // What holds of some kinds only may be behind a question for the kind.
             for (mistake, kinds) in found {

@@ -14,11 +14,13 @@
 //! - `declared`, `schemas`: what the type checker knows of the names and of the objects
 //! - `lint`: what can be said of a policy before it judges anything
 //! - `select`: which policies speak about a subject
+//! - `due`: which injections are due, and who has a say
 //! - `staging`: the pod as it will be after defaults and injections
 //! - `stage`: what an expression sees
 //! - `evaluate`: the judging itself
 //! - `waive`: exemptions and waivers
 //! - `waiver_object`: a waiver on its way into the cluster: asked for by one, approved by another
+//! - `waiver_state`: where each waiver stands
 //! - `verdict`: [`Verdict`], the answer
 //! - `mend`: the change that ends a violation, proven by judging again
 //! - `portrait`: who a pod will be, for people who ask
@@ -28,6 +30,7 @@ mod case;
 mod compile;
 pub mod conditions;
 mod declared;
+mod due;
 mod evaluate;
 mod library;
 mod lint;
@@ -47,6 +50,7 @@ mod subject;
 mod verdict;
 mod waive;
 mod waiver_object;
+mod waiver_state;
 mod wanted;
 mod workload;
 
@@ -59,7 +63,7 @@ pub use load::{Sources, Text, load};
 pub use location::{Location, LocationError};
 pub use mend::mend;
 pub use native::{Export, ExportedPolicy, Omission, ParameterQuery, export};
-pub use portrait::{Portrait, portrait};
+pub use portrait::{Portrait, portrait, registration_resources};
 pub use related::RelatedIndex;
 pub use schema::{
     API_VERSION, Carrier, FailurePolicy, IdentityPolicySpec, IdentityWaiverSpec, IdentityWaiverStatus, InjectionPolicySpec, Match,
@@ -72,4 +76,5 @@ pub use subject::{Facts, Operation, RequestError, Source, Subject, manifest_requ
 pub use verdict::{Certainty, Verdict, Violation};
 pub use waive::Waiver;
 pub use waiver_object::{RULE as WAIVER_RULE, waivers_resource};
+pub use waiver_state::{WaiverState, waiver_states};
 pub use wanted::wanted;

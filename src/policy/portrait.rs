@@ -2,11 +2,14 @@
 
 use std::cell::OnceCell;
 
+use super::due::Hypothesis;
+use super::schema::RelatedResource;
 use super::set::PolicySet;
 use super::stage::Stage;
-use super::staging::{Hypothesis, stage};
+use super::staging::stage;
 use super::subject::{Facts, Subject};
-use crate::object::{Object, PodTemplate};
+use crate::identity::{Issuance, issuance};
+use crate::object::{Fact, Object, PodTemplate};
 
 /// A pod template read as an identity, with defaults and due injections applied.
 #[derive(Clone, Debug)]
@@ -15,6 +18,15 @@ pub struct Portrait {
     pub identity: Object,
     /// Why it is not known which injections are due, if so: the identity is then the one without them.
     pub undecided: Option<String>,
+    /// What SPIRE issues to it; `None` while no trust domain is set.
+    pub issuance: Option<Issuance>,
+}
+
+/// What a portrait reads beside what the rules read: the objects of which SPIRE's registration entries are made.
+#[must_use]
+pub fn registration_resources() -> [RelatedResource; 2] {
+    ["clusterspiffeids", "clusterstaticentries"]
+        .map(|resource| RelatedResource { group: "spire.spiffe.io".into(), resource: resource.into() })
 }
 
 /// The identity of the pod that a subject is or makes; `None` for a subject without a pod template.
@@ -24,6 +36,12 @@ pub fn portrait(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>) -> Op
     let staged = stage(set, subject, facts, template, Hypothesis::NoneDue);
     let pod = PodTemplate { node: staged.pod.as_ref().map_or(template.node, Object::root), ..template };
     let cell = OnceCell::new();
-    Stage::new(set, subject, facts, Some(pod), &cell, &staged.injections).identity()?;
-    Some(Portrait { identity: cell.into_inner()?, undecided: staged.undecided })
+    let stage = Stage::new(set, subject, facts, Some(pod), &cell, &staged.injections);
+    stage.identity()?;
+    let [ids, static_entries] = registration_resources().map(|resource| {
+        let unknown = || Fact::Unknown(format!("{} were not read", resource.resource));
+        facts.related.get(&resource).cloned().unwrap_or_else(unknown)
+    });
+    let issuance = issuance(pod, &stage.surroundings(pod), &ids, &static_entries);
+    Some(Portrait { identity: cell.into_inner()?, undecided: staged.undecided, issuance })
 }

@@ -354,9 +354,11 @@ pub struct InjectionPolicySpec {
 pub enum When {
     /// No.
     Always,
-    /// Only where the Namespace's label or the pod's annotation `inject.doorward.dev/<id>` is `"true"`.
+    /// It may be requested: only where the Namespace's label or the pod's annotation `inject.doorward.dev/<id>` is `"true"`. A pod that
+    /// says `"false"` does not take back what its Namespace asks for.
     Requested,
-    /// Always but where the pod's annotation `inject.doorward.dev/<id>` is `"false"`.
+    /// It is optional: always but where the pod's annotation `inject.doorward.dev/<id>` is `"false"`. Beside a policy with `Requested` this
+    /// lets a pod leave out what its Namespace asks for; what a policy asks for with `Always` is due all the same.
     UnlessOptedOut,
 }
 

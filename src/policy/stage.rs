@@ -6,7 +6,7 @@ use super::compile::{CompiledRelated, slot};
 use super::set::PolicySet;
 use super::subject::{Facts, Subject};
 use super::workload::workload_of;
-use crate::cel::{Budget, EvaluationError, Expression, Value, Variables};
+use crate::cel::{Budget, EXPRESSION_LIMIT, EvaluationError, Expression, Value, Variables};
 use crate::identity::{Class, Identity, InjectionState, Surroundings};
 use crate::object::{Fact, Node, Object, PodTemplate};
 
@@ -67,19 +67,21 @@ impl<'a> Stage<'a> {
     }
 
     fn read_identity(&self, pod: PodTemplate<'a>) -> Identity<'a> {
-        let set = self.set;
+        crate::identity::read(pod, &self.surroundings(pod))
+    }
+
+    /// What stands around a pod template.
+    pub(super) fn surroundings(&self, pod: PodTemplate<'a>) -> Surroundings<'a> {
+        let settings = &self.set.settings;
         let object = self.subject.object.unwrap_or(pod.node);
-        crate::identity::read(
-            pod,
-            &Surroundings {
-                settings: &set.settings,
-                namespace: self.subject.namespace,
-                namespace_object: &self.facts.namespace,
-                service_account: &self.facts.service_account,
-                token_secrets: &self.facts.token_secrets,
-                class: Class::of(&self.subject.kind, object, pod, self.subject.username, &set.settings),
-            },
-        )
+        Surroundings {
+            settings,
+            namespace: self.subject.namespace,
+            namespace_object: &self.facts.namespace,
+            service_account: &self.facts.service_account,
+            token_secrets: &self.facts.token_secrets,
+            class: Class::of(&self.subject.kind, object, pod, self.subject.username, settings),
+        }
     }
 
     fn base(&self, slot: usize) -> Result<Value<'a>, EvaluationError> {
@@ -174,7 +176,8 @@ impl<'s, 'a> Activation<'s, 'a> {
             return known.clone();
         }
         let value = match (self.variables.get(index), self.related.get(index.wrapping_sub(self.variables.len()))) {
-            (Some(expression), _) => expression.evaluate(self, budget),
+            // Each variable has the limit of an expression to itself; the policy's is what all of them count for.
+            (Some(expression), _) => budget.apart(EXPRESSION_LIMIT, |budget| expression.evaluate(self, budget)),
             (None, Some(related)) => self.related(related, budget),
             (None, None) => Err(EvaluationError::Failed("undeclared variable".into())),
         };

@@ -1,19 +1,14 @@
 //! The pod as it will be: defaults and due injections applied to a template before any rule looks at it, with the map back to what
 //! its author wrote.
 
-use super::compile::{BASE, InjectionPolicy};
-use super::schema::When;
-use super::select::Selected;
+use super::due::{Due, Hypothesis, due, due_on};
 use super::set::PolicySet;
-use super::stage::{Activation, Stage};
 use super::subject::{Facts, Operation, Source, Subject};
 use super::waiver_object;
-use crate::cel::Budget;
 use crate::identity::{Class, Conflict, InjectionState, Surroundings};
 use crate::inject::{self, Step};
 use crate::object::Operation as Change;
-use crate::object::{FieldPath, GroupVersionKind, GroupVersionResource, Node, Object, OriginMap, PodTemplate};
-use crate::settings::Preset;
+use crate::object::{FieldPath, Object, OriginMap, PodTemplate};
 
 /// What a pod will be, and how that came about.
 #[derive(Debug, Default)]
@@ -39,49 +34,51 @@ pub struct Mutation {
     pub undecided: Option<String>,
 }
 
-/// Which injections are assumed where the Namespace, and so its labels, is not known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Hypothesis {
-    NoneDue,
-    AllDue,
-}
-
-/// The steps that are due for a pod, in no order, and why that is not certain.
-struct Due {
-    steps: Vec<Step>,
-    undecided: Option<String>,
-}
-
-/// What the mutating webhook does. Of what others write only Pods are changed, and only on CREATE.
+/// What the mutating webhook does. Of what others write, Pods are changed, and Namespaces and ServiceAccounts where a policy selects
+/// them; all of them on CREATE only.
 #[must_use]
 pub fn mutate(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>) -> Mutation {
     if waiver_object::is_waiver(&subject.kind) {
         return Mutation { operations: waiver_object::fill(subject, facts), ..Mutation::default() };
     }
-    let whole_pod = subject.is_pod() && subject.subresource.is_empty() && subject.operation == Operation::Create;
-    let (Some(template), true) = (subject.template(), whole_pod) else { return Mutation::default() };
-    if subject.is_mirror_pod() {
+    if !subject.subresource.is_empty() || subject.operation != Operation::Create || subject.is_mirror_pod() {
         return Mutation::default();
     }
-    let due = due(set, subject, facts, template, Hypothesis::NoneDue);
-    let injection = run(set, subject, facts, template, &due.steps, false);
-    mutation(template, injection, due.undecided)
+    match subject.template() {
+        Some(template) if subject.is_pod() => of_template(set, subject, facts, template, false),
+        Some(_) => Mutation::default(),
+        // Nobody's identity hangs on these, so they do not wait for a fact that is missing.
+        None => Mutation { undecided: None, ..of_object(set, subject, facts) },
+    }
 }
 
-/// What the injections make of any object with a pod template, as if its pod were created now: what `doorward inject` prints.
+/// What the injections make of an object, as if it, or its pod, were created now: what `doorward inject` prints.
 #[must_use]
 pub fn inject_virtually(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>) -> Mutation {
-    let Some(template) = subject.template() else { return Mutation::default() };
-    let due = due(set, subject, facts, template, Hypothesis::NoneDue);
-    let injection = run(set, subject, facts, template, &due.steps, true);
-    mutation(template, injection, due.undecided)
+    match subject.template() {
+        Some(template) => of_template(set, subject, facts, template, true),
+        None => of_object(set, subject, facts),
+    }
 }
 
-fn mutation(template: PodTemplate<'_>, injection: inject::Injection, undecided: Option<String>) -> Mutation {
+fn of_template(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>, template: PodTemplate<'_>, virtually: bool) -> Mutation {
+    let due = due(set, subject, facts, template, Hypothesis::NoneDue);
+    let injection = run(set, subject, facts, template, &due.steps, virtually);
+    mutation(&template.carrier.prefix(), injection, due)
+}
+
+fn of_object(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>) -> Mutation {
+    let Some(object) = subject.object.filter(|_| inject::is_changed_itself(&subject.kind)) else { return Mutation::default() };
+    let due = due_on(set, subject, facts, object, Hypothesis::NoneDue);
+    let injection = inject::inject_object(&subject.kind, object, &set.settings, &due.steps);
+    mutation(&FieldPath::root(), injection, due)
+}
+
+fn mutation(prefix: &FieldPath, injection: inject::Injection, due: Due) -> Mutation {
     Mutation {
-        operations: injection.operations.into_iter().map(|(operation, _)| operation.under(&template.carrier.prefix())).collect(),
-        injections: injection.outcomes.into_iter().map(state).collect(),
-        undecided,
+        operations: injection.operations.into_iter().map(|(operation, _)| operation.under(prefix)).collect(),
+        injections: injection.outcomes.into_iter().map(state).chain(due.refused).collect(),
+        undecided: due.undecided,
     }
 }
 
@@ -108,6 +105,7 @@ pub(super) fn stage(
     let due = due(set, subject, facts, template, hypothesis);
     staged.undecided = due.undecided.or(staged.undecided);
     if due.steps.is_empty() {
+        staged.injections = due.refused;
         return staged;
     }
     let view = PodTemplate { node: staged.pod.as_ref().map_or(template.node, Object::root), carrier: template.carrier };
@@ -117,7 +115,7 @@ pub(super) fn stage(
             staged.apply(template, operation, id);
         }
     }
-    staged.injections = injection.outcomes.into_iter().map(state).collect();
+    staged.injections = injection.outcomes.into_iter().map(state).chain(due.refused).collect();
     staged
 }
 
@@ -188,70 +186,4 @@ fn defaults(template: PodTemplate<'_>) -> Vec<Change> {
         }
     }
     operations
-}
-
-/// Asks every injection policy whether it means the pod that this template makes.
-fn due(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>, template: PodTemplate<'_>, hypothesis: Hypothesis) -> Due {
-    let as_pod = Subject {
-        operation: Operation::Create,
-        kind: GroupVersionKind::new("", "v1", "Pod"),
-        resource: GroupVersionResource::new("", "v1", "pods"),
-        subresource: "",
-        object: Some(template.node),
-        old_object: None,
-        ..subject.clone()
-    };
-    let mut due = Due { steps: Vec::new(), undecided: None };
-    // An observer changes nothing, so that nothing may be judged as if it were changed either.
-    if set.settings.preset == Preset::Observe {
-        return due;
-    }
-    for policy in &set.injections {
-        let selected = match selected(set, policy, &as_pod, facts) {
-            Selected::Unknown(reason) => {
-                due.undecided = Some(reason);
-                hypothesis == Hypothesis::AllDue
-            }
-            answer => answer == Selected::Yes,
-        };
-        if selected {
-            due.steps.extend(policy.steps.iter().filter(|step| wanted(policy.when, step.id(), template, facts)).cloned());
-        }
-    }
-    due
-}
-
-fn wanted(when: When, id: &str, template: PodTemplate<'_>, facts: &Facts<'_>) -> bool {
-    let key = format!("inject.doorward.dev/{id}");
-    let on_pod = template.annotation(&key);
-    let on_namespace = facts
-        .namespace
-        .as_ref()
-        .found()
-        .and_then(|namespace| namespace.path(&["metadata", "labels"]))
-        .and_then(|labels| labels.get(&key))
-        .and_then(Node::as_str);
-    match when {
-        When::Always => true,
-        When::Requested => on_pod == Some("true") || (on_pod.is_none() && on_namespace == Some("true")),
-        When::UnlessOptedOut => on_pod != Some("false"),
-    }
-}
-
-fn selected(set: &PolicySet, policy: &InjectionPolicy, subject: &Subject<'_>, facts: &Facts<'_>) -> Selected {
-    let answer = policy.matches.selects(subject, facts);
-    if answer != Selected::Yes || policy.conditions.is_empty() {
-        return answer;
-    }
-    let stage = Stage::without_identity(set, subject, facts);
-    let activation = Activation::new(&stage, &[], &[], BASE.len());
-    for (name, condition) in &policy.conditions {
-        match condition.evaluate(&activation, &Budget::new(super::evaluate::CONDITIONS_LIMIT)).map(|value| value.as_bool()) {
-            Ok(Some(true)) => {}
-            Ok(Some(false)) => return Selected::No,
-            Ok(None) => return Selected::Unknown(format!("match condition `{name}` of `{}` is no boolean", policy.id)),
-            Err(error) => return Selected::Unknown(format!("match condition `{name}` of `{}`: {error}", policy.id)),
-        }
-    }
-    Selected::Yes
 }

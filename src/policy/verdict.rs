@@ -107,6 +107,12 @@ impl Verdict {
 }
 
 impl Violation {
+    /// The name of the waiver that lifts it, if it is one; an exemption is the operator's own.
+    #[must_use]
+    pub fn waiver(&self) -> Option<&str> {
+        self.waived_by.as_deref()?.strip_prefix("waiver ")
+    }
+
     /// The one line in which a violation is told: `[rule] INV-n: path: what is wrong. Fix: remedy`.
     #[must_use]
     pub fn line(&self) -> String {

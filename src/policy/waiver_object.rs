@@ -53,7 +53,8 @@ struct Request<'a> {
     status: Result<IdentityWaiverStatus, String>,
 }
 
-fn status(object: Option<Node<'_>>) -> IdentityWaiverStatus {
+/// The status that a waiver has; an empty one if it has none that can be read.
+pub(super) fn status(object: Option<Node<'_>>) -> IdentityWaiverStatus {
     object.and_then(|object| object.get("status")).and_then(|status| status.read().ok()).unwrap_or_default()
 }
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::assemble::{located, object_ref, unreadable};
 use super::columns::columns;
 use super::model::{ObjectRef, Violation};
+use crate::identity::{EntryState, Issuance, IssuanceAnswer};
 use crate::manifest::{Document, InputError, SourceMap};
 use crate::object::{Node, Object, Operation, escaped, quoted};
 use crate::policy::{Facts, Limits, PolicySet, Portrait, RelatedIndex, Source, Subject, evaluate, mend, portrait};
@@ -25,6 +26,9 @@ pub struct Explanation {
     /// The identity of its pods ([`crate::identity::SCHEMA`]); absent if it carries no pod template.
     #[serde(serialize_with = "as_json", skip_serializing_if = "Option::is_none")]
     pub identity: Option<Object>,
+    /// What SPIRE issues to its pods, and by which objects; absent without a pod template or a trust domain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spire: Option<Issuance>,
     /// Why it is not known which injections are due, if so: the identity is then the one without them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub undecided: Option<String>,
@@ -101,15 +105,14 @@ impl Explanation {
     }
 
     fn of(document: &Document, subject: &Subject<'_>, portrait: Option<Portrait>) -> Self {
-        let (identity, undecided) = portrait.map(|portrait| (portrait.identity, portrait.undecided)).unzip();
-        Self {
+        let explanation = Self {
             object: object_ref(document, subject.namespace),
             file: document.source.name.clone(),
             line: document.first_line,
-            identity,
-            undecided: undecided.flatten(),
             ..Self::default()
-        }
+        };
+        let Some(Portrait { identity, undecided, issuance }) = portrait else { return explanation };
+        Self { identity: Some(identity), undecided, spire: issuance, ..explanation }
     }
 
     /// For people.
@@ -120,6 +123,10 @@ impl Explanation {
             let identity = identity.root();
             out.push_str("\nWho it will be\n");
             out.push_str(&indented(&columns(&who(identity))));
+            if let Some(issuance) = &self.spire {
+                out.push_str("\nWhat SPIRE issues to it\n");
+                out.push_str(&indented(&issued(issuance)));
+            }
             out.push_str("\nWhat it may obtain\n");
             out.push_str(&indented(&obtains(identity)));
             let injections: Vec<_> = identity.list("injections").map(injection).collect();
@@ -246,6 +253,35 @@ fn vault(identity: Node<'_>) -> String {
         value => format!(" {name} {}", escaped(value)),
     };
     format!("logs in{}{}{}", part("at", "mount"), part("as", "role"), part("of", "address"))
+}
+
+fn issued(issuance: &Issuance) -> String {
+    let header = ["SPIFFE ID", "BY", "DNS NAMES", "SELECTORS", "STATE"].map(str::to_owned);
+    let rows = issuance.entries.iter().map(|entry| {
+        let state = match entry.state {
+            EntryState::Granted => "granted",
+            EntryState::Unknown => "not known",
+            EntryState::Failed => "refused by SPIRE",
+        };
+        [
+            entry.spiffe_id.as_deref().map_or_else(|| "-".to_owned(), escaped),
+            format!("{} {}", entry.kind, quoted(&entry.name)),
+            or_dash(&entry.dns_names.join(",")),
+            or_dash(&entry.selectors.join(",")),
+            if entry.cause.is_empty() { state.to_owned() } else { format!("{state}: {}", escaped(&entry.cause)) },
+        ]
+    });
+    let mut out =
+        if issuance.entries.is_empty() { String::new() } else { columns(&std::iter::once(header).chain(rows).collect::<Vec<_>>()) };
+    let cause = if issuance.cause.is_empty() { String::new() } else { format!(": {}", escaped(&issuance.cause)) };
+    let answer = match issuance.answer {
+        IssuanceAnswer::Expected => "the SPIFFE ID that is expected of it".to_owned(),
+        IssuanceAnswer::Other => format!("another SPIFFE ID than the expected `{}`", escaped(&issuance.expected)),
+        IssuanceAnswer::None => format!("no SPIFFE ID{cause}"),
+        IssuanceAnswer::Unknown => format!("not known{cause}"),
+    };
+    let _ = writeln!(out, "{answer}");
+    out
 }
 
 fn obtains(identity: Node<'_>) -> String {

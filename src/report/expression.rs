@@ -41,11 +41,11 @@ mod tests {
     fn the_part_at_fault_is_underlined_on_its_line() {
         let text = shown("object.a == 1 &&\n  'é\u{202e}' == nope.b");
         let lines = [
-            "error: undeclared reference to 'nope'",
+            "error: undeclared reference to 'nope' (in container '')",
             " --> rule.cel:2:11",
             "  |",
             "2 |   'é\u{fffd}' == nope.b",
-            "  |           ^^^^^^",
+            "  |           ^^^^",
             "",
         ];
         assert_eq!(text, lines.join("\n"));

@@ -1,6 +1,7 @@
 //! The door itself: bytes to a review, the review's facts, the decision, its record and metrics, bytes back.
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -12,7 +13,8 @@ use super::gate::{Caller, Gate, Hook, Readiness, Reply};
 use super::knowledge::{Knowledge, TokenSecrets};
 use super::metrics::Metrics;
 use crate::admission::{self, Circumstances, Decision, Review};
-use crate::policy::{Certainty, Limits, PolicySet, Source, Subject};
+use crate::object::Fact;
+use crate::policy::{Certainty, Limits, PolicySet, Source, Subject, WaiverState, waiver_states};
 
 /// The webhook's own deadline: far below the API server's `timeoutSeconds: 10`, so that the answer can still say what was slow.
 const DEADLINE: Duration = Duration::from_secs(2);
@@ -31,13 +33,22 @@ pub struct Door {
     knowledge: Knowledge,
     metrics: Arc<Metrics>,
     log: DecisionLog,
+    /// Names of the waivers that lifted something since the start: no more than there are waivers.
+    used_waivers: Mutex<BTreeSet<String>>,
 }
 
 impl Door {
     /// A door with these policies in force.
     #[must_use]
     pub fn new(policies: PolicySet, knowledge: Knowledge, metrics: Arc<Metrics>, log: DecisionLog) -> Self {
-        let door = Self { policies: ArcSwap::from_pointee(policies), token_secrets: ArcSwapOption::empty(), knowledge, metrics, log };
+        let door = Self {
+            policies: ArcSwap::from_pointee(policies),
+            token_secrets: ArcSwapOption::empty(),
+            knowledge,
+            metrics,
+            log,
+            used_waivers: Mutex::default(),
+        };
         door.knowledge.follow(&door.policies.load().related());
         door.show_policies();
         door
@@ -83,6 +94,27 @@ impl Door {
         }
     }
 
+    /// Shows where the waivers stand. While those of the cluster are not known, what was shown stays.
+    pub async fn show_waivers(&self) {
+        let objects = match self.knowledge.waivers().await {
+            Fact::Found(objects) => objects,
+            Fact::Absent => Vec::new(),
+            Fact::Unknown(_) => return,
+        };
+        let nodes: Vec<_> = objects.iter().map(|object| object.root()).collect();
+        let set = self.policies.load();
+        let mut counts: BTreeMap<WaiverState, i64> = WaiverState::ALL.map(|state| (state, 0)).into();
+        {
+            let used = self.used_waivers.lock().unwrap_or_else(PoisonError::into_inner);
+            for state in waiver_states(set.waivers(), &nodes, &used, jiff::Timestamp::now().as_second()) {
+                *counts.entry(state).or_default() += 1;
+            }
+        }
+        for (state, count) in counts {
+            self.metrics.waivers.with_label_values(&[state.word()]).set(count);
+        }
+    }
+
     async fn answer(&self, hook: Hook, review: &Review, caller: Caller) -> Decision {
         let started = Instant::now();
         let source = match hook {
@@ -120,6 +152,11 @@ impl Door {
             if violation.certainty == Certainty::Unknown {
                 self.metrics.rule_unknown.with_label_values(&[&*violation.rule]).inc();
             }
+        }
+        for violation in &decision.verdict.violations {
+            let Some(waiver) = violation.waiver() else { continue };
+            self.metrics.waived_violations.with_label_values(&[&*violation.rule]).inc();
+            self.used_waivers.lock().unwrap_or_else(PoisonError::into_inner).insert(waiver.to_owned());
         }
         if hook == Hook::Mutate {
             for state in &decision.injections {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::cluster::Surroundings;
 use crate::manifest::{Document, InputError};
 use crate::object::{Fact, GroupVersionKind, Node, Object, namespace_of, quoted, resource_of};
-use crate::policy::{Facts, ParameterQuery, PolicySet, RelatedResource, Source, Subject, wanted};
+use crate::policy::{Facts, ParameterQuery, PolicySet, RelatedResource, Source, Subject, waivers_resource, wanted};
 
 /// A source of facts.
 #[derive(Debug)]
@@ -178,6 +178,15 @@ impl Knowledge {
                 Fact::Found(known.others.iter().chain(set.beside()).filter(asked).cloned().collect())
             }
             Self::Cluster(surroundings) => surroundings.parameters(query).await,
+        }
+    }
+
+    /// The waivers of the cluster, or of the files that stand for it.
+    pub(super) async fn waivers(&self) -> Fact<Vec<Arc<Object>>> {
+        let resource = waivers_resource();
+        match self {
+            Self::Files(known) => Fact::Found(known.related(&resource, "")),
+            Self::Cluster(surroundings) => surroundings.related(&resource, "", &BTreeSet::new()).await,
         }
     }
 

@@ -29,6 +29,10 @@ pub struct Metrics {
     pub decisions: IntCounterVec,
     /// `doorward_violations_total{rule, enforcement, kind, namespace}`: write through [`Metrics::violation`], which caps namespaces.
     violations: IntCounterVec,
+    /// `doorward_waived_violations_total{rule}`: violations that a waiver lifted.
+    pub waived_violations: IntCounterVec,
+    /// `doorward_waivers{state}`: where the waivers of the files and of the cluster stand.
+    pub waivers: IntGaugeVec,
     /// `doorward_rule_info{rule, severity, invariants}`: 1 for every loaded rule.
     pub rule_info: IntGaugeVec,
     /// `doorward_rule_unknown_total{rule}`: evaluations that lacked a fact.
@@ -75,6 +79,17 @@ impl Metrics {
                 "doorward_violations_total",
                 "Violations found in reviews. A controller that retries counts each time.",
                 &["rule", "enforcement", "kind", "namespace"],
+            )?,
+            waived_violations: families.counters(
+                "doorward_waived_violations_total",
+                "Violations found in reviews that a waiver lifted. Exemptions of the settings are not counted.",
+                &["rule"],
+            )?,
+            waivers: families.gauges(
+                "doorward_waivers",
+                "Waivers of the files and the cluster, each in one state: pending (not approved), expired, active (it lifted a violation \
+                 since this server started), unused (in force, and it lifted none since then).",
+                &["state"],
             )?,
             rule_info: families.gauges("doorward_rule_info", "A loaded rule; always 1.", &["rule", "severity", "invariants"])?,
             rule_unknown: families.counters(
@@ -204,6 +219,8 @@ mod tests {
         metrics.requests.with_label_values(&["mutate", "allowed"]).inc();
         metrics.decisions.with_label_values(&["mutate", "allowed"]).inc();
         metrics.violation("token-ttl-limit", "deny", "Pod", "team-a");
+        metrics.waived_violations.with_label_values(&["no-host-namespaces"]).inc();
+        metrics.waivers.with_label_values(&["pending"]).set(1);
         metrics.rule_info.with_label_values(&["token-ttl-limit", "high", "INV-2,INV-4"]).set(1);
         metrics.rule_unknown.with_label_values(&["no-unmeshed-pod"]).inc();
         metrics.injections.with_label_values(&["vault-agent", "done"]).inc();
@@ -231,6 +248,8 @@ mod tests {
                 "doorward_rule_info gauge",
                 "doorward_rule_unknown_total counter",
                 "doorward_violations_total counter",
+                "doorward_waived_violations_total counter",
+                "doorward_waivers gauge",
             ]
         );
         assert!(text.contains(r#"doorward_violations_total{enforcement="deny",kind="Pod",namespace="team-a",rule="token-ttl-limit"} 1"#));

@@ -8,6 +8,7 @@ impl Settings {
     /// Refuses what would not do what its author believes.
     pub(super) fn check(&self) -> Result<(), ShapeError> {
         self.check_selectors()?;
+        self.check_api_token()?;
         self.check_exemptions()
     }
 
@@ -33,6 +34,16 @@ impl Settings {
             }
         }
         Ok(())
+    }
+
+    /// A token for the API of 3607 seconds would be taken for the ServiceAccount plugin's, and the API server would make a year of it.
+    fn check_api_token(&self) -> Result<(), ShapeError> {
+        let message = match self.kube_api.ttl {
+            3607 => "is the lifetime of the ServiceAccount plugin's own token, which the API server extends to a year; write 3600",
+            ttl if ttl < 600 => "must be at least 600: the API server gives no shorter token",
+            _ => return Ok(()),
+        };
+        Err(ShapeError { path: FieldPath::of(&["kubeApi", "ttl"]), message: format!("`{}` {message}", self.kube_api.ttl) })
     }
 
     /// An exemption that names nobody would lift nothing, and its author would believe that it does.
@@ -63,6 +74,14 @@ mod tests {
         assert!(error.message.contains("list the label under `protectedLabels`"), "{error}");
         assert!(settings(r#""team.example.com/tier""#).is_ok() && settings(r#""team.example.com/*""#).is_ok());
         assert!(settings(r#""other.example.com/*""#).is_err());
+    }
+
+    #[test]
+    fn a_token_that_would_live_for_a_year_is_a_mistake() {
+        let read = |ttl: i64| Settings::read(&Object::from_json(format!(r#"{{"kubeApi":{{"ttl":{ttl}}}}}"#)).unwrap());
+        assert!(read(3607).unwrap_err().to_string().starts_with("kubeApi.ttl: `3607` is the lifetime of the ServiceAccount plugin's"));
+        assert_eq!(read(599).unwrap_err().to_string(), "kubeApi.ttl: `599` must be at least 600: the API server gives no shorter token");
+        assert!(read(600).is_ok() && read(3600).is_ok());
     }
 
     #[test]

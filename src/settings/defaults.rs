@@ -7,7 +7,7 @@ use super::enforcement::Preset;
 use super::exemption::Exemption;
 use super::parameters::{
     Agent, Audience, Cloud, Cluster, ConfigMode, Delegation, Federation, KubeApi, Mesh, MeshKind, PodCertificate, Rbac, Resources,
-    Settings, Spiffe, SpiffeRegistration, Ttl, Vault, Waiver,
+    Settings, Spiffe, SpiffeRegistration, Ttl, Vault, VaultCsi, Waiver,
 };
 
 fn strings(items: &[&str]) -> Vec<String> {
@@ -185,7 +185,14 @@ impl Default for Vault {
                 "tls-skip-verify",
             ]),
             agent: Agent::default(),
+            csi: VaultCsi::default(),
         }
+    }
+}
+
+impl Default for VaultCsi {
+    fn default() -> Self {
+        Self { secret_provider_class: "vault-{namespace}".into(), mount_path: "/secrets".into() }
     }
 }
 
@@ -200,6 +207,7 @@ impl Default for Agent {
             native_sidecar: true,
             resources: Resources { requests: amounts("50m", "64Mi"), limits: amounts("500m", "128Mi") },
             config_mode: ConfigMode::default(),
+            honour_vendor_annotations: false,
         }
     }
 }

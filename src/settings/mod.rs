@@ -21,7 +21,7 @@ pub use enforcement::{Enforcement, EnforcementOverride, Preset, RolloutStep};
 pub use exemption::{Exemption, ExemptionGroup};
 pub use parameters::{
     Agent, Audience, Cloud, Cluster, ConfigMode, Delegation, Federation, KubeApi, Mesh, MeshKind, OnMissingRelated, PodCertificate, Rbac,
-    Resources, Settings, Spiffe, SpiffeRegistration, Ttl, Vault, Waiver,
+    Resources, Settings, Spiffe, SpiffeRegistration, Ttl, Vault, VaultCsi, Waiver,
 };
 
 /// JSON Schema (draft 2020-12) of `doorward.yaml`: also what `params` is when policies are type-checked.
@@ -59,8 +59,8 @@ mod tests {
                 assert!(field["description"].is_string(), "{section}.{name} is not described");
                 let optional =
                     field["type"].as_array().is_some_and(|types| types.iter().any(|one| one == "null")) || field["anyOf"].is_array();
-                // An empty list or map that is left out is not written either.
-                let collection = field["type"] == "array" || field["type"] == "object";
+                // An empty text, list or map that is left out is not written either.
+                let collection = ["array", "object", "string"].iter().any(|one| field["type"] == *one);
                 let has_default = field.get("default").is_some() || optional || collection || required.iter().any(|one| *one == name);
                 assert!(has_default, "{section}.{name} has no default");
             }

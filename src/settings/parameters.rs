@@ -140,6 +140,9 @@ pub struct Cluster {
     pub name: String,
     /// The cluster's name in SPIRE.
     pub spire_name: String,
+    /// The cluster's DNS domain, such as `cluster.local`, as SPIRE Controller Manager has it in `clusterDomain`. Unset: not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
 }
 
 /// Vault or OpenBao.
@@ -179,6 +182,19 @@ pub struct Vault {
     pub vendor_annotations: Vec<String>,
     /// The injected agent.
     pub agent: Agent,
+    /// The injected volume of the Secrets Store CSI driver.
+    pub csi: VaultCsi,
+}
+
+/// The injected volume of the Secrets Store CSI driver.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct VaultCsi {
+    /// The `SecretProviderClass`; `{namespace}` and `{serviceAccount}` are the pod's own.
+    pub secret_provider_class: String,
+    /// Where the volume is mounted.
+    pub mount_path: String,
 }
 
 /// The injected agent.
@@ -198,6 +214,9 @@ pub struct Agent {
     pub resources: Resources,
     /// Where the agent's configuration comes from.
     pub config_mode: ConfigMode,
+    /// Whether pods that ask for a vendor's injector get this agent in its place, told by the vendor's annotations
+    /// (`docs/from-vault-k8s.md`). Unset: the vendor's injector acts on them.
+    pub honour_vendor_annotations: bool,
 }
 
 /// Requests and limits, as Kubernetes quantities.
@@ -394,7 +413,7 @@ impl Settings {
     pub fn demonstration() -> Self {
         let mut settings = Self::default();
         settings.spiffe.trust_domain = Some("demo.example.com".into());
-        settings.cluster = Cluster { name: "demo".into(), spire_name: "demo".into() };
+        settings.cluster = Cluster { name: "demo".into(), spire_name: "demo".into(), domain: None };
         settings.vault.address = Some("https://vault.vault.svc.cluster.local:8200".into());
         settings.mesh.kind = MeshKind::Linkerd;
         settings.mesh.proxy_images = vec!["cr.l5d.io/linkerd/proxy:".to_owned()];
@@ -427,6 +446,12 @@ impl Settings {
     #[must_use]
     pub fn vault_auth_mount(&self) -> String {
         fill(&self.vault.auth_mount, "", "", &self.cluster.name)
+    }
+
+    /// The `SecretProviderClass` that a template names for a workload.
+    #[must_use]
+    pub fn secret_provider_class(&self, template: &str, namespace: &str, service_account: &str) -> String {
+        fill(template, namespace, service_account, &self.cluster.name)
     }
 
     /// Whether an audience means the API server: empty, or one of its aliases.

@@ -113,6 +113,11 @@ impl ControlPlane {
         self.started["server"].as_str().expect("the first line has it")
     }
 
+    /// A key or certificate of the control plane: `ca.crt` is its authority's, with `sa.key` it signs tokens.
+    pub(crate) fn key(&self, name: &str) -> String {
+        std::fs::read_to_string(self.directory.join("pki").join(name)).expect("the control plane wrote it")
+    }
+
     /// Every event of the audit log whose object is this one, in the log's order.
     pub(crate) fn audited(&self, resource: &str, namespace: &str, name: &str) -> Vec<Value> {
         let log = std::fs::read_to_string(self.directory.join("audit.log")).expect("the control plane keeps an audit log");
@@ -141,7 +146,8 @@ impl Lines {
     }
 }
 
-fn binary() -> PathBuf {
+/// The control plane's program, built if it is missing.
+pub(crate) fn binary() -> PathBuf {
     let top = Path::new(env!("CARGO_MANIFEST_DIR"));
     let binary = top.join("target/controlplane");
     if !binary.exists() {

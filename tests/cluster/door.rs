@@ -1,10 +1,10 @@
 //! The `doorward` binary as a child process.
 
-use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::ffi::OsStr;
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::path::Path;
+use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -14,16 +14,13 @@ use tokio::sync::OnceCell;
 use crate::client::Cluster;
 use crate::controlplane::{ControlPlane, shared};
 use crate::deadline::until_blocking;
+use crate::kept::Kept;
 use crate::namespaces::MESH_LABEL;
 use crate::{certificates, webhooks};
 
 /// A running `doorward serve`. It ends at once when it is dropped, or when this process ends, however that happens.
 pub(crate) struct Door {
-    /// A shell between the two: it ends the server when its standard input does, which the kernel sees to.
-    keeper: Child,
-    words: Option<ChildStdin>,
-    pid: u32,
-    log: PathBuf,
+    server: Kept,
     /// Where the webhooks are.
     pub(crate) address: SocketAddr,
     /// Where probes and metrics are.
@@ -79,23 +76,18 @@ pub(crate) async fn cluster() -> Cluster {
 /// The rules on the mesh: the shared door enforces them where a namespace has [`MESH_LABEL`], so that other tests need no proxy.
 const MESH_RULES: [&str; 3] = ["require-meshed-namespace", "no-unmeshed-pod", "no-mesh-opt-out"];
 
-/// The settings of every door: a trust domain, a Vault, Linkerd.
+/// The settings of every door: a trust domain, an OpenBao, Linkerd.
 pub(crate) fn settings() -> Value {
     let unmeshed = json!({ "matchExpressions": [{ "key": MESH_LABEL, "operator": "DoesNotExist" }] });
     json!({
         "spiffe": { "trustDomain": "cluster.example.com", "registration": "external" },
         "cluster": { "name": "test", "spireName": "test" },
-        "vault": { "address": "https://vault.vault.svc.cluster.local:8200" },
+        "vault": crate::openbao::settings(),
         "mesh": { "kind": "linkerd", "proxyImages": ["cr.l5d.io/linkerd/proxy:"], "clusterDefaultInboundPolicy": "all-authenticated" },
         "protectedLabels": [MESH_LABEL],
         "enforcement": [{ "rules": MESH_RULES, "enforcement": "Off", "namespaceSelector": unmeshed }],
     })
 }
-
-/// Starts the server, prints its process id, and waits for a word: a signal's name, or the end of the input, which means KILL. The exit
-/// status is the server's.
-const KEEPER: &str =
-    r#""$@" </dev/null >"$LOG" 2>&1 & child=$!; echo "$child"; read -r word; kill -s "${word:-KILL}" "$child"; wait "$child""#;
 
 impl Door {
     /// Starts a door and waits until it is ready.
@@ -111,32 +103,15 @@ impl Door {
         let files = certificates::write(&directory, flags.names);
         let settings = directory.join("doorward.yaml");
         std::fs::write(&settings, flags.settings.to_string()).expect("the test's directory is writable");
-        let log = directory.join("log");
-        File::create(&log).expect("the test's directory is writable");
-        let mut keeper = Command::new("sh")
-            .args(["-c", KEEPER, "sh", env!("CARGO_BIN_EXE_doorward"), "serve"])
-            .args(["--listen", flags.listen, "--admin-listen", "127.0.0.1:0", "--kubeconfig"])
-            .arg(flags.kubeconfig)
-            .arg("--settings")
-            .arg(&settings)
-            .arg("--tls-cert")
-            .arg(&files.certificate)
-            .arg("--tls-key")
-            .arg(&files.key)
-            .args(flags.more)
-            .env("LOG", &log)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            // The shell reports that its child was killed.
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("a shell");
-        let mut line = String::new();
-        BufReader::new(keeper.stdout.take().expect("piped")).read_line(&mut line).expect("the shell prints the process id");
-        let pid = line.trim().parse().unwrap_or_else(|_| panic!("no process id: {line:?}"));
-        let words = keeper.stdin.take();
+        let program: &OsStr = env!("CARGO_BIN_EXE_doorward").as_ref();
+        let mut words: Vec<&OsStr> = vec![program, "serve".as_ref()];
+        words.extend(["--listen", flags.listen, "--admin-listen", "127.0.0.1:0", "--kubeconfig"].map(OsStr::new));
+        words.extend([flags.kubeconfig.as_os_str(), "--settings".as_ref(), settings.as_os_str()]);
+        words.extend(["--tls-cert".as_ref(), files.certificate.as_os_str(), "--tls-key".as_ref(), files.key.as_os_str()]);
+        words.extend(flags.more.iter().map(OsStr::new));
+        let server = Kept::start(&words, &directory.join("log"));
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
-        let door = Self { keeper, words, pid, log, address: nowhere, admin: nowhere };
+        let door = Self { server, address: nowhere, admin: nowhere };
         tokio::task::spawn_blocking(move || door.listening()).await.expect("the door opens")
     }
 
@@ -165,7 +140,7 @@ impl Door {
 
     /// Everything the server has written.
     pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap_or_default()
+        self.server.log()
     }
 
     /// Asks the admin port; 0 if nobody answers.
@@ -194,39 +169,23 @@ impl Door {
 
     /// Whether the process runs.
     pub(crate) fn runs(&self) -> bool {
-        let status = std::fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
-        // The state stands after the name, which stands in parentheses; a zombie waits for the shell.
-        status.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['Z', 'X']))
+        self.server.runs()
     }
 
     /// SIGTERM; does not wait.
     pub(crate) fn tell_to_stop(&mut self) {
-        self.say("TERM");
+        self.server.signal("TERM");
     }
 
     /// Waits for the end after [`Door::tell_to_stop`]; gives the exit status and everything that was written.
-    pub(crate) async fn ended(mut self) -> (ExitStatus, String) {
-        assert!(self.words.is_none(), "the door was told to stop");
-        tokio::task::spawn_blocking(move || (self.keeper.wait().expect("the shell is our child"), self.log())).await.expect("the door ends")
+    pub(crate) async fn ended(self) -> (ExitStatus, String) {
+        assert!(self.server.is_told(), "the door was told to stop");
+        self.server.ended().await
     }
 
-    /// SIGKILL, as when a node is gone.
+    /// SIGKILL, as when a node is gone. Its address is free afterwards.
     pub(crate) async fn kill(self) {
         tokio::task::spawn_blocking(move || drop(self)).await.expect("the door ends");
-    }
-
-    fn say(&mut self, signal: &str) {
-        if let Some(mut words) = self.words.take() {
-            let _already_gone = writeln!(words, "{signal}");
-        }
-    }
-}
-
-impl Drop for Door {
-    /// Its address is free afterwards.
-    fn drop(&mut self) {
-        self.say("KILL");
-        let _waited_for_already = self.keeper.wait();
     }
 }
 

@@ -97,6 +97,24 @@ async fn everything_that_was_asked_for() {
     assert_eq!(claims["kubernetes.io"]["pod"]["uid"], pod["metadata"]["uid"]);
 }
 
+/// A pod that still mounts the node's directory at the settings' mount path fits the restricted standard as it is stored, and its program
+/// finds the socket where it looks for it. Any other directory of the node is refused as before.
+#[tokio::test]
+async fn a_directory_of_the_node_becomes_the_drivers_volume() {
+    let namespace = Namespace::make(cluster().await, "moved", &["spiffe-csi"]).await;
+    let authored = |path: &str| mounting(spec(), json!({ "name": "spire", "hostPath": { "path": path, "type": "Directory" } }), path);
+    let pod = namespace.cluster.create(&namespace.pod("moved", authored("/spiffe-workload-api"))).await.object();
+    let volume = named(&pod["spec"]["volumes"], "spire");
+    assert_eq!(*volume, json!({ "name": "spire", "csi": { "driver": "csi.spiffe.io", "readOnly": true } }));
+    assert_eq!(names(&pod["spec"]["volumes"]), ["spire"]);
+    assert_eq!(mounts(named(&pod["spec"]["containers"], "app")), [("spire", "/spiffe-workload-api", false)]);
+
+    let other = namespace.cluster.create(&namespace.pod("other", authored("/run/spire/sockets"))).await;
+    assert_eq!(other.code, 403, "{}", other.body);
+    let message = other.body["message"].as_str().unwrap_or_default();
+    assert!(message.contains("violates PodSecurity \"restricted") && message.contains("hostPath"), "{message}");
+}
+
 #[tokio::test]
 async fn nothing_in_a_namespace_that_asks_for_nothing() {
     let namespace = Namespace::make(cluster().await, "plain", &[]).await;

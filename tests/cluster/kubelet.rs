@@ -4,6 +4,7 @@ use base64::Engine as _;
 use serde_json::{Value, json};
 
 use crate::client::Cluster;
+use crate::deadline::until;
 
 /// A node that the API server believes in.
 pub(crate) const NODE: &str = "node-1";
@@ -12,11 +13,19 @@ pub(crate) const NODE: &str = "node-1";
 pub(crate) const USER: &str = "system:node:node-1";
 pub(crate) const GROUPS: &[&str] = &["system:nodes", "system:authenticated"];
 
+/// Makes [`NODE`] known: pods on a node that nobody knows are removed after a while. It takes no pod by itself.
+pub(crate) async fn register(cluster: &Cluster) {
+    let spec = json!({ "taints": [{ "key": "cluster-test.doorward.dev/played", "effect": "NoSchedule" }] });
+    cluster.create(&json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": NODE }, "spec": spec })).await.object();
+}
+
 /// A token in a container's file system.
 #[derive(Debug)]
 pub(crate) struct Mounted {
-    /// The volume that holds it.
+    /// The volume that holds it, and the file in it.
     pub(crate) volume: String,
+    pub(crate) file: String,
+    pub(crate) token: String,
     /// The claims of the token.
     pub(crate) claims: Value,
 }
@@ -38,16 +47,26 @@ pub(crate) async fn tokens(kubelet: &Cluster, pod: &Value) -> Vec<Mounted> {
             let spec = json!({ "audiences": audiences, "expirationSeconds": wanted["expirationSeconds"], "boundObjectRef": bound });
             let request = json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec });
             let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token");
-            let answer = kubelet.post(&path, &request).await.object();
-            let token = answer["status"]["token"].as_str().expect("a token");
-            tokens.push(Mounted { volume: volume["name"].as_str().expect("a name").to_owned(), claims: claims(token) });
+            // The admission plugin that keeps a kubelet to its own pods knows them by its cache, a moment after they are made.
+            let answer = until("the API server to know the pod", || async {
+                let answer = kubelet.post(&path, &request).await;
+                if answer.code == 404 { Err(answer.body["message"].to_string()) } else { Ok(answer.object()) }
+            })
+            .await;
+            let token = text(&answer["status"]["token"]);
+            let (volume, file) = (text(&volume["name"]), text(&wanted["path"]));
+            tokens.push(Mounted { volume, file, claims: claims(&token), token });
         }
     }
     tokens
 }
 
+fn text(value: &Value) -> String {
+    value.as_str().expect("a text").to_owned()
+}
+
 /// The claims of a signed token.
-fn claims(token: &str) -> Value {
+pub(crate) fn claims(token: &str) -> Value {
     let payload = token.split('.').nth(1).expect("three parts");
     let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).expect("base64url");
     serde_json::from_slice(&bytes).expect("claims")

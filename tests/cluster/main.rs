@@ -8,7 +8,9 @@
 //!
 //! - `controlplane`, `client`: starting it, and talking to it
 //! - `door`, `certificates`, `webhooks`: the `doorward` binary, and its webhook configurations
-//! - `kubelet`, `injector`, `forwarder`, `caller`: the parts that are played: a node, Linkerd's injector, kube-proxy, a stranger
+//! - `kubelet`, `sandbox`, `injector`, `forwarder`, `caller`: the parts that are played: a node and its containers, Linkerd's injector,
+//!   kube-proxy, a stranger
+//! - `openbao`: a real server for secrets; `kept`: child processes
 //! - `namespaces`, `objects`: a namespace a test, and what goes into it
 //! - `refusal`: what a refusal must say
 //! - `exported`: the library's cases with what their rules are written out as
@@ -16,6 +18,8 @@
 //! - `corpus`, `completed`: every case of the library, sent; what the API server demands of an object beside what its case says
 //! - `discovery`: every way for a pod into the cluster is guarded or listed
 //! - `schemas`: what policies are checked against is what this Kubernetes has
+//!
+//! `oracle` needs no control plane, only its binary: it asks the API server's code what expressions mean.
 
 #![expect(
     clippy::unwrap_used,
@@ -36,10 +40,13 @@ mod deadline;
 mod door;
 mod forwarder;
 mod injector;
+mod kept;
 mod kubelet;
 mod namespaces;
 mod objects;
+mod openbao;
 mod refusal;
+mod sandbox;
 mod webhooks;
 
 mod corpus;
@@ -49,12 +56,15 @@ mod drain;
 mod exported;
 mod injected;
 mod live;
+mod login;
 mod native;
 mod native_served;
+mod oracle;
 mod outage;
 mod refused;
 mod reinvoked;
 mod related;
 mod requests;
 mod schemas;
+mod waivers;
 mod workloads;

@@ -107,8 +107,9 @@ pub(crate) fn verdict(set: &PolicySet, asked: &Asked<'_>, related: &[Node<'_>]) 
         "resource": { "group": kind.group, "version": kind.version, "resource": resource_of(&kind.kind) },
         "userInfo": asked.user,
     });
-    // The API server leaves out what is empty.
-    for (field, value) in [("name", name), ("namespace", namespace_of(object, &kind, "default")), ("subResource", asked.subresource)] {
+    // The API server leaves out what is empty, and gives a Namespace's own name as its namespace.
+    let namespace = if kind.kind == "Namespace" { name } else { namespace_of(object, &kind, "default") };
+    for (field, value) in [("name", name), ("namespace", namespace), ("subResource", asked.subresource)] {
         if !value.is_empty() {
             request[field] = json!(value);
         }

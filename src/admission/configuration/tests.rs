@@ -43,7 +43,8 @@ fn every_entry_keeps_the_laws_of_the_house() {
             "values": ["doorward", "kube-system", "kube-public", "kube-node-lease", "calico-system", "spire-system"],
         }]});
         assert_eq!(entry["namespaceSelector"], selector, "{name}");
-        let expected = if name.ends_with(".watch.doorward.dev") { ("Ignore", 3) } else { ("Fail", 10) };
+        let waits_for_nobody = [".watch.doorward.dev", ".ask.doorward.dev"].iter().any(|class| name.ends_with(class));
+        let expected = if waits_for_nobody { ("Ignore", 3) } else { ("Fail", 10) };
         assert_eq!((entry["failurePolicy"].as_str().unwrap(), entry["timeoutSeconds"].as_u64().unwrap()), expected, "{name}");
         // `*` as a resource would take nodes and leases along.
         for rule in entry["rules"].as_array().unwrap() {
@@ -54,13 +55,18 @@ fn every_entry_keeps_the_laws_of_the_house() {
 }
 
 #[test]
-fn the_mutating_hook_takes_new_pods_and_our_own_waivers() {
+fn the_mutating_hook_takes_new_objects_and_our_own_waivers() {
     let (mutating, _) = configurations(&installation(), &Coverage::everything());
-    let [entry, waivers] = entries(&mutating)[..] else { panic!("two entries: {mutating}") };
+    let [entry, namespaces, accounts, waivers] = entries(&mutating)[..] else { panic!("four entries: {mutating}") };
     let rules = json!([{ "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["CREATE"], "scope": "*" }]);
     assert_eq!(entry["rules"], rules);
     assert_eq!(entry["reinvocationPolicy"], "IfNeeded");
     assert_eq!(entry["clientConfig"]["service"]["path"], "/mutate");
+    // Nobody waits for us to make a Namespace or a ServiceAccount.
+    for (entry, resource) in [(namespaces, "namespaces"), (accounts, "serviceaccounts")] {
+        assert_eq!((&entry["rules"][0]["resources"], &entry["rules"][0]["operations"]), (&json!([resource]), &json!(["CREATE"])));
+        assert_eq!((&entry["failurePolicy"], &entry["clientConfig"]["service"]["path"]), (&json!("Ignore"), &json!("/mutate")));
+    }
     assert_eq!(waivers["rules"][0]["resources"], json!(["identitywaivers"]));
     assert_eq!(waivers["clientConfig"]["service"]["path"], "/mutate");
 }
@@ -73,7 +79,7 @@ fn without_policies_there_is_no_entry() {
 
 #[test]
 fn an_entry_holds_what_some_policy_matches() {
-    let coverage = Coverage { covered: [Covered::new("", "pods"), Covered::new("tekton.dev", "taskruns")].into(), injects: false };
+    let coverage = Coverage { covered: [Covered::new("", "pods"), Covered::new("tekton.dev", "taskruns")].into(), injects: [].into() };
     let (_, validating) = configurations(&installation(), &coverage);
     let summary: Vec<_> =
         entries(&validating).iter().map(|entry| (entry["name"].as_str().unwrap(), entry["rules"][0]["resources"].to_string())).collect();
@@ -123,6 +129,18 @@ fn sent(entry: &str, request: &Value, object: &Value, old_object: &Value) -> boo
 
 fn request(operation: &str, resource: &str, username: &str, groups: &[&str]) -> Value {
     json!({ "operation": operation, "resource": { "resource": resource }, "userInfo": { "username": username, "groups": groups } })
+}
+
+#[test]
+fn an_account_without_a_role_is_not_sent() {
+    let new = |annotations: Value| {
+        let account = json!({ "metadata": { "annotations": annotations } });
+        sent("serviceaccounts.ask.doorward.dev", &request("CREATE", "serviceaccounts", "dev", &[]), &account, &Value::Null)
+    };
+    assert!(new(json!({ "eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/api" })));
+    assert!(!new(json!({ "team": "payments" })));
+    let bare = json!({ "metadata": {} });
+    assert!(!sent("serviceaccounts.ask.doorward.dev", &request("CREATE", "serviceaccounts", "dev", &[]), &bare, &Value::Null));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::*;
 
 fn rules(covered: &[Covered]) -> BTreeMap<Shape, Vec<Rule>> {
-    Coverage { covered: covered.iter().cloned().collect(), injects: false }.rules()
+    Coverage { covered: covered.iter().cloned().collect(), injects: [].into() }.rules()
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn what_hangs_a_cluster_is_never_matched() {
             Covered::new("", "pods"),
         ]
         .into(),
-        injects: false,
+        injects: [].into(),
     };
     let unserved: Vec<_> = coverage.unserved().iter().map(|covered| path(&covered.resource, &covered.subresource)).collect();
     assert_eq!(unserved, ["nodes", "pods/ephemeralcontainers", "pods/status", "deployments/scale", "leases"]);

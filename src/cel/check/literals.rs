@@ -4,14 +4,14 @@ use super::Checker;
 use super::unify::same;
 use crate::cel::functions;
 use crate::cel::ir::{Call, Constant, Ir, Op};
-use crate::cel::types::Type;
+use crate::cel::types::{self, Type};
 
 /// A literal to be looked at again.
 pub(super) enum Literal<'s> {
     /// The parts of a list, the keys or the values of a map, which must be of one type.
     Alike(Vec<(&'s Ir, Type)>),
     /// A constant format and the arguments written beside it.
-    Format { call: &'s Ir, text: &'s str, arguments: Vec<Type> },
+    Format { call: &'s Ir, text: &'s str, arguments: Vec<(&'s Ir, Type)> },
 }
 
 impl<'s> Checker<'s> {
@@ -22,8 +22,7 @@ impl<'s> Checker<'s> {
         if let [Ir { op: Op::Constant(Constant::String(text)), .. }, Ir { op: Op::List(_), .. }] = &*call.arguments
             && let Some(Literal::Alike(items)) = noted.into_iter().next()
         {
-            let arguments = items.into_iter().map(|(_, found)| found).collect();
-            self.literals.push(Literal::Format { call: ir, text, arguments });
+            self.literals.push(Literal::Format { call: ir, text, arguments: items });
         }
     }
 
@@ -40,7 +39,16 @@ impl<'s> Checker<'s> {
                     }
                 }
                 Literal::Format { call, text, arguments } => {
-                    let arguments: Vec<Type> = arguments.iter().map(|found| self.substitutions.resolve(found, true)).collect();
+                    let arguments: Vec<Type> = arguments
+                        .iter()
+                        .map(|(ir, found)| match (&ir.op, self.substitutions.resolve(found, true)) {
+                            // cel-go looks into what is written there, not into what a name stands for.
+                            (Op::List(_) | Op::Map(_), found) => found,
+                            (_, Type::List(_)) => types::LIST,
+                            (_, Type::Map(_, _)) => types::MAP,
+                            (_, found) => found,
+                        })
+                        .collect();
                     if let Err(message) = functions::format::check(text, Some(&arguments)) {
                         self.fail(call, message);
                     }

@@ -137,7 +137,8 @@ impl<'s> Checker<'s> {
                 self.field(ir, operand, field, false);
                 Type::Bool
             }
-            Op::Index { operands, .. } => self.apply(ir, "_[_]", operators::INDEX, &**operands),
+            Op::Declared(_) => Type::Bool,
+            Op::Index { operands, .. } => self.index(ir, operands),
             Op::OptionalIndex { operands, .. } => {
                 self.need(ir, "[?]", OPTIONALS);
                 self.apply(ir, "_[?_]", operators::OPTIONAL_INDEX, &**operands)
@@ -192,9 +193,19 @@ impl<'s> Checker<'s> {
         if let Type::Variable(_) = target {
             self.substitutions.assignable(&[Type::Dyn], std::slice::from_ref(target));
         }
-        let result =
-            self.substitutions.resolve(target, true).member(field).unwrap_or_else(|message| self.fail_at_field(ir, field, message));
+        let target = self.substitutions.resolve(target, false);
+        let result = target.member(field).unwrap_or_else(|message| self.fail_at_field(ir, field, message));
         if inside || optional { Type::optional(result) } else { result }
+    }
+
+    fn index(&mut self, ir: &'s Ir, operands: &'s [Ir; 2]) -> Type {
+        let given = operands.each_ref().map(|operand| self.check(operand));
+        if let (Type::Object(object), [_, Ir { op: Op::Constant(Constant::String(field)), .. }]) = (&given[0], operands)
+            && object.takes_keys()
+        {
+            return given[0].member(field).unwrap_or_else(|message| self.fail(ir, message));
+        }
+        self.resolve_overload(ir, "_[_]", false, operators::INDEX.iter().map(|(taken, result)| (*taken, result)), &given)
     }
 
     fn apply(&mut self, ir: &Ir, name: &str, overloads: &'static [Overload], operands: &'s [Ir]) -> Type {
@@ -278,7 +289,8 @@ impl<'s> Checker<'s> {
             (true, Type::Optional(inner)) => inner.get().clone(),
             (true, other) => {
                 let other = self.substitutions.resolve(other, true);
-                self.fail(ir, format!("expected type '{}' but found '{other}'", Type::optional(other.clone())))
+                self.fail(ir, format!("expected type '{}' but found '{other}'", Type::optional(other.clone())));
+                other
             }
         }
     }

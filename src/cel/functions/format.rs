@@ -47,7 +47,12 @@ fn next_piece(text: &str) -> Result<Option<(Piece<'_>, &str)>, String> {
                         "error while parsing precision: precision {number} exceeds maximum allowed precision {MAX_PRECISION}"
                     ));
                 }
-                Err(_) => return wrong("error while parsing precision: error while converting precision to integer".to_owned()),
+                Err(_) => {
+                    return wrong(format!(
+                        "error while parsing precision: error while converting precision to integer: strconv.Atoi: parsing \"{number}\": \
+                         invalid syntax"
+                    ));
+                }
             }
         }
     };
@@ -68,12 +73,17 @@ pub(in crate::cel) fn check(text: &str, arguments: Option<&[Type]>) -> Result<()
         if let (Piece::Clause(_, letter), Some(arguments)) = (piece, arguments) {
             let given = arguments.get(used).ok_or_else(|| format!("index {used} out of range"))?;
             used += 1;
-            let (clause, wanted) = words(letter);
-            if !takes(letter, given) {
-                return Err(format!(
-                    "error during formatting: {clause} clause can only be used on {wanted}, was given {}",
-                    given.type_name()
-                ));
+            if let Some(refused) = refused(letter, given) {
+                let reason = match letter {
+                    // The checker's words for these two differ from those of the evaluation.
+                    'b' => "only integers and bools can be formatted as binary".to_owned(),
+                    'x' | 'X' => "only integers, byte buffers, and strings can be formatted as hex".to_owned(),
+                    letter => {
+                        let (clause, wanted) = words(letter);
+                        format!("{clause} clause can only be used on {wanted}")
+                    }
+                };
+                return Err(format!("error during formatting: {reason}, was given {}", refused.type_name()));
             }
         }
     }
@@ -98,13 +108,17 @@ fn words(letter: char) -> (&'static str, &'static str) {
     }
 }
 
-/// Whether a clause takes a value of a type.
-fn takes(letter: char, given: &Type) -> bool {
+/// The type that a clause does not take: the one given, or one inside it.
+fn refused(letter: char, given: &Type) -> Option<&Type> {
     match (letter, given) {
-        (_, Type::Dyn | Type::Error) | ('d' | 'b' | 'o' | 'x' | 'X', Type::Int | Type::UInt) | ('f' | 'e', Type::Double) => true,
-        ('b', Type::Bool) | ('x' | 'X', Type::String | Type::Bytes) => true,
-        ('s', Type::Optional(_) | Type::Opaque(_) | Type::Object(_)) => false,
-        (letter, _) => letter == 's',
+        ('s', Type::List(item)) => refused('s', item.get()),
+        ('s', Type::Map(key, value)) => refused('s', key.get()).or_else(|| refused('s', value.get())),
+        ('s', Type::Optional(_) | Type::Opaque(_) | Type::Object(_)) => Some(given),
+        ('s', _) | (_, Type::Dyn | Type::Error) => None,
+        // A string may say NaN or Infinity.
+        ('f' | 'e', Type::Double | Type::String) => None,
+        ('d' | 'b' | 'o' | 'x' | 'X', Type::Int | Type::UInt) | ('b', Type::Bool) | ('x' | 'X', Type::String | Type::Bytes) => None,
+        _ => Some(given),
     }
 }
 
@@ -156,12 +170,14 @@ fn clause(
             _ => return refuse(),
         },
         'f' => match value {
-            Value::Double(number) => out.push_str(&fixed(*number, precision.unwrap_or(6))),
+            Value::Double(number) => out.push_str(&grouped(*number, precision.unwrap_or(6))),
+            Value::String(text) if let Some(name) = named(text.as_str()) => out.push_str(name),
             _ => return refuse(),
         },
         'e' => match value {
             // Version 2 of the library ignores the precision here, so do we.
             Value::Double(number) => out.push_str(&scientific(*number)),
+            Value::String(text) if let Some(name) = named(text.as_str()) => out.push_str(&format!("{name:>6}")),
             _ => return refuse(),
         },
         'b' => match value {
@@ -210,14 +226,39 @@ fn special(number: f64) -> Option<&'static str> {
     }
 }
 
-fn fixed(number: f64, precision: usize) -> String {
-    special(number).map_or_else(|| format!("{number:.precision$}"), str::to_owned)
+/// What a string may name where a double is wanted.
+fn named(text: &str) -> Option<&'static str> {
+    match text {
+        "NaN" => Some("NaN"),
+        "Infinity" => Some("∞"),
+        "-Infinity" => Some("-∞"),
+        _ => None,
+    }
+}
+
+/// `1,234.500000`: version 2 writes numbers as English readers do.
+fn grouped(number: f64, precision: usize) -> String {
+    if let Some(name) = special(number) {
+        return named(name).unwrap_or(name).to_owned();
+    }
+    // The number of digits is a byte in the library that Go formats with.
+    let text = format!("{:.digits$}", number.abs(), digits = precision & 0xff);
+    let (whole, fraction) = text.split_at(text.find('.').unwrap_or(text.len()));
+    // A negative zero has lost its sign.
+    let mut out = String::from(if number < 0.0 { "-" } else { "" });
+    for (position, digit) in whole.chars().enumerate() {
+        if position > 0 && (whole.len() - position).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out + fraction
 }
 
 /// `1.234500×10⁰³`: version 2 writes the exponent raised, of two digits at least.
 fn scientific(number: f64) -> String {
     if let Some(name) = special(number) {
-        return name.to_owned();
+        return format!("{:>6}", named(name).unwrap_or(name));
     }
     let text = format!("{number:.6e}");
     let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
@@ -252,7 +293,15 @@ fn write_text(context: &Context<'_>, out: &mut String, value: &Value<'_>, inside
             out.push_str(text.as_str());
             out.push('"');
         }
-        Value::Double(number) if inside => out.push_str(&fixed(*number, 6)),
+        Value::Bytes(bytes) => {
+            let text = std::str::from_utf8(bytes).map_err(|_| {
+                let reason = "invalid UTF-8 in bytes, cannot convert to string";
+                EvaluationError::failed(format!("could not convert argument \"{reason}\" to string"))
+            })?;
+            out.push_str(&if inside { format!("b\"{text}\"") } else { text.to_owned() });
+        }
+        Value::Double(number) if inside && !number.is_finite() => out.push_str(&format!("\"{}\"", super::stdlib::double_text(*number))),
+        Value::Double(number) if inside => out.push_str(&format!("{number:.6}")),
         Value::Double(number) => out.push_str(&super::stdlib::double_text(*number)),
         Value::Null => out.push_str("null"),
         Value::Duration(_) | Value::Timestamp(_) if inside => {

@@ -29,6 +29,7 @@ use super::cost::{self, Budget};
 use super::error::EvaluationError;
 use super::evaluate::Outcome;
 use super::ir::{Call, Constant, Ir, Op};
+use super::operate;
 use super::types::Type;
 use super::value::Value;
 
@@ -57,6 +58,8 @@ pub(super) struct Context<'b> {
     pub(super) budget: &'b Budget<'b>,
     /// The compiled regular expression, where it is constant.
     pub(super) regex: Option<&'b Regex>,
+    /// Whether nothing is known, before the evaluation, of the items of the list that is the first argument.
+    pub(super) open: bool,
 }
 
 /// A row of the table: one overload.
@@ -123,12 +126,6 @@ pub(super) fn known(name: &str, receiver: bool) -> Option<&'static str> {
     table().find(|function| function.receiver == receiver && function.name == name).map(|function| function.name)
 }
 
-/// Whether a qualified name begins with a namespace that has functions: `optional` of `optional.nope`.
-pub(super) fn is_namespace(qualified: &str) -> bool {
-    let Some((namespace, _)) = qualified.split_once('.') else { return false };
-    table().any(|function| function.name.strip_prefix(namespace).is_some_and(|rest| rest.starts_with('.')))
-}
-
 /// The rows that a call may mean, by name and by what is known of the arguments' types.
 pub(super) fn candidates(name: &str, receiver: bool, arguments: &[Ir]) -> Box<[&'static Function]> {
     table().filter(|function| function.receiver == receiver && function.name == name && may_take(function, arguments)).collect()
@@ -154,21 +151,25 @@ pub(super) fn prepare(mut call: Call) -> Result<Op, (usize, String)> {
     }
     let Some(function) = call.candidates.first() else { return Ok(Op::Call(Box::new(call))) };
     if let (Cost::Regex, Some(Ir { op: Op::Constant(Constant::String(pattern)), .. })) = (function.cost, call.arguments.get(1)) {
-        call.regex = Some(regex::compile(pattern).map_err(|error| (1, format!("invalid {} argument: {error}", function.name)))?);
+        call.regex = Some(regex::compile(pattern).map_err(|error| {
+            // Kubernetes' validator of literals names the argument of the method `matches` only.
+            (1, if function.name == "matches" && function.receiver { format!("invalid matches argument: {error}") } else { error })
+        })?);
     }
     if FOLDED.contains(&function.name)
         && !function.receiver
         && let [Ir { op: Op::Constant(constant), .. }] = &*call.arguments
     {
         let budget = Budget::new(u64::MAX);
-        let result = run(&call.candidates, &Context { budget: &budget, regex: None }, &[constant.value()]).map_err(|error| {
-            let message = match function.name {
-                "timestamp" | "duration" => format!("invalid {} argument: {error}", function.name),
-                _ => error.to_string(),
-            };
-            (0, message)
-        })?;
-        if let Some(folded) = if function.name == "dyn" { Some(constant.clone()) } else { Constant::of(&result) } {
+        let result =
+            run(&call.candidates, &Context { budget: &budget, regex: None, open: false }, &[constant.value()]).map_err(|error| {
+                let message = match function.name {
+                    "timestamp" | "duration" => format!("invalid {} argument: {error}", function.name),
+                    _ => error.to_string(),
+                };
+                (0, message)
+            })?;
+        if let Some(folded) = if function.name == "dyn" { Some(Constant::Dyn(constant.clone().into())) } else { Constant::of(&result) } {
             return Ok(Op::Constant(folded));
         }
     }
@@ -180,27 +181,60 @@ pub(super) fn prepare(mut call: Call) -> Result<Op, (usize, String)> {
     Ok(Op::Call(Box::new(call)))
 }
 
+/// What cel-go charges for a call whose arguments could not all be evaluated: one that has no value has the size 1.
+pub(super) fn charge_failed(
+    candidates: &[&'static Function],
+    context: &Context<'_>,
+    arguments: &[Value<'_>],
+) -> Result<(), EvaluationError> {
+    let Some(function) = candidates.first() else { return Ok(()) };
+    let size = |position: usize| arguments.get(position).map_or(1, Value::cost_size);
+    match (function.cost, function.name) {
+        (Cost::Own, "lists.range" | "reverse" | "slice") => context.budget.charge(1 + cost::LIST + 1),
+        (Cost::Own, "flatten") => context.budget.charge(1 + cost::LIST + size(0)),
+        (Cost::Own, "sort" | "join") => context.budget.charge(1),
+        (Cost::Own, "sets.contains" | "sets.intersects") => context.budget.charge(size(0).saturating_mul(size(1)).saturating_add(1)),
+        (Cost::Own, "sets.equivalent") => context.budget.charge(size(0).saturating_mul(size(1)).saturating_mul(2).saturating_add(1)),
+        (Cost::Own, "isSorted" | "sum" | "min" | "max" | "indexOf" | "lastIndexOf" | "includes") => {
+            arguments.first().map_or(Ok(()), |first| lists::charge_walk(context, first))
+        }
+        _ => charge_call(function, candidates.len() == 1, context, arguments),
+    }
+}
+
+fn charge_call(function: &Function, known: bool, context: &Context<'_>, arguments: &[Value<'_>]) -> Result<(), EvaluationError> {
+    let size = |position: usize| arguments.get(position).map_or(1, Value::cost_size);
+    match function.cost {
+        // These two are charged by the overload, which is not known if nothing is of the argument.
+        _ if context.open && matches!(function.name, "string" | "bytes") => context.budget.charge(1),
+        Cost::Call => context.budget.charge(1),
+        Cost::Size(position, factor) => context.budget.charge(cost::traversal(size(position), factor * 0.1)),
+        Cost::Search => context.budget.charge(cost::traversal(size(0), 0.1).saturating_mul(cost::traversal(size(1), 0.1))),
+        Cost::Regex => context.budget.charge(cost::regex(size(0), size(1))),
+        Cost::Of(sum) => context.budget.charge(sum(arguments, known)),
+        Cost::Own => Ok(()),
+    }
+}
+
 /// Runs the first candidate whose types fit.
 pub(super) fn run<'a>(candidates: &[&'static Function], context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
     let fits = |function: &&&Function| function.arguments.iter().zip(arguments).all(|(taken, value)| taken.accepts(value));
     let Some(function) = candidates.iter().find(fits) else {
-        context.budget.charge(1)?;
+        charge_failed(candidates, context, arguments)?;
         // cel-go's standard library says no more than this; its extensions name the function and the types.
         return match candidates.first().map_or("", |function| function.name) {
-            "startsWith" | "endsWith" | "contains" | "matches" => Err(EvaluationError::no_such_overload()),
+            "startsWith" | "endsWith" | "contains" | "matches" | "find" => Err(EvaluationError::no_such_overload()),
+            "sort" => Err(operate::without_operator(arguments.first().unwrap_or(&Value::Null), "sort")),
+            "flatten" => {
+                let receiver = arguments.first().map_or("dyn", Value::type_name);
+                let receiver = if receiver == "map" { "map(dyn, dyn)" } else { receiver };
+                Err(EvaluationError::failed(format!("no such overload: {receiver}.flatten()")))
+            }
             "size" => Err(EvaluationError::failed("no such overload: size")),
             name => no_such_overload(name, arguments),
         };
     };
-    let size = |position: usize| arguments.get(position).map_or(1, Value::cost_size);
-    match function.cost {
-        Cost::Call => context.budget.charge(1)?,
-        Cost::Size(position, factor) => context.budget.charge(cost::traversal(size(position), factor * 0.1))?,
-        Cost::Search => context.budget.charge(cost::traversal(size(0), 0.1).saturating_mul(cost::traversal(size(1), 0.1)))?,
-        Cost::Regex => context.budget.charge(cost::regex(size(0), size(1)))?,
-        Cost::Of(sum) => context.budget.charge(sum(arguments, candidates.len() == 1))?,
-        Cost::Own => {}
-    }
+    charge_call(function, candidates.len() == 1, context, arguments)?;
     (function.run)(context, arguments)
 }
 

@@ -68,6 +68,8 @@ impl NamedFormat {
     }
 }
 
+/// Length of Kubernetes' pattern of a URI, the longest of all.
+pub(in crate::cel) const LONGEST_PATTERN: u64 = 1103;
 /// Length of Kubernetes' pattern of a time.
 const TIME_PATTERN: u64 = 71;
 
@@ -85,7 +87,7 @@ static FORMATS: [NamedFormat; 13] = [
     },
     NamedFormat { name: "dns1035LabelPrefix", title: "DNS1035LabelPrefix", check: |text| dns1035_label(&as_prefix(text)), pattern: 30 },
     NamedFormat { name: "labelValue", title: "LabelValue", check: label_value, pattern: 40 },
-    NamedFormat { name: "uri", title: "URI", check: |text| url::check(text).err().into_iter().collect(), pattern: 1103 },
+    NamedFormat { name: "uri", title: "URI", check: |text| url::check(text).err().into_iter().collect(), pattern: LONGEST_PATTERN },
     NamedFormat { name: "uuid", title: "uuid", check: |text| unless(is_uuid(text), "does not match the UUID format"), pattern: 70 },
     NamedFormat { name: "byte", title: "byte", check: |text| unless(is_base64(text), "invalid base64"), pattern: 84 },
     NamedFormat { name: "date", title: "date", check: |text| unless(is_date(text), "invalid date"), pattern: TIME_PATTERN },

@@ -31,7 +31,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         Call,
         "1.28",
         "the values of the optionals of a list that hold one",
-        unwrap,
+        unwrap_opt,
     ),
     row("hasValue", METHOD, &[OPTIONAL_OF_A], Bool, Call, "1.28", "whether an optional holds a value", has_value),
     row("value", METHOD, &[OPTIONAL_OF_A], A, Call, "1.28", "the value of an optional; an error if it is empty", value),
@@ -76,16 +76,25 @@ fn of_non_zero<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
 }
 
 fn unwrap<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
-    let [Value::List(list)] = arguments else { return no_such_overload("optional.unwrap", arguments) };
+    values(context, arguments)?.map_or_else(|| no_such_overload("optional.unwrap", arguments), Value::list)
+}
+
+fn unwrap_opt<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+    values(context, arguments)?.map_or_else(|| no_such_overload("unwrapOpt", arguments), Value::list)
+}
+
+/// What the optionals of a list hold; nothing if it holds something else.
+fn values<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Result<Option<Vec<Value<'a>>>, EvaluationError> {
+    let [Value::List(list)] = arguments else { return Ok(None) };
     let mut values = Vec::new();
     for item in list.iter() {
         context.budget.charge(0)?;
         match item {
             Value::Optional(inner) => values.extend(inner.as_deref().cloned()),
-            other => return Err(EvaluationError::failed(format!("value {} is not optional", super::stdlib::display(&other)))),
+            _ => return Ok(None),
         }
     }
-    Value::list(values)
+    Ok(Some(values))
 }
 
 fn has_value<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {

@@ -128,12 +128,21 @@ fn to_double<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
         [Value::Int(value)] => Ok(Value::Double(*value as f64)),
         [Value::UInt(value)] => Ok(Value::Double(*value as f64)),
         [Value::String(text)] => {
-            let parsed = text.as_str().parse::<f64>().ok().filter(|value| value.is_finite() || is_special(text.as_str()));
+            let parsed =
+                without_separators(text.as_str()).parse::<f64>().ok().filter(|value| value.is_finite() || is_special(text.as_str()));
             parsed.map_or_else(|| conversion(&Value::String(text.clone()), "double"), |value| Ok(Value::Double(value)))
         }
         [value] => conversion(value, "double"),
         _ => no_such_overload("double", arguments),
     }
+}
+
+/// A number without the underscores that Go allows between digits.
+fn without_separators(text: &str) -> std::borrow::Cow<'_, str> {
+    let bytes = text.as_bytes();
+    let digit = |position: Option<usize>| position.and_then(|position| bytes.get(position)).is_some_and(u8::is_ascii_digit);
+    let separates = |(position, _): (usize, &str)| digit(position.checked_sub(1)) && digit(Some(position + 1));
+    if text.contains('_') && text.match_indices('_').all(separates) { text.replace('_', "").into() } else { text.into() }
 }
 
 fn is_special(text: &str) -> bool {
@@ -189,7 +198,6 @@ fn to_timestamp<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
 fn to_duration<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
     match arguments {
         [Value::Duration(value)] => Ok(Value::Duration(*value)),
-        [Value::Int(value)] => Ok(Value::Duration(*value)),
         [Value::String(text)] => {
             let conversion = || EvaluationError::failed("type conversion error from 'string' to 'google.protobuf.Duration'");
             time::parse_duration(text.as_str()).ok_or_else(conversion).map(Value::Duration)

@@ -32,6 +32,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
 
 /// What a result may grow to; what it costs is charged before, so this only bounds one step.
 const MAX_RESULT: usize = 8 * 1024 * 1024;
+/// Bytes of a result that are not charged where cel-go would not.
+const FREE_TEXT: usize = 64 * 1024;
 
 fn out_of_range<'a>(index: i64) -> Outcome<'a> {
     Err(EvaluationError::failed(format!("index out of range: {index}")))
@@ -126,8 +128,8 @@ fn replace<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
     let count = text.matches(old).take(limit).count();
     let length = count.checked_mul(new.len()).and_then(|added| added.checked_add(text.len())).filter(|length| *length <= MAX_RESULT);
     let length = length.ok_or_else(too_long)?;
-    // cel-go charges the input only; what the result is longer by is looked at by the clock.
-    if length > text.len() * 2 {
+    // cel-go charges the input only; of a long result what it is longer by is charged as any text.
+    if length > FREE_TEXT && length > text.len() * 2 {
         context.budget.charge((length - text.len()) as u64 / 10)?;
     }
     Ok(Value::string(text.replacen(old, new, limit)))
@@ -191,7 +193,12 @@ fn join<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
         context.budget.charge(0)?;
         let Value::String(item) = &item else {
             context.budget.charge(1)?;
-            return no_such_overload("join", arguments);
+            // cel-go tells a list of strings by its first item.
+            if position == 0 {
+                return no_such_overload("join", arguments);
+            }
+            let shown = super::stdlib::display(&item);
+            return Err(EvaluationError::failed(format!("join: invalid input: {shown}")));
         };
         if position > 0 {
             bytes = bytes.saturating_add(separator.len());

@@ -170,7 +170,9 @@ pub(super) fn parse_timestamp(text: &str) -> Option<Timestamp> {
     if text.get(17..19) == Some("60") {
         return None;
     }
-    let date: DateTime = text.get(..text.len() - zone.len())?.replace(',', ".").parse().ok()?;
+    // Go reads any number of digits after the point and keeps nine.
+    let time = text.get(..text.len() - zone.len())?;
+    let date: DateTime = time.get(..time.len().min(29))?.replace(',', ".").parse().ok()?;
     let since = date.duration_since(EPOCH);
     // Seconds are counted downwards from a fraction before 1970.
     let (seconds, nanos) = match u32::try_from(since.subsec_nanos()) {
@@ -243,20 +245,15 @@ pub(super) fn parse_duration(text: &str) -> Option<i64> {
 }
 
 /// cel-go's text of a duration: seconds, `5400s`, `1.5s`.
+#[expect(clippy::cast_precision_loss, reason = "Go's own arithmetic")]
 pub(super) fn duration_text(nanos: i64) -> String {
-    let sign = if nanos < 0 { "-" } else { "" };
-    let (seconds, fraction) = (nanos.unsigned_abs() / NANOS.unsigned_abs(), nanos.unsigned_abs() % NANOS.unsigned_abs());
-    let mut text = format!("{sign}{seconds}");
-    if fraction != 0 {
-        text.push_str(format!(".{fraction:09}").trim_end_matches('0'));
-    }
-    text.push('s');
-    text
+    // As Go's time.Duration.Seconds: in floats, which cannot tell the nanoseconds of a century.
+    format!("{}s", (nanos / NANOS) as f64 + (nanos % NANOS) as f64 / 1e9)
 }
 
 /// `+` and `-` of timestamps and durations.
 pub(in crate::cel) fn arithmetic<'a>(operator: Operator, left: &Value<'a>, right: &Value<'a>) -> Outcome<'a> {
-    let duration = |nanos: Option<i64>| nanos.map(Value::Duration).ok_or_else(|| EvaluationError::failed("duration overflow"));
+    let duration = |nanos: Option<i64>| nanos.map(Value::Duration).ok_or_else(|| EvaluationError::failed("integer overflow"));
     match (operator, left, right) {
         (Operator::Add, Value::Duration(left), Value::Duration(right)) => duration(left.checked_add(*right)),
         (Operator::Subtract, Value::Duration(left), Value::Duration(right)) => duration(left.checked_sub(*right)),

@@ -55,7 +55,8 @@ fn what_is_as_large_as_may_be_is_evaluated_and_what_is_larger_is_refused() {
 #[test]
 fn what_a_value_may_hold_is_capped_when_it_is_made() {
     let failure = |source: &str| on_a_small_stack(source.to_owned()).unwrap_err();
-    assert_eq!(failure("lists.range(2000000).size()"), "operation cancelled: actual cost limit exceeded");
+    assert_eq!(failure("lists.range(1000000).size()"), "operation cancelled: actual cost limit exceeded");
+    assert_eq!(failure("lists.range(1000001).size()"), "lists.range: size 1000001 exceeds maximum allowed (1000000)");
     let large = failure("'a'.matches('(a{1,1000}){1,1000}')");
     assert!(large.starts_with("compile: 1:13: invalid matches argument: error parsing regexp: "), "{large}");
     let doubled = |times: usize| format!("[{}'a'].map(x, x){}", "'aaaaaaaaaaaaaaaa', ".repeat(20), ".map(x, x + x)".repeat(times));

@@ -27,7 +27,7 @@ fn a_quantity_of_too_many_digits_is_refused_before_they_are_written() {
 fn the_digits_of_a_large_quantity_are_charged() {
     let end = |source: &str| {
         let (expression, fixture, budget) = (Expression::compile(source, &scope()).unwrap(), Fixture::new(), Budget::new(1_000_000));
-        (expression.evaluate(&&fixture, &budget).map(|value| value.as_int()).map_err(|error| error.to_string()), budget.spent())
+        (expression.evaluate(&fixture.activation(), &budget).map(|value| value.as_int()).map_err(|error| error.to_string()), budget.spent())
     };
     let exceeded = Err("operation cancelled: actual cost limit exceeded".to_owned());
     assert_eq!(end("sign(quantity('12345678901234567890e50'))"), (Ok(Some(1)), 4));
@@ -58,7 +58,7 @@ fn keys_are_escaped_for_a_json_patch() {
     let cost = |length: usize| {
         let source = format!("jsonpatch.escapeKey('{}')", "~".repeat(length));
         let (expression, fixture, budget) = (Expression::compile(&source, &scope()).unwrap(), Fixture::new(), Budget::new(1_000));
-        expression.evaluate(&&fixture, &budget).unwrap();
+        expression.evaluate(&fixture.activation(), &budget).unwrap();
         budget.spent()
     };
     assert_eq!((cost(0), cost(1), cost(10), cost(11), cost(100)), (0, 1, 1, 2, 10));
@@ -86,7 +86,7 @@ fn the_authorizer_is_refused_with_the_reason() {
 fn of_text(source: &str, text: &str) -> Result<String, String> {
     let expression = Expression::compile(&format!("[object.metadata.name].map(x, {source})[0]"), &scope()).unwrap();
     let fixture = Fixture::named(text);
-    let value = expression.evaluate(&&fixture, &Budget::new(1_000_000)).map_err(|error| error.to_string())?;
+    let value = expression.evaluate(&fixture.activation(), &Budget::new(1_000_000)).map_err(|error| error.to_string())?;
     Ok(value.to_json().unwrap().to_string())
 }
 

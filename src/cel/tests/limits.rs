@@ -82,7 +82,7 @@ fn variables_that_evaluate_one_another_cannot_overflow_the_stack() {
 fn with_limit(source: &str, limit: u64) -> Result<bool, EvaluationError> {
     let expression = Expression::compile(source, &scope()).unwrap();
     let fixture = Fixture::new();
-    expression.evaluate(&&fixture, &Budget::new(limit)).map(|value| value.as_bool().unwrap())
+    expression.evaluate(&fixture.activation(), &Budget::new(limit)).map(|value| value.as_bool().unwrap())
 }
 
 #[test]
@@ -90,9 +90,51 @@ fn the_end_of_the_budget_is_not_absorbed() {
     let source = "object.spec.containers.all(c, c.name != '') || true";
     assert_eq!(with_limit(source, 10), Err(EvaluationError::BudgetExceeded));
     assert_eq!(with_limit(source, 100), Ok(true));
-    assert_eq!(with_limit("lists.range(1000000000).size() > 0 || true", 1_000_000), Err(EvaluationError::BudgetExceeded));
+    assert_eq!(with_limit("lists.range(1000000).size() > 0 || true", 1_000_000), Err(EvaluationError::BudgetExceeded));
     let square = "lists.range(900).all(x, lists.range(900).all(y, x >= 0)) || true";
     assert_eq!(with_limit(square, 1_000_000), Err(EvaluationError::BudgetExceeded));
+}
+
+/// Expressions that reach Kubernetes' limit of one expression, each in its own way.
+const TO_THE_LIMIT: &[&str] = &[
+    "lists.range(900).all(x, lists.range(900).all(y, x >= 0))",
+    "lists.range(400).map(x, lists.range(400).map(y, x * y)).size() == 0",
+    "lists.range(600).exists(x, lists.range(600).filter(y, y > x).size() == -1)",
+    "lists.range(300).transformMap(i, v, lists.range(700).transformMap(j, w, v + w)).size() == 0",
+    "lists.range(600).all(x, lists.range(600).all(y, 'name-' + string(y) != object.metadata.name))",
+    "lists.range(2000).all(x, lists.range(40).distinct().size() == 40)",
+    "lists.range(2000).all(x, lists.range(40).reverse().sort().size() == 40)",
+    "lists.range(99999).all(x, object.spec.text.replace('l', 'm').split(' ').join('-').matches('^h.*d$'))",
+    "lists.range(99999).all(x, object.spec.containers.all(c, c.name != '' && has(c.image)))",
+    "lists.range(99999).all(x, '%d %s'.format([x, object.metadata.name]) != '')",
+    "lists.range(99999).all(x, 'a'.matches('a' + string(x)) || true)",
+    "lists.range(99999).all(x, object.?metadata.?labels.?app.orValue('') == 'web' && object.?metadata.?name.hasValue())",
+    "lists.range(199999).all(x, timestamp(x).getFullYear() >= 1970)",
+];
+
+#[test]
+fn every_way_to_the_limit_ends_there_and_is_not_absorbed() {
+    for source in TO_THE_LIMIT {
+        let absorbing =
+            [format!("{source} || true"), format!("[1].exists(x, {source}) || true"), format!("optional.of({source}).hasValue() || true")];
+        for source in absorbing {
+            assert_eq!(with_limit(&source, 1_000_000), Err(EvaluationError::BudgetExceeded), "{source}");
+        }
+    }
+}
+
+#[test]
+fn what_grows_is_charged_before_it_is_made() {
+    let end = |source: &str| with_limit(source, 10_000);
+    assert_eq!(end("lists.range(10000).size() > 0"), Err(EvaluationError::BudgetExceeded));
+    assert_eq!(end("lists.range(9000).reverse().size() > 0"), Err(EvaluationError::BudgetExceeded));
+    assert_eq!(end("lists.range(9000).slice(0, 9000).size() > 0"), Err(EvaluationError::BudgetExceeded));
+    assert_eq!(end("lists.range(9000).map(x, 'a').join('-').size() > 0"), Err(EvaluationError::BudgetExceeded));
+    let long = format!("'{}'", "a".repeat(8000));
+    let tenfold = format!("{long}.replace('a', 'aaaaaaaaaa')");
+    assert_eq!(end(&format!("{tenfold}.replace('a', 'aaaaaaaaaa').size() > 0")), Err(EvaluationError::BudgetExceeded));
+    assert_eq!(end(&format!("({tenfold} + {tenfold}).size() > 0")), Err(EvaluationError::BudgetExceeded));
+    assert_eq!(end(&format!("'%s%s'.format([{tenfold}, {tenfold}]).size() > 0")), Err(EvaluationError::BudgetExceeded));
 }
 
 /// Variables that double one another: `variables.v1` is `v0` twice, and so on.
@@ -149,7 +191,7 @@ fn the_deadline_is_looked_at_every_hundred_charges() {
     let expression = Expression::compile("lists.range(1000).all(x, x >= 0) || true", &scope()).unwrap();
     let fixture = Fixture::new();
     let budget = Budget::new(1_000_000).with_deadline(&past);
-    assert!(matches!(expression.evaluate(&&fixture, &budget), Err(EvaluationError::DeadlineExceeded)));
+    assert!(matches!(expression.evaluate(&fixture.activation(), &budget), Err(EvaluationError::DeadlineExceeded)));
     assert_eq!(looks.get(), 4);
     assert!(budget.spent() < 5000, "{}", budget.spent());
     assert_eq!(budget.charge(1), Err(EvaluationError::DeadlineExceeded), "and stays past");
@@ -186,7 +228,7 @@ fn a_concatenation_costs_nothing_until_it_is_read() {
     let expression = Expression::compile("(object.spec.containers + object.spec.containers).size()", &scope()).unwrap();
     let fixture = Fixture::new();
     let budget = Budget::new(1000);
-    assert_eq!(expression.evaluate(&&fixture, &budget).unwrap().as_int(), Some(4));
+    assert_eq!(expression.evaluate(&fixture.activation(), &budget).unwrap().as_int(), Some(4));
     assert_eq!(budget.spent(), 8);
 }
 
@@ -206,7 +248,11 @@ fn errors_stand_where_the_mistake_is() {
     expect("1 + size(1, 2)", "size(1, 2)", "1:5: found no matching overload for 'size' applied to '(int, int)'");
     expect("'a'.nope(1) == 2", "'a'.nope(1)", "1:1: undeclared reference to 'nope' (in container '')");
     expect("object.a.matches('(')", "'('", "1:18: invalid matches argument: error parsing regexp: missing closing ): `(`");
-    expect("variables.tema == 'x'", "variables.tema", "1:1: undefined field 'tema': variables has team");
+    expect(
+        "variables.tema == 'x'",
+        "variables.tema",
+        "1:1: undefined field 'tema': variables has team, numbers, names, app, later, fails, total, double",
+    );
     let authorizer = "the authorizer of Kubernetes asks the API server with a SubjectAccessReview, which an admission request alone does not \
                       answer; keep such a rule in a ValidatingAdmissionPolicy";
     expect(

@@ -20,7 +20,7 @@ pub(super) fn parts(template: &str) -> Option<Vec<Part<'_>>> {
     while let Some((text, after)) = rest.split_once("{{") {
         push_text(&mut parts, text);
         let (action, behind) = after.split_once("}}")?;
-        parts.push(field(action).map_or(Part::Action(action.trim()), Part::Field));
+        parts.push(field(action).map_or(Part::Action(action), Part::Field));
         rest = behind;
     }
     push_text(&mut parts, rest);
@@ -74,11 +74,11 @@ mod tests {
             ("a/{{ .PodMeta.Namespace }}/b", vec![Text("a/"), Field("PodMeta.Namespace"), Text("/b")]),
             ("{{.TrustDomain}}", vec![Field("TrustDomain")]),
             ("{{- .TrustDomain -}}", vec![Action("- .TrustDomain -")]),
-            ("{{ .A | lower }}", vec![Action(".A | lower")]),
-            ("{{ index .PodMeta.Labels \"x\" }}", vec![Action("index .PodMeta.Labels \"x\"")]),
-            ("{{ . }}", vec![Action(".")]),
-            ("{{ .A..B }}", vec![Action(".A..B")]),
-            ("{{ \"}}\" }}", vec![Action("\""), Text("\" }}")]),
+            ("{{ .A | lower }}", vec![Action(" .A | lower ")]),
+            ("{{ index .PodMeta.Labels \"x\" }}", vec![Action(" index .PodMeta.Labels \"x\" ")]),
+            ("{{ . }}", vec![Action(" . ")]),
+            ("{{ .A..B }}", vec![Action(" .A..B ")]),
+            ("{{ \"}}\" }}", vec![Action(" \""), Text("\" }}")]),
             ("", vec![]),
         ] {
             assert_eq!(parts(template), Some(expected), "{template}");

@@ -50,6 +50,11 @@ impl AgentConfig {
         self.object.as_ref().map(Object::root)
     }
 
+    /// Whether a variable holds it, as the vendors' injectors write it.
+    pub(super) fn is_in_variable(&self) -> bool {
+        self.in_variable
+    }
+
     /// Whether a variable holds it, but not so that it can be read here.
     pub(super) fn is_hidden(&self) -> bool {
         self.in_variable && self.object.is_none()

@@ -347,6 +347,48 @@ fn the_workload_api_that_the_author_mounts_is_enough() {
     assert_eq!(ran.states(), [format!("spiffe-csi: spec.volumes[0]: {reason}"), "spiffe-id".to_owned()]);
 }
 
+/// Golden 21: who mounted the agent's directory of the node finds the same socket at the same path, and no directory of the node.
+#[test]
+fn golden_21_a_directory_of_the_node_becomes_the_drivers_volume() {
+    let mut authored = plain();
+    authored["spec"]["volumes"] =
+        json!([{"name": "data", "emptyDir": {}}, {"name": "spire", "hostPath": {"path": "/var/run/spire/sockets/", "type": "Directory"}}]);
+    authored["spec"]["containers"][0]["volumeMounts"] = json!([{"name": "spire", "mountPath": "/run/spire/sockets"}]);
+    authored["spec"]["containers"][0]["args"] = json!(["-socketPath", "/run/spire/sockets/agent.sock"]);
+    authored["spec"]["initContainers"] =
+        json!([{"name": "first", "image": "x", "volumeMounts": [{"name": "spire", "mountPath": "/s", "readOnly": true}]}]);
+    let before = authored.clone();
+    let moving = |scene: Scene| {
+        scene.with(|scene| {
+            scene.settings.spiffe.mount_path = "/run/spire/sockets".into();
+            scene.settings.spiffe.socket_name = "agent.sock".into();
+        })
+    };
+    let ran = moving(Scene::new(authored.clone(), json!([{"spiffeCsi": {}}]))).run();
+    assert_eq!(ran.states(), ["spiffe-csi", "spiffe-id"]);
+    let csi = json!({"driver": "csi.spiffe.io", "readOnly": true});
+    assert_eq!(ran.at("/spec/volumes"), &json!([{"name": "data", "emptyDir": {}}, {"name": "spire", "csi": csi}]));
+    let mounts = json!([{"name": "spire", "mountPath": "/run/spire/sockets", "readOnly": true}]);
+    assert_eq!(ran.at("/spec/containers/0/volumeMounts"), &mounts);
+    assert_eq!(ran.at("/spec/containers/0/args"), &before["spec"]["containers"][0]["args"]);
+    assert_eq!(ran.at("/spec/containers/0/env"), &Value::Null);
+    assert_eq!(ran.at("/spec/initContainers"), &before["spec"]["initContainers"]);
+
+    // One that did not mount it gets the mount and the variable.
+    authored["spec"]["containers"].as_array_mut().unwrap().push(json!({"name": "second", "image": "x"}));
+    let ran = moving(Scene::new(authored.clone(), json!([{"spiffeCsi": {}}]))).run();
+    assert_eq!(ran.at("/spec/containers/1/volumeMounts"), &mounts);
+    assert_eq!(ran.at("/spec/containers/1/env/0/value"), "unix:///run/spire/sockets/agent.sock");
+
+    // A directory above it, or one that the operator did not name, is left to its rule.
+    authored["spec"]["volumes"][1]["hostPath"]["path"] = json!("/run/spire");
+    let ran = moving(Scene::new(authored.clone(), json!([{"spiffeCsi": {}}]))).once(&authored);
+    let reason = "volume `spire` is mounted at `/run/spire/sockets`, where the SPIFFE Workload API goes";
+    assert_eq!(ran.states(), [format!("spiffe-csi: spec.containers[0].volumeMounts[0].mountPath: {reason}"), "spiffe-id".to_owned()]);
+    let ran = Scene::new(before.clone(), json!([{"spiffeCsi": {}}])).once(&before);
+    assert_eq!(ran.at("/spec/volumes/1"), &before["spec"]["volumes"][1]);
+}
+
 #[test]
 fn golden_26_the_agent_runs_as_the_user_that_all_containers_share() {
     let user = |spec: Value| {
@@ -440,7 +482,9 @@ fn the_agents_configuration_is_json_in_a_reserved_annotation() {
             "contents": "{{ with secret \"kv/data/db\" }}P=\"{{ .Data.data.p }}\"\n} command = \"id\"{{ end }}",
             "destination": "/vault/secrets/db.env",
             "error_on_missing_key": true,
-            "function_denylist": ["plugin", "writeToFile", "file", "env", "executeTemplate", "sprig_env", "sprig_expandenv"],
+            "function_denylist": [
+                "plugin", "writeToFile", "file", "env", "envOrDefault", "mustEnv", "executeTemplate", "sprig_env", "sprig_expandenv"
+            ],
         }],
         "template_config": {"exit_on_retry_failure": true},
     });
@@ -471,7 +515,7 @@ fn the_agents_configuration_is_json_in_a_reserved_annotation() {
     assert_eq!(refused(many.into()), "vault-agent: metadata.annotations: 33 templates are asked for, 32 is the most");
     assert_eq!(
         refused(json!({"doorward.dev/vault-template-x": "x".repeat(16 * 1024)})),
-        "vault-agent: metadata.annotations: the agent's configuration would be 16857 bytes long, 16384 is the most"
+        "vault-agent: metadata.annotations: the agent's configuration would be 16882 bytes long, 16384 is the most"
     );
 }
 

@@ -18,6 +18,8 @@ fn name() -> impl Strategy<Value = &'static str> {
         "vault-secrets",
         "vault-config",
         "spiffe-workload-api",
+        "sa-token",
+        "secrets",
         "vault-agent",
         "vault-agent-init",
         "linkerd-proxy",
@@ -40,6 +42,8 @@ fn path() -> impl Strategy<Value = &'static str> {
         "/vault/secrets",
         "/vault/secrets/x",
         "/spiffe-workload-api",
+        "/var/run/secrets/kubernetes.io/serviceaccount",
+        "/secrets",
         "/etc/vault",
         "/data",
         "/a/../data",
@@ -104,11 +108,31 @@ fn annotations() -> impl Strategy<Value = Value> {
         "doorward.dev/correlation-id",
         "spiffe.io/spiffe-id",
         "vault.hashicorp.com/agent-inject",
+        "vault.hashicorp.com/agent-inject-secret-db",
+        "vault.hashicorp.com/agent-inject-file-db",
+        "vault.hashicorp.com/secret-volume-path-db",
+        "vault.hashicorp.com/agent-inject-containers",
         "openbao.org/auth-path",
+        "openbao.org/agent-inject-template-B",
+        "linkerd.io/inject",
+        "doorward.dev/containers",
         "x/~y",
     ]);
-    let value =
-        select(vec!["", "true", "init", "sidecar", "{{ secret \"kv/x\" }}", "{{ secret \"auth/x\" }}", "{{", "\"}\n command = [\"id\"]"]);
+    let value = select(vec![
+        "",
+        "true",
+        "init",
+        "sidecar",
+        "csi",
+        "enabled",
+        "app, b",
+        "{{ secret \"kv/x\" }}",
+        "{{ secret \"auth/x\" }}",
+        "{{",
+        "\"}\n command = [\"id\"]",
+        "kv/data/db",
+        "/data/db",
+    ]);
     proptest::collection::btree_map(key, value, 0..4).prop_map(|map| json!(map))
 }
 
@@ -159,24 +183,64 @@ fn steps() -> impl Strategy<Value = Value> {
         json!({"vaultAgent": {"mode": "init"}}),
         json!({"spiffeCsi": {}}),
         json!({"spiffeId": {}}),
+        json!({"kubeApiToken": {}}),
+        json!({"vaultAgent": {"mode": "csi"}}),
+        json!({"vaultCsi": {"mountPath": "/data"}}),
+        json!({"meshInject": {}}),
         json!({"stamp": {}}),
     ]);
     proptest::collection::vec(step, 0..6).prop_map(|steps| json!(steps))
 }
 
 fn scene() -> impl Strategy<Value = Scene> {
-    let around =
-        (select(vec![Class::App, Class::Job, Class::Infrastructure]), proptest::option::of(any::<bool>()), any::<bool>(), any::<bool>());
-    (pod(), steps(), around).prop_map(|(pod, steps, (class, account, native, before))| {
+    let around = (
+        select(vec![Class::App, Class::Job, Class::Infrastructure]),
+        proptest::option::of(any::<bool>()),
+        any::<bool>(),
+        any::<bool>(),
+        any::<bool>(),
+    );
+    (pod(), steps(), around).prop_map(|(pod, steps, (class, account, native, before, honour))| {
         let mut scene = Scene::new(pod, steps).stamped().of_class(class);
         scene.account = account;
         scene.settings.vault.agent.native_sidecar = native;
+        scene.settings.vault.agent.honour_vendor_annotations = honour;
         if before {
             neighbours::linkerd(&mut scene.pod);
             neighbours::defaults(&mut scene.pod, account);
         }
         scene
     })
+}
+
+/// A volume that the plugin takes for its own, after the first call, by its name alone: the mount that it then makes serves nobody.
+#[test]
+fn what_the_plugin_adopts_in_between_changes_nothing() {
+    for (step, path, source) in [
+        ("spiffeCsi", "/spiffe-workload-api", json!({"csi": {"driver": "csi.spiffe.io", "readOnly": true}})),
+        (
+            "vaultToken",
+            "/var/run/secrets/vault",
+            json!({"projected": {"sources": [{"serviceAccountToken": {"audience": "vault", "expirationSeconds": 600, "path": "token"}}]}}),
+        ),
+    ] {
+        let mut volume = source;
+        volume["name"] = json!("kube-api-access-evil");
+        let pod = json!({"spec": {
+            "volumes": [volume, {"name": "data", "emptyDir": {}}],
+            "containers": [{"name": "app", "volumeMounts": [{"name": "data", "mountPath": path}]}, {"name": "other"}],
+        }});
+        let scene = Scene::new(pod, json!([{step: {}}])).stamped();
+        let ran = scene.run();
+        let conflict = ran.injection.outcomes[0].conflict.as_ref().unwrap();
+        assert_eq!(conflict.field_path.to_string(), "spec.containers[0].volumeMounts[0].mountPath");
+        // With the path free, the mount is made beside the plugin's.
+        let free = scene.with(|scene| scene.pod["spec"]["containers"][0]["volumeMounts"] = json!([])).run();
+        assert_eq!(
+            free.at("/spec/containers/0/volumeMounts/0"),
+            &json!({"name": "kube-api-access-evil", "mountPath": path, "readOnly": true})
+        );
+    }
 }
 
 /// Every value of the author's is where it was: lists only grew (or lost the plugin's volume and its mounts), maps only got fields.
@@ -211,10 +275,11 @@ proptest! {
         scene.run();
     }
 
-    /// Nothing but what `automount-off` removes is removed or changed.
+    /// Nothing but what `automount-off` removes, also on behalf of `kube-api-token`, is removed or changed.
     #[test]
     fn what_the_author_wrote_stays(scene in scene()) {
-        let steps: Vec<Value> = scene.steps.as_array().unwrap().iter().filter(|step| step.get("automountOff").is_none()).cloned().collect();
+        let removes = ["automountOff", "kubeApiToken"];
+        let steps: Vec<Value> = scene.steps.as_array().unwrap().iter().filter(|step| removes.iter().all(|name| step.get(name).is_none())).cloned().collect();
         let scene = scene.with(|scene| scene.steps = json!(steps));
         let after = scene.once(&scene.pod).after;
         prop_assert_eq!(keeps(&scene.pod, &after, ""), Ok(()));

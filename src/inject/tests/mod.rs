@@ -1,11 +1,15 @@
 //! Tests of the room as a whole.
 //!
+//! - `catalogue`: the injections that are no agent and no token for Vault
 //! - `golden`: pods that injectors have broken on, each with the patch that it gets
 //! - `laws`: what holds for every pod
+//! - `migration`: pods written for the vendors' injectors, against the page of the migration
 //! - `neighbours`: the API server's defaults and other injectors, which act between two of our calls
 
+mod catalogue;
 mod golden;
 mod laws;
+mod migration;
 mod neighbours;
 
 use serde_json::{Value, json};

@@ -1,33 +1,41 @@
 //! The agent's configuration, written by a JSON serialiser: pasted text could close its own quotes and add a `command`, which the
 //! agent would run (`hardening.md` A10). HCL reads JSON.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::super::outcome::Conflict;
 use super::super::pod::Pod;
-use super::{annotation_path, is_true, template};
+use super::vendor::{self, Asked};
+use super::{annotation_path, is_listed, is_true, template};
 use crate::object::{FieldPath, Node};
 
 /// Longest configuration in bytes: it is stored in every pod (`hardening.md` B19).
 const LONGEST: usize = 16 * 1024;
 const MOST_TEMPLATES: usize = 32;
-const TEMPLATE_PREFIX: &str = "doorward.dev/vault-template-";
+pub(super) const TEMPLATE_PREFIX: &str = "doorward.dev/vault-template-";
 const ROLE_ANNOTATION: &str = "doorward.dev/vault-role";
 /// Asks for the Vault token itself; the application then does what it likes with it, so it is off by default.
-const SINK_ANNOTATION: &str = "doorward.dev/vault-token-sink";
+pub(super) const SINK_ANNOTATION: &str = "doorward.dev/vault-token-sink";
 const SINK_FILE: &str = ".vault-token";
 /// What a template may not call: run a program, write or read files, read the environment, build another template at run time.
-const DENIED_FUNCTIONS: [&str; 7] = ["plugin", "writeToFile", "file", "env", "executeTemplate", "sprig_env", "sprig_expandenv"];
+const DENIED_FUNCTIONS: &[&str] =
+    &["plugin", "writeToFile", "file", "env", "envOrDefault", "mustEnv", "executeTemplate", "sprig_env", "sprig_expandenv"];
 
 /// The agent's configuration, as far as we set it. Fields stand in order of name: a configuration of an earlier version, made of a
 /// sorted map, is the same text.
 #[derive(Serialize)]
 struct Config<'a> {
     auto_auth: [AutoAuth<'a>; 1],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    disable_idle_connections: &'a [&'a str],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    disable_keep_alives: &'a [&'a str],
     #[serde(skip_serializing_if = "Vec::is_empty")]
     template: Vec<Template<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    template_config: Option<TemplateConfig>,
+    template_config: Option<TemplateConfig<'a>>,
     vault: Server<'a>,
 }
 
@@ -42,7 +50,15 @@ struct AutoAuth<'a> {
 #[derive(Serialize)]
 struct Method<'a> {
     config: Kubernetes<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit_on_err: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_backoff: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    min_backoff: Option<&'a str>,
     mount_path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<&'a str>,
     r#type: &'static str,
 }
 
@@ -68,12 +84,24 @@ struct Template<'a> {
     contents: &'a str,
     destination: String,
     error_on_missing_key: bool,
-    function_denylist: [&'static str; 7],
+    function_denylist: &'static [&'static str],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left_delimiter: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    perms: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    right_delimiter: Option<&'a str>,
 }
 
 #[derive(Serialize)]
-struct TemplateConfig {
+struct TemplateConfig<'a> {
     exit_on_retry_failure: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lease_renewal_threshold: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_connections_per_host: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    static_secret_render_interval: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -81,12 +109,14 @@ struct Server<'a> {
     address: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ca_cert: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_server_name: Option<&'a str>,
 }
 
 /// The configuration for a pod whose token is at `token_path` in the agent's container.
-pub(super) fn generate(pod: &Pod<'_>, token_path: &str) -> Result<String, Conflict> {
+pub(super) fn generate(pod: &Pod<'_>, asked: &Asked<'_>, token_path: &str) -> Result<String, Conflict> {
     let vault = &pod.settings().vault;
-    let secrets_path = vault.secrets_path.trim_end_matches('/');
+    let secrets_path = asked.directory.unwrap_or(&vault.secrets_path).trim_end_matches('/');
     let mut templates = Vec::new();
     let annotations = pod.template.node.path(&["metadata", "annotations"]);
     for (key, value) in annotations.map(Node::sorted_entries).unwrap_or_default() {
@@ -102,8 +132,13 @@ pub(super) fn generate(pod: &Pod<'_>, token_path: &str) -> Result<String, Confli
             destination: format!("{secrets_path}/{file}"),
             error_on_missing_key: true,
             function_denylist: DENIED_FUNCTIONS,
+            left_delimiter: None,
+            perms: None,
+            right_delimiter: None,
         });
     }
+    templates.extend(asked.files.iter().map(|file| of_vendor(file, secrets_path)));
+    check_destinations(&templates, asked)?;
     if templates.len() > MOST_TEMPLATES {
         let reason = format!("{} templates are asked for, {MOST_TEMPLATES} is the most", templates.len());
         return Err(Conflict::new(FieldPath::of(&["metadata", "annotations"]), reason, "render several secrets into one file"));
@@ -111,13 +146,32 @@ pub(super) fn generate(pod: &Pod<'_>, token_path: &str) -> Result<String, Confli
     // The agent refuses to start with neither a template nor a sink.
     let wants_sink = templates.is_empty() || pod.template.annotation(SINK_ANNOTATION).is_some_and(is_true);
     let sink = || [Sink { config: SinkFile { path: format!("{secrets_path}/{SINK_FILE}") }, r#type: "file" }];
-    let method =
-        Method { config: Kubernetes { role: role(pod), token_path }, mount_path: pod.settings().vault_auth_mount(), r#type: "kubernetes" };
+    let method = Method {
+        config: Kubernetes { role: asked.role.map_or_else(|| role(pod), str::to_owned), token_path },
+        exit_on_err: asked.exit_on_err,
+        max_backoff: asked.max_backoff,
+        min_backoff: asked.min_backoff,
+        mount_path: asked.auth_mount.map_or_else(|| pod.settings().vault_auth_mount(), str::to_owned),
+        namespace: asked.namespace,
+        r#type: "kubernetes",
+    };
+    let template_config = || TemplateConfig {
+        exit_on_retry_failure: asked.exit_on_retry_failure.unwrap_or(true),
+        lease_renewal_threshold: asked.renewal_threshold,
+        max_connections_per_host: asked.connections_per_host,
+        static_secret_render_interval: asked.render_interval,
+    };
     let config = Config {
         auto_auth: [AutoAuth { method: [method], sink: wants_sink.then(sink) }],
-        template_config: (!templates.is_empty()).then_some(TemplateConfig { exit_on_retry_failure: true }),
+        disable_idle_connections: &asked.disable_idle_connections,
+        disable_keep_alives: &asked.disable_keep_alives,
+        template_config: (!templates.is_empty()).then(template_config),
         template: templates,
-        vault: Server { address: vault.address.as_deref(), ca_cert: vault.ca_file.as_deref() },
+        vault: Server {
+            address: asked.address.or(vault.address.as_deref()),
+            ca_cert: asked.ca_cert.or(vault.ca_file.as_deref()),
+            tls_server_name: asked.tls_server_name,
+        },
     };
     // Strings, booleans and lists of them always serialise.
     let text = serde_json::to_string(&config).unwrap_or_default();
@@ -138,8 +192,31 @@ fn role(pod: &Pod<'_>) -> String {
     }
 }
 
-fn is_listed(pod: &Pod<'_>, who: &str, role: &str) -> bool {
-    pod.settings().vault.roles.get(who).is_some_and(|roles| roles.iter().any(|listed| listed == role))
+fn of_vendor<'a>(file: &'a vendor::File<'_>, secrets_path: &str) -> Template<'a> {
+    let vendor::Template { contents, delimiters, error_on_missing_key, permissions } = &file.template;
+    Template {
+        contents,
+        destination: format!("{}/{}", file.directory.unwrap_or(secrets_path), file.path),
+        error_on_missing_key: *error_on_missing_key,
+        function_denylist: DENIED_FUNCTIONS,
+        left_delimiter: delimiters.map(|(left, _)| left),
+        perms: *permissions,
+        right_delimiter: delimiters.map(|(_, right)| right),
+    }
+}
+
+/// Two files of one name, on any file system, would be one secret in another's place.
+fn check_destinations(templates: &[Template<'_>], asked: &Asked<'_>) -> Result<(), Conflict> {
+    if asked.files.is_empty() {
+        return Ok(());
+    }
+    let mut seen = BTreeSet::new();
+    let Some(second) = templates.iter().position(|template| !seen.insert(template.destination.to_lowercase())) else { return Ok(()) };
+    // Ours come first, and have distinct names.
+    let file = second.checked_sub(templates.len() - asked.files.len()).and_then(|index| asked.files.get(index));
+    let reason = format!("`{}` is rendered twice", templates.get(second).map_or("", |template| &template.destination));
+    let path = file.map_or_else(|| FieldPath::of(&["metadata", "annotations"]), |file| annotation_path(file.key));
+    Err(Conflict::new(path, reason, "give each file a name of its own"))
 }
 
 /// A name that starts with a letter or digit cannot be the sink's, and lower case keeps names apart on every file system.

@@ -1,12 +1,15 @@
 //! The agent's containers, and how they are known again.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use super::super::pod::{Pod, holds_field};
-use super::{AGENT, CONFIG, INIT, SECRETS};
+use super::vendor::{Asked, TLS_DIRECTORY};
+use super::{AGENT, CONFIG, Directory, INIT, TLS};
 use crate::object::{Node, PodTemplate};
 
-const CONFIG_DIRECTORY: &str = "/etc/vault";
+pub(super) const CONFIG_DIRECTORY: &str = "/etc/vault";
 const CONFIG_ARGUMENT: &str = "-config=/etc/vault/config.hcl";
 
 /// How an agent runs.
@@ -24,36 +27,45 @@ pub(super) enum Form {
 pub(super) struct Parts<'a> {
     pub(super) token_volume: &'a str,
     pub(super) token_path: &'a str,
+    pub(super) directories: &'a [Directory<'a>],
+    pub(super) asked: &'a Asked<'a>,
 }
 
 /// What all forms have in common. It fits PodSecurity's `restricted` by itself, whatever the pod's own security context says.
-pub(super) struct Agent(Map<String, Value>);
+pub(super) struct Agent {
+    fields: Map<String, Value>,
+    /// The user that the author asks for.
+    user: Option<i64>,
+}
 
 impl Agent {
     pub(super) fn new(pod: &Pod<'_>, parts: &Parts<'_>) -> Self {
         let vault = &pod.settings().vault;
-        let mut env = vec![json!({"name": "VAULT_ADDR", "value": vault.address})];
-        if let Some(file) = &vault.ca_file {
+        let asked = parts.asked;
+        let mut env = vec![json!({"name": "VAULT_ADDR", "value": asked.address.or(vault.address.as_deref())})];
+        if let Some(file) = asked.ca_cert.or(vault.ca_file.as_deref()) {
             env.push(json!({"name": "VAULT_CACERT", "value": file}));
+        }
+        env.extend(asked.env.iter().map(|(name, value)| json!({"name": name, "value": value})));
+        let mut mounts = vec![
+            json!({"name": parts.token_volume, "mountPath": parts.token_path, "readOnly": true}),
+            json!({"name": CONFIG, "mountPath": CONFIG_DIRECTORY, "readOnly": true}),
+        ];
+        mounts.extend(parts.directories.iter().map(|directory| json!({"name": directory.volume, "mountPath": directory.path})));
+        if asked.tls_secret.is_some() {
+            mounts.push(json!({"name": TLS, "mountPath": TLS_DIRECTORY, "readOnly": true}));
         }
         let mut fields = Map::new();
         let mut set = |name: &str, value: Value| drop(fields.insert(name.to_owned(), value));
         set("image", json!(vault.agent.image));
         set("command", json!([vault.agent.command]));
         set("env", Value::Array(env));
-        set(
-            "volumeMounts",
-            json!([
-                {"name": parts.token_volume, "mountPath": parts.token_path, "readOnly": true},
-                {"name": CONFIG, "mountPath": CONFIG_DIRECTORY, "readOnly": true},
-                {"name": SECRETS, "mountPath": vault.secrets_path},
-            ]),
-        );
+        set("volumeMounts", Value::Array(mounts));
         set(
             "securityContext",
             json!({
                 "runAsNonRoot": true,
-                "runAsGroup": 1000,
+                "runAsGroup": asked.group.unwrap_or(1000),
                 "allowPrivilegeEscalation": false,
                 "readOnlyRootFilesystem": true,
                 "capabilities": {"drop": ["ALL"]},
@@ -63,25 +75,26 @@ impl Agent {
         let resources = &vault.agent.resources;
         let amounts: Map<String, Value> = [("requests", &resources.requests), ("limits", &resources.limits)]
             .into_iter()
+            .map(|(name, amounts)| (name, amounts_of(amounts, name, asked)))
             .filter(|(_, amounts)| !amounts.is_empty())
             .map(|(name, amounts)| (name.to_owned(), json!(amounts)))
             .collect();
         if !amounts.is_empty() {
             set("resources", Value::Object(amounts));
         }
-        Self(fields)
+        Self { fields, user: asked.user }
     }
 
     /// The container in one form, to be added.
     pub(super) fn container(&self, form: Form, template: PodTemplate<'_>) -> Value {
-        let mut fields = self.0.clone();
+        let mut fields = self.fields.clone();
         fields.insert("name".into(), form.name().into());
         fields.insert("args".into(), json!(form.args()));
         if form == Form::Native {
             fields.insert("restartPolicy".into(), "Always".into());
         }
         if let Some(context) = fields.get_mut("securityContext").and_then(Value::as_object_mut) {
-            context.insert("runAsUser".into(), shared_user(template).unwrap_or(100).into());
+            context.insert("runAsUser".into(), self.user.or_else(|| shared_user(template)).unwrap_or(100).into());
         }
         Value::Object(fields)
     }
@@ -93,13 +106,30 @@ impl Agent {
         let accepted = accepted_images.iter().any(|image| image == container.text("image"));
         let user = container.path(&["securityContext", "runAsUser"]).and_then(Node::as_i64);
         user.is_some_and(|user| user != 0)
-            && !is_read_only(container)
+            && !self.is_read_only(container)
             && container.list("args").map(Node::as_str).eq(form.args().iter().copied().map(Some))
             && (form != Form::Native || container.text("restartPolicy") == "Always")
-            && self.0.iter().all(|(field, wanted)| {
+            && self.fields.iter().all(|(field, wanted)| {
                 (accepted && matches!(field.as_str(), "image" | "resources" | "env")) || holds_field(container, field, wanted)
             })
     }
+
+    /// Whether one of the directories of secrets could not be written.
+    fn is_read_only(&self, container: Node<'_>) -> bool {
+        let ours = self.fields.get("volumeMounts").and_then(Value::as_array).into_iter().flatten();
+        ours.filter(|mount| mount.get("readOnly").is_none()).filter_map(|mount| mount.get("name")?.as_str()).any(|name| {
+            let is_read_only = |mount: Node<'_>| mount.get("readOnly").and_then(Node::as_bool) == Some(true);
+            container.list("volumeMounts").any(|mount| mount.text("name") == name && is_read_only(mount))
+        })
+    }
+}
+
+/// The amounts of the settings, with those that the author asks for in their place; an empty one stands for none.
+fn amounts_of<'a>(amounts: &'a BTreeMap<String, String>, list: &str, asked: &Asked<'a>) -> BTreeMap<&'a str, &'a str> {
+    let mut amounts: BTreeMap<&str, &str> = amounts.iter().map(|(name, amount)| (&**name, &**amount)).collect();
+    amounts.extend(asked.resources.iter().filter(|(of, ..)| *of == list).map(|(_, name, amount)| (*name, *amount)));
+    amounts.retain(|_, amount| !amount.is_empty());
+    amounts
 }
 
 impl Form {
@@ -118,11 +148,6 @@ impl Form {
             Self::Native | Self::Classic => &["agent", CONFIG_ARGUMENT],
         }
     }
-}
-
-/// Whether the secrets could not be written.
-fn is_read_only(container: Node<'_>) -> bool {
-    container.list("volumeMounts").any(|mount| mount.text("name") == SECRETS && mount.get("readOnly").and_then(Node::as_bool) == Some(true))
 }
 
 /// The one user that all of the author's containers share: then the kubelet gives the token to that user alone, with mode 0600, and

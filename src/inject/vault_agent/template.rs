@@ -22,25 +22,38 @@ enum Token<'a> {
 /// # Errors
 /// What is wrong, in words.
 pub(super) fn check(template: &str) -> Result<(), String> {
+    check_between(template, "{{", "}}")
+}
+
+/// Checks every action of a template with delimiters of its own. They must be punctuation that no other part of an action begins with.
+///
+/// # Errors
+/// What is wrong, in words.
+pub(super) fn check_between(template: &str, left: &str, right: &str) -> Result<(), String> {
     let mut rest = template;
-    while let Some((_, action)) = rest.split_once("{{") {
-        let start = action.strip_prefix("- ").unwrap_or(action).trim_start();
-        rest = match start.strip_prefix("/*") {
+    while let Some((_, action)) = rest.split_once(left) {
+        rest = match trimmed(action).strip_prefix("/*") {
             Some(comment) => comment.split_once("*/").ok_or("a comment of the template is never closed")?.1,
-            None => check_action(action)?,
+            None => check_action(action, right)?,
         };
     }
     Ok(())
 }
 
+/// What follows a trim marker: a hyphen and one blank, as Go's `text/template` reads it. A comment begins there or nowhere: were one
+/// taken for code, a quote in it would hide the actions that follow.
+fn trimmed(action: &str) -> &str {
+    action.strip_prefix('-').and_then(|rest| rest.strip_prefix([' ', '\t', '\r', '\n'])).unwrap_or(action)
+}
+
 /// Checks one action and gives what follows it.
-fn check_action(action: &str) -> Result<&str, String> {
+fn check_action<'a>(action: &'a str, right: &str) -> Result<&'a str, String> {
     let mut rest = action;
     let mut asked: Option<&str> = None;
     let mut is_member = false;
     loop {
         rest = rest.trim_start();
-        if let Some(after) = rest.strip_prefix("}}") {
+        if let Some(after) = rest.strip_prefix(right) {
             return asked.map_or(Ok(after), |function| Err(computed(function)));
         }
         let (token, after) = next(rest).ok_or("an action of the template is never closed")?;
@@ -85,13 +98,20 @@ fn next(text: &str) -> Option<(Token<'_>, &str)> {
     }
 }
 
+/// Checks a path as the agent reads it: it trims blanks, then slashes, and takes the rest for a URL, of which it uses the path alone:
+/// `x:/auth/token/lookup-self` asks for `auth/token/lookup-self`.
 fn check_path(path: &str) -> Result<(), String> {
-    let path = path.split('?').next().unwrap_or_default();
-    if path.contains(['\\', '%']) || path.trim_start_matches('/').split('/').any(|step| matches!(step, "." | "..")) {
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    let mount = path.split('/').find(|step| !step.is_empty()).unwrap_or_default();
+    let is_plain = !path.contains(['\\', '%'])
+        && !path.contains(char::is_control)
+        && !path.starts_with(char::is_whitespace)
+        && !mount.contains(':')
+        && !path.split('/').any(|step| matches!(step, "." | ".."));
+    if !is_plain {
         return Err(format!("the secret's path `{path}` is not written plainly"));
     }
-    let mount = path.split('/').find(|step| !step.is_empty()).unwrap_or_default();
-    if OWN_MOUNTS.contains(&mount.trim()) {
+    if OWN_MOUNTS.contains(&mount) {
         return Err(format!("the secret's path `{path}` lies in `{mount}/`, which is Vault's own"));
     }
     Ok(())
@@ -119,12 +139,19 @@ mod tests {
             ("{{ with secret `/sys/mounts` }}{{ . }}{{ end }}", "lies in `sys/`"),
             (r#"{{ range secrets "//cubbyhole/" }}{{ . }}{{ end }}"#, "lies in `cubbyhole/`"),
             (r#"{{ (secret "identity/oidc/token/x").Data }}"#, "lies in `identity/`"),
+            (r#"{{ secret "auth#x" }}"#, "lies in `auth/`"),
             (r#"{{ secret "\x61uth/token/lookup-self" }}"#, "not written plainly"),
             (r#"{{ secret "kv/../auth/token/lookup-self" }}"#, "not written plainly"),
+            (r#"{{ secret " /auth/token/lookup-self" }}"#, "not written plainly"),
+            ("{{ secret `\tauth/token/lookup-self` }}", "not written plainly"),
+            (r#"{{ secret "http://x/auth/token/lookup-self" }}"#, "not written plainly"),
+            (r#"{{ secret "x:/auth/token/lookup-self" }}"#, "not written plainly"),
             (r#"{{ $p := "auth/token/lookup-self" }}{{ secret $p }}"#, "`secret` of the template is called with a path that is computed"),
             (r#"{{ "auth/token/lookup-self" | secret }}"#, "`secret` of the template is called with a path that is computed"),
             (r#"{{ pkiCert (printf "%s" "auth/x") }}"#, "`pkiCert` of the template is called with a path that is computed"),
             ("{{- /* } */ -}}{{ secret\n}}", "called with a path that is computed"),
+            ("{{-\n/* \" */ -}}{{ secret \"auth/x\" }}{{/* \" */}}", "lies in `auth/`"),
+            ("{{-\t/* \" */ -}}{{ secret \"auth/x\" }}{{/* \" */}}", "lies in `auth/`"),
             ("{{ with secret \"kv/x\" ", "never closed"),
             ("{{/* open", "never closed"),
             (r#"{{ if eq 'a' '}' }}{{ secret "auth/x" }}{{ end }}"#, "lies in `auth/`"),

@@ -99,6 +99,17 @@ fn what_kubernetes_refuses_is_refused() {
     refused("request.«operaton» == 'CREATE'", "undefined field 'operaton'; did you mean 'operation'?");
     refused("request.userInfo.«user» == 'a'", "undefined field 'user'; did you mean 'username'?");
     refused("namespaceObject.metadata.«label».size() > 0", "undefined field 'label'; did you mean 'labels'?");
+    expect(Weight::Error, POD, "", "identity.apiToken.«mountd» == true", "undefined field 'mountd'; did you mean 'mounted'?");
+    expect(Weight::Error, POD, "identity.credentials[*]", "self.«knd» != 'x'", "undefined field 'knd'; did you mean 'kind'?");
+    expect(Weight::Error, POD, "", "params.spiffe.«trustDomane» == 'x'", "undefined field 'trustDomane'; did you mean 'trustDomain'?");
+}
+
+#[test]
+fn fields_of_our_own_may_be_read_as_keys() {
+    assert!(look(&policy(POD, "", "identity['class'] == 'job'", ""), &Schemas::built_in(), None).is_empty());
+    expect(Weight::Error, POD, "", "«identity['clas']» == 'job'", "undefined field 'clas'; did you mean 'class'?");
+    let of_kubernetes = "found no matching overload for '_[_]' applied to '(kubernetes.AdmissionRequest, string)'";
+    expect(Weight::Error, POD, "", "«request['name']» == 'a'", of_kubernetes);
 }
 
 #[track_caller]
@@ -137,9 +148,6 @@ fn what_the_schema_does_not_have_is_found() {
     doubted(TOKEN, "", "object.spec.«audience».size() > 0", "undefined field 'audience'; did you mean 'audiences'?");
     doubted(ROLE, "", "object.rules.all(r, !('*' in r.«verb»))", "undefined field 'verb'; did you mean 'verbs'?");
     doubted(DEPLOYMENT, "", "object.spec.«containers».size() > 0", "undefined field 'containers'");
-    doubted(POD, "", "identity.apiToken.«mountd» == true", "undefined field 'mountd'; did you mean 'mounted'?");
-    doubted(POD, "identity.credentials[*]", "self.«knd» != 'x'", "undefined field 'knd'; did you mean 'kind'?");
-    doubted(POD, "", "params.spiffe.«trustDomane» == 'x'", "undefined field 'trustDomane'; did you mean 'trustDomain'?");
     doubted(
         POD,
         "",

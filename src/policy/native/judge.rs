@@ -1,7 +1,6 @@
 //! A native policy at work: each binding with each of its parameters is an evaluation of its own, as on the API server.
 
 use super::compile::Binding;
-use crate::cel::EXPRESSION_LIMIT;
 use crate::cel::{EvaluationError, Value};
 use crate::object::{Fact, FieldPath, Node};
 use crate::policy::compile::{CompiledRule, slot};
@@ -60,7 +59,7 @@ impl<'a> Judge<'_, 'a, '_> {
         let place = place(binding, parameter);
         for (index, validation) in rule.validations.iter().enumerate() {
             self.reason = validation.reason;
-            match self.ask(&validation.expression, &activation, EXPRESSION_LIMIT) {
+            match self.ask(&validation.expression, &activation) {
                 Ok(true) => {}
                 Ok(false) => {
                     let message = self
@@ -79,7 +78,7 @@ impl<'a> Judge<'_, 'a, '_> {
         }
         self.reason = Some(Reason::default());
         for annotation in &rule.annotations {
-            match self.value(&annotation.value, &activation, EXPRESSION_LIMIT) {
+            match self.value(&annotation.value, &activation) {
                 Ok(Value::Null) => {}
                 Ok(Value::String(text)) => {
                     let mut text = text.as_str().trim().to_owned();

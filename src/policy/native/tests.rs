@@ -462,7 +462,7 @@ fn mistakes_name_file_line_field_and_remedy() {
     );
     assert_eq!(
         of_policy(json!({ "validations": [{ "expression": "pod.spec == 1" }] })),
-        "spec.validations[0].expression: 1:1: undeclared reference to 'pod' in `pod.spec == 1`"
+        "spec.validations[0].expression: 1:1: undeclared reference to 'pod' (in container '') in `pod.spec == 1`"
     );
     let authorizer =
         of_policy(json!({ "validations": [{ "expression": "authorizer.group('').resource('pods').check('get').allowed()" }] }));

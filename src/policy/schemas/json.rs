@@ -10,6 +10,9 @@ use crate::cel::types::ObjectType;
 /// The deepest schema that is followed; a deeper part is `dyn`.
 const MAX_DEPTH: usize = 100;
 
+/// Marks a schema of ours.
+const OWN: &str = "x-doorward-own";
+
 /// An object whose fields a schema lists.
 #[derive(Debug)]
 struct Properties {
@@ -37,21 +40,22 @@ impl ObjectType for Properties {
         Some(type_at(&self.root, &pointer, &format!("{}.{name}", self.name), 0))
     }
 
+    fn takes_keys(&self) -> bool {
+        self.root.get(OWN).is_some()
+    }
+
     fn fields(&self) -> Vec<String> {
         self.properties().into_iter().flat_map(|properties| properties.keys().cloned()).collect()
     }
 }
 
-/// The type of the document itself.
-pub(super) fn of_schema(name: &str, text: &str) -> Option<Type> {
-    let root: Arc<Json> = Arc::new(serde_json::from_str(text).ok()?);
-    Some(type_at(&root, "", name, 0))
-}
-
-/// The type of a definition of the document.
-pub(super) fn of_definition(name: &str, text: &str, definition: &str) -> Option<Type> {
-    let root: Arc<Json> = Arc::new(serde_json::from_str(text).ok()?);
-    Some(type_at(&root, &format!("/$defs/{definition}"), name, 0))
+/// The type of what stands at a JSON Pointer of a schema of ours, whose fields may also be read by their names as keys.
+pub(super) fn of_schema(name: &str, text: &str, pointer: &str) -> Option<Type> {
+    let mut root: Json = serde_json::from_str(text).ok()?;
+    if let Some(root) = root.as_object_mut() {
+        root.insert(OWN.to_owned(), Json::Bool(true));
+    }
+    Some(type_at(&Arc::new(root), pointer, name, 0))
 }
 
 /// As [`of_schema`], with what every resource has beside its schema.

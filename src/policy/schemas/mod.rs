@@ -2,15 +2,12 @@
 //!
 //! - `built_in`: Kubernetes' own kinds, compiled in as a text that is read when it is first asked for
 //! - `json`: types from JSON Schema: custom resource definitions, `identity`, `params`
-//! - `request`: `request` and `namespaceObject`, as the API server declares them
 
 mod built_in;
 mod json;
-mod request;
 
 use std::collections::BTreeMap;
-
-pub(super) use request::{namespace_object, request};
+use std::sync::LazyLock;
 
 use crate::cel::Type;
 use crate::object::Node;
@@ -68,17 +65,21 @@ pub(super) fn pod_template() -> Type {
     built_in::definition("io.k8s.api.core.v1.PodTemplateSpec")
 }
 
-/// The type of the identity model of objects that carry no pod template.
-pub(super) fn object_identity() -> Type {
-    json::of_definition("Identity", crate::identity::SCHEMA, "objectIdentity").unwrap_or(Type::Dyn)
-}
-
 /// The type of the identity model.
 pub(super) fn identity() -> Type {
-    json::of_schema("Identity", crate::identity::SCHEMA).unwrap_or(Type::Dyn)
+    static TYPE: LazyLock<Type> = LazyLock::new(|| json::of_schema("Identity", crate::identity::SCHEMA, "").unwrap_or(Type::Dyn));
+    TYPE.clone()
+}
+
+/// The type of the identity model of an object without a pod template; `dyn` if the schema does not tell it apart.
+pub(super) fn object_identity() -> Type {
+    const POINTER: &str = "/$defs/objectIdentity";
+    static TYPE: LazyLock<Type> = LazyLock::new(|| json::of_schema("Identity", crate::identity::SCHEMA, POINTER).unwrap_or(Type::Dyn));
+    TYPE.clone()
 }
 
 /// The type of the settings.
 pub(super) fn settings() -> Type {
-    json::of_schema("Settings", crate::settings::SCHEMA).unwrap_or(Type::Dyn)
+    static TYPE: LazyLock<Type> = LazyLock::new(|| json::of_schema("Settings", crate::settings::SCHEMA, "").unwrap_or(Type::Dyn));
+    TYPE.clone()
 }

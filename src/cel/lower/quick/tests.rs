@@ -2,16 +2,14 @@
 
 use cel_interpreter::Env;
 use proptest::prelude::*;
-use serde_json::Value as Json;
 
 use super::super::{lower_tree, map_on_parser_stacks, parse as parse_slowly};
 use super::parse;
-use crate::cel::Scope;
-use crate::cel::tests::{CORPUS, sensible, token_soup};
+use crate::cel::tests::{expressions, scope, sensible, token_soup};
 
 /// Both trees, lowered, as text; nothing where this parser gives up.
 fn both(source: &str) -> Option<(String, String)> {
-    let scope = Scope::new(&["object", "oldObject", "variables.team"]);
+    let scope = scope();
     let (quick, places) = parse(source)?;
     let (slow, slow_places) = match parse_slowly(&Env::default(), source) {
         Ok(read) => read,
@@ -31,11 +29,9 @@ fn on_a_parser_stack<R: Send>(work: impl Fn() -> R + Sync) -> R {
 fn the_corpus_is_read_alike_and_most_of_it_quickly() {
     let (read, all) = on_a_parser_stack(|| {
         let (mut read, mut all) = (0, 0);
-        for line in CORPUS.lines() {
-            let line: Json = serde_json::from_str(line).unwrap();
-            let source = line["expr"].as_str().unwrap();
+        for source in expressions() {
             all += 1;
-            if let Some((quick, slow)) = both(source) {
+            if let Some((quick, slow)) = both(&source) {
                 read += 1;
                 assert_eq!(quick, slow, "{source}");
             }

@@ -59,7 +59,7 @@ impl Names {
                 used.params.insert(chain.iter().skip(1).map(|name| (*name).to_owned()).collect());
                 Ok(Some((1, used.variable("params"))))
             }
-            ("pod", _) if self.on_pod_template => Ok(Some((1, used.variable("pod")))),
+            ("pod", _) => Ok(Some((1, used.variable("pod")))),
             ("self", _) => {
                 used.this = true;
                 if this == Some("variables.pod") {

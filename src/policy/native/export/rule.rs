@@ -331,8 +331,8 @@ impl RuleExport<'_> {
         if terms.is_empty() {
             return None;
         }
-        let namespaced = if self.rule.matches.pod_template.is_some() { "" } else { "request.kind.kind == 'Namespace' || " };
-        Some(json!({ "name": "not-exempt", "expression": format!("{namespaced}!({})", terms.join(" || ")) }))
+        // The API server gives a Namespace's own name as its namespace, and a Namespace counts to itself here too.
+        Some(json!({ "name": "not-exempt", "expression": format!("!({})", terms.join(" || ")) }))
     }
 
     /// Exemptions of ServiceAccounts, of which only what has a pod template has one.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::cel::types::{LIST_OF_STRING, Nested, ObjectType, Type};
+use super::types::{LIST_OF_STRING, Nested, ObjectType, Type};
 
 /// An object whose fields are written here.
 #[derive(Debug)]
@@ -130,11 +130,11 @@ fn object(declared: &'static Declared) -> Type {
 }
 
 /// The type of `request`.
-pub(in crate::policy) fn request() -> Type {
+pub(crate) fn request_type() -> Type {
     object(&REQUEST)
 }
 
 /// The type of `namespaceObject`.
-pub(in crate::policy) fn namespace_object() -> Type {
+pub(crate) fn namespace_type() -> Type {
     object(&NAMESPACE)
 }
