@@ -114,6 +114,8 @@ impl<'d> Budget<'d> {
     /// Evaluates a variable that a policy declares on a budget of its own, as the API server does: each variable may cost what an
     /// expression may, and counts for the policy, not for the expression that happens to read it first.
     ///
+    /// It may not cost more than is left of the total ([`Self::with_total`]).
+    ///
     /// # Errors
     /// What `evaluate` gives.
     pub fn apart<T>(&self, limit: u64, evaluate: impl FnOnce(&Budget<'_>) -> Result<T, EvaluationError>) -> Result<T, EvaluationError> {

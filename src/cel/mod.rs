@@ -9,6 +9,7 @@
 //! - `macros`: has, all, exists, map, ... lowered to loops
 //! - `ir`: the intermediate form
 //! - `types`: [`Type`], what is known of a value before it is there
+//! - `declared`: what the API server declares `request` and `namespaceObject` as
 //! - `check`: the type checker of the API server, over the intermediate form
 //! - `fold`: what is done once, after the check
 //! - `evaluate`: the evaluator; `comprehend` its loops, `operate` its operators

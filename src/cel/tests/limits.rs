@@ -137,6 +137,18 @@ fn what_grows_is_charged_before_it_is_made() {
     assert_eq!(end(&format!("'%s%s'.format([{tenfold}, {tenfold}]).size() > 0")), Err(EvaluationError::BudgetExceeded));
 }
 
+#[test]
+fn variables_evaluated_apart_end_with_what_all_may_cost_together() {
+    let budget = Budget::new(1_000).with_total(1_500);
+    assert_eq!(budget.apart(1_000, |own| own.charge(900)), Ok(()));
+    assert_eq!(budget.charge(500), Ok(()), "the variable is not the expression's");
+    assert_eq!(budget.apart(1_000, |own| own.charge(100)), Ok(()));
+    assert_eq!(budget.apart(1_000, |own| own.charge(1)), Err(EvaluationError::BudgetExceeded));
+    assert_eq!(budget.apart(1_000, |own| own.apart(1_000, |inner| inner.charge(1))), Err(EvaluationError::BudgetExceeded));
+    let alone = Budget::new(1_000);
+    assert_eq!(alone.apart(1_000, |own| own.charge(1_001)), Err(EvaluationError::BudgetExceeded), "nor may one cost more than its limit");
+}
+
 /// Variables that double one another: `variables.v1` is `v0` twice, and so on.
 fn doubled(start: &str, twice: impl Fn(&str) -> String, times: usize, last: &str) -> Result<String, EvaluationError> {
     let names: Vec<String> = (0..=times).map(|index| format!("variables.v{index}")).collect();
