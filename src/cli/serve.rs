@@ -133,7 +133,7 @@ async fn start(args: Args) -> Result<(), Failure> {
             let caches = Caches::default();
             tasks = caches.run(client);
             let related = Related::new(client.clone(), every);
-            Knowledge::Cluster(Surroundings::new(caches, related, Lookups::new(client.clone(), cluster::Limits::default())))
+            Knowledge::Cluster(Box::new(Surroundings::new(caches, related, Lookups::new(client.clone(), cluster::Limits::default()))))
         }
         None => Knowledge::Files(known(&args, demonstration)?),
     };

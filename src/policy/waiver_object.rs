@@ -165,10 +165,9 @@ fn spec_mistakes(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>, spec
         }
     }
     // What an approved waiver says is not asked again when a label changes.
-    if subject.operation == Operation::Create || expiry(subject.object) != expiry(subject.old_object) {
-        if let Err((field, message)) = Waiver::checked(subject.name, spec, set.settings.waiver.max_days, facts.now) {
-            mistakes.add(field, message);
-        }
+    let asked_anew = subject.operation == Operation::Create || expiry(subject.object) != expiry(subject.old_object);
+    if asked_anew && let Err((field, message)) = Waiver::checked(subject.name, spec, set.settings.waiver.max_days, facts.now) {
+        mistakes.add(field, message);
     }
 }
 
@@ -356,7 +355,7 @@ mod tests {
             let stored: Value = serde_json::from_str(&object(new).patched(&changes).unwrap().root().to_json()).unwrap();
             let verdict =
                 self.request(Source::Validating, by, &stored, old, |subject, facts| evaluate(&self.set, subject, facts, Limits::default()));
-            let refused: Vec<_> = verdict.violations.iter().map(|violation| violation.line()).collect();
+            let refused: Vec<_> = verdict.violations.iter().map(Violation::line).collect();
             if refused.is_empty() { Ok(stored) } else { Err(refused) }
         }
 

@@ -59,7 +59,7 @@ impl Report {
     pub fn of(set: &PolicySet, judged: Vec<Judged>, mut errors: Vec<InputError>, now: i64) -> Self {
         let objects = judged.len();
         let mut waived = 0;
-        let checklist = checklist(set, judged.iter().map(|one| &one.marks));
+        let checklist = checklist(set, &judged.iter().map(|one| one.marks).collect::<Vec<_>>());
         let used: BTreeSet<&str> = judged.iter().flat_map(|one| &one.lifted_by).map(String::as_str).collect();
         let mut violations: Vec<Violation> = set.waivers().iter().filter_map(|waiver| stale(waiver, &used, now)).collect();
         for one in judged {

@@ -232,7 +232,7 @@ fn has_workload_api(template: PodTemplate<'_>, driver: &str) -> bool {
 }
 
 /// The checklist over all objects that were judged.
-pub(super) fn checklist<'m>(set: &PolicySet, marks: impl Iterator<Item = &'m Marks> + Clone) -> Vec<Check> {
+pub(super) fn checklist(set: &PolicySet, marks: &[Marks]) -> Vec<Check> {
     let answered = ROWS.iter().enumerate().map(|(bit, row)| {
         let bit = 1_u16 << bit;
         let mut check = Check {
@@ -245,7 +245,7 @@ pub(super) fn checklist<'m>(set: &PolicySet, marks: impl Iterator<Item = &'m Mar
             rules: row.rules.iter().filter(|rule| set.has_rule(rule)).map(|rule| (*rule).to_owned()).collect(),
         };
         let touched = |marks: &Marks| (marks.asked | marks.violated | marks.unknown | marks.waived) & bit != 0;
-        for marks in marks.clone().filter(|marks| marks.is(row.of) && touched(marks)) {
+        for marks in marks.iter().filter(|marks| marks.is(row.of) && touched(marks)) {
             check.of += 1;
             check.waived += usize::from(marks.waived & bit != 0);
             if marks.violated & bit != 0 {
@@ -317,7 +317,7 @@ mod tests {
 
     fn check(marks: &[Marks], name: &str) -> Check {
         let set = load(&Sources::default()).unwrap();
-        checklist(&set, marks.iter()).into_iter().find(|check| check.check == name).unwrap()
+        checklist(&set, marks).into_iter().find(|check| check.check == name).unwrap()
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::policy::{Facts, ParameterQuery, PolicySet, RelatedResource, Source, S
 #[derive(Debug)]
 pub enum Knowledge {
     /// A cluster: caches, and one live read on a miss.
-    Cluster(Surroundings),
+    Cluster(Box<Surroundings>),
     /// The files of `--context`: what is not among them does not exist.
     Files(KnownObjects),
 }

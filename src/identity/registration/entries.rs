@@ -314,6 +314,7 @@ mod tests {
     const BOUND: &str = "spiffe://{{ .TrustDomain }}/ns/{{ .PodMeta.Namespace }}/sa/{{ .PodSpec.ServiceAccountName }}";
     const EXPECTED: &str = "spiffe://demo.example.com/ns/payments/sa/api";
 
+    #[expect(clippy::needless_pass_by_value, reason = "written once and given away")]
     fn id(name: &str, spec: Value) -> Value {
         let mut id = json!({ "metadata": { "name": name }, "spec": { "spiffeIDTemplate": BOUND } });
         id["spec"].as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());

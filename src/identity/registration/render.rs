@@ -182,6 +182,7 @@ mod tests {
     use crate::object::{Fact, GroupVersionKind, Object};
     use crate::settings::Settings;
 
+    #[expect(clippy::needless_pass_by_value, reason = "written once and given away")]
     fn rendered(kind: &GroupVersionKind, object: serde_json::Value, template: &str) -> Result<String, Unrendered> {
         let object = Object::from_json(object.to_string()).unwrap();
         let (namespace_object, service_account) = (Fact::Absent, Fact::Absent);
