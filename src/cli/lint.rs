@@ -1,11 +1,13 @@
 //! `doorward policy lint`: policies against the schemas of what they judge.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::exit::Exit;
 use super::print;
 use super::sources::{objects, policy_texts};
+use super::subjects::read_cluster;
 use crate::cel::Expression;
+use crate::cluster::Wanted;
 use crate::manifest::{self, InputError};
 use crate::object::FieldPath;
 use crate::policy::{Finding, POLICIES, Release, Schemas, Text, Weight, lint};
@@ -15,7 +17,7 @@ use crate::report::{Linted, findings_as_json, findings_as_text};
 #[command(
     after_help = "Without FILES the built-in policies are looked at. Exit codes: 0 nothing found, 1 findings (notes count with --strict only), 2 a policy \
                   that would be refused, 3 a file that cannot be read.\n\nExamples:\n  doorward policy lint policies/\n  doorward policy lint --target 1.32 \
-                  --strict my-policy.yaml\n  doorward policy lint --crds crds/ policies/"
+                  --strict my-policy.yaml\n  doorward policy lint --crds crds/ policies/\n  doorward policy lint --cluster --kubeconfig admin.kubeconfig policies/"
 )]
 pub(super) struct Args {
     /// Policy files, folders or globs
@@ -27,6 +29,12 @@ pub(super) struct Args {
     /// Folder or file of custom resource definitions; objects of other custom kinds are of any type (repeatable)
     #[arg(long = "crds", value_name = "DIR")]
     crds: Vec<String>,
+    /// Take the custom resource definitions of the cluster too
+    #[arg(long)]
+    cluster: bool,
+    /// Kubeconfig of the cluster; in a pod its own ServiceAccount is used
+    #[arg(long, value_name = "FILE", requires = "cluster")]
+    kubeconfig: Option<PathBuf>,
     /// The release of Kubernetes whose expressions may be used
     #[arg(long, value_name = "RELEASE")]
     target: Option<Release>,
@@ -53,6 +61,14 @@ pub(super) fn run(args: &Args) -> Exit {
     let mut schemas = Schemas::built_in();
     for document in &crds.documents {
         schemas.add(document.object.root());
+    }
+    if args.cluster {
+        let definitions = ("apiextensions.k8s.io".to_owned(), "customresourcedefinitions".to_owned());
+        let wanted = Wanted { resources: [definitions].into(), ..Wanted::default() };
+        match read_cluster(args.kubeconfig.as_deref(), &wanted) {
+            Ok(definitions) => definitions.iter().for_each(|object| schemas.add(object.root())),
+            Err(exit) => return exit,
+        }
     }
     if texts.is_empty() && errors.is_empty() {
         let message = "no policy was found there".to_owned();

@@ -1,6 +1,6 @@
 //! What a verb acts on: files, folders, globs, standard input, or a live cluster.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::complain;
 use super::exit::Exit;
@@ -8,7 +8,7 @@ use super::sources::{ContextArgs, complain_all, objects};
 use crate::admission::Coverage;
 use crate::cluster::{self, Wanted};
 use crate::manifest::{self, Document, InputError, Loaded};
-use crate::object::GroupVersionKind;
+use crate::object::{GroupVersionKind, Object};
 use crate::policy::{PolicySet, RelatedIndex, RelatedResource, Source, registration_resources};
 
 /// Where the objects come from.
@@ -83,14 +83,7 @@ impl Subjects {
         // A Secret's data is never read, so no rule on it could be judged; and its type alone says nothing.
         resources.remove(&named(("", "secrets")));
         let wanted = Wanted { resources, namespace: namespace.map(str::to_owned), pod: pod.map(str::to_owned) };
-        let read =
-            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string()).and_then(|runtime| {
-                runtime.block_on(cluster::snapshot(live.kubeconfig.as_deref(), &wanted)).map_err(|error| error.to_string())
-            });
-        let objects = read.map_err(|error| {
-            complain(error);
-            Exit::Cluster
-        })?;
+        let objects = read_cluster(live.kubeconfig.as_deref(), &wanted)?;
         let mut subjects = Self { live: true, namespace: "default".into(), ..Self::default() };
         for object in objects {
             subjects.loaded.extend(manifest::load("", &object.root().to_json()));
@@ -123,4 +116,14 @@ impl Subjects {
         complain_all(&self.loaded.errors);
         !self.loaded.errors.is_empty()
     }
+}
+
+/// Reads a cluster once; what keeps it from being read is told.
+pub(super) fn read_cluster(kubeconfig: Option<&Path>, wanted: &Wanted) -> Result<Vec<Object>, Exit> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string());
+    let read = runtime.and_then(|runtime| runtime.block_on(cluster::snapshot(kubeconfig, wanted)).map_err(|error| error.to_string()));
+    read.map_err(|error| {
+        complain(error);
+        Exit::Cluster
+    })
 }

@@ -64,3 +64,33 @@ async fn a_namespace_is_listed_and_audited() {
     assert!(found.contains(&(json!("usual"), json!("no-implicit-automount"))), "{found:#?}");
     assert!(!found.iter().any(|(name, _)| name == "client"), "{found:#?}");
 }
+
+/// The schemas of custom kinds come from the cluster: a field that a definition does not have is found.
+#[tokio::test]
+async fn a_policy_is_linted_by_the_definitions_of_the_cluster() {
+    let cluster = cluster().await;
+    let definition = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": { "name": "gadgets.lint.example.com" },
+        "spec": {
+            "group": "lint.example.com", "scope": "Namespaced",
+            "names": { "kind": "Gadget", "listKind": "GadgetList", "plural": "gadgets", "singular": "gadget" },
+            "versions": [{ "name": "v1", "served": true, "storage": true, "schema": { "openAPIV3Schema": { "type": "object", "properties": {
+                "spec": { "type": "object", "properties": { "colour": { "type": "string" } } },
+            } } } }],
+        },
+    });
+    cluster.create(&definition).await.object();
+    let policy = json!({
+        "apiVersion": "doorward.dev/v1alpha1", "kind": "IdentityPolicy", "metadata": { "name": "gadgets" },
+        "spec": { "title": "x", "severity": "low", "enforcement": "Deny", "rules": [{
+            "match": { "resourceRules": [{ "apiGroups": ["lint.example.com"], "apiVersions": ["v1"], "resources": ["gadgets"], "operations": ["CREATE"] }] },
+            "validations": [{ "expression": "object.spec.color != ''", "message": "m" }],
+        }] },
+    });
+    let file = crate::controlplane::directory("lint").join("gadgets.yaml");
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(&file, policy.to_string()).unwrap();
+    let (code, answer, errors) = told(&["policy", "lint", "--cluster", file.to_str().unwrap()]);
+    assert_eq!((code, errors.as_str()), (Some(1), ""), "{answer}");
+    assert!(answer.to_string().contains("undefined field 'color'; did you mean 'colour'?"), "{answer}");
+}
