@@ -6,8 +6,10 @@ use doorward::object::{GroupVersionKind, POD_TEMPLATE_KINDS, PodTemplateKind};
 use doorward::policy::CaseFile;
 use serde_json::{Map, Value, json};
 
-/// Rules that judge some kinds of workloads in another way than others.
+/// Rules, or single cases of theirs, that judge some kinds of workloads in another way than others.
 const KINDS_DIFFER: &[(&str, &str)] = &[
+    ("injection-conflict/deny-golden-11-classic-agent-in-a-job.yaml", "a Job must end, other workloads need not"),
+    ("injection-conflict/deny-golden-18-container-name-taken.yaml", "the pod of a Job gets no container of that name"),
     ("agent-delegation-declared", "the deadline of a Job is its own field"),
     ("vault-agent-shape", "the pod of a Job must end, and nothing needs to be renewed in it"),
 ];
@@ -29,7 +31,7 @@ pub(crate) fn of(rule: &str, policy: &Value, name: &str, text: &str) -> Vec<Case
         return Vec::new();
     }
     let mut variants = Vec::new();
-    if !lists(KINDS_DIFFER, rule) && has_no_metadata_of_its_own(object, kind) {
+    if !lists(KINDS_DIFFER, rule) && !lists(KINDS_DIFFER, name) && has_no_metadata_of_its_own(object, kind) {
         for target in POD_TEMPLATE_KINDS.iter().filter(|target| target.kind != kind.kind) {
             if target.is_pod() && (case["from"] == "Cluster" || case["operation"] == "UPDATE" || workloads_only(policy)) {
                 continue;
