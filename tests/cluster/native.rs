@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::client::{Answer, Cluster, collection, path_of};
 use crate::completed::completed;
-use crate::controlplane::shared;
+use crate::controlplane::{shared, turn};
 use crate::deadline::until;
 use crate::exported::{Asked, Variant, compared, set, verdict};
 
@@ -149,7 +149,9 @@ async fn send(cluster: &Cluster, sent: &Sent) -> Result<Answer, String> {
 
 #[tokio::test]
 async fn the_exported_library_says_what_the_rules_say() {
-    let cluster = shared().cluster().await;
+    // Without a door: the API server's verdict is asked for here, and no other.
+    let (control_plane, _turn) = turn().await;
+    let cluster = control_plane.cluster().await;
     let cases = compared();
     // A variant is shared by the cases of its settings.
     let mut choices: BTreeMap<*const Variant, String> = BTreeMap::new();
@@ -199,7 +201,7 @@ async fn the_exported_library_says_what_the_rules_say() {
             Some(who) => {
                 let mut groups: Vec<&str> = who["groups"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
                 groups.push("system:masters");
-                somebody = shared().cluster_as(who["username"].as_str().unwrap_or("somebody"), &groups).await;
+                somebody = control_plane.cluster_as(who["username"].as_str().unwrap_or("somebody"), &groups).await;
                 let user = self::user(&somebody).await;
                 (&somebody, user)
             }
@@ -249,15 +251,18 @@ async fn the_exported_library_says_what_the_rules_say() {
             refused += usize::from(said == Outcome::Denied);
             if ours(&expected) != said {
                 let lines: Vec<String> = expected.violations.iter().map(doorward::policy::Violation::line).collect();
-                differ.push(format!("{} {policy}: we say {lines:?}, the API server {said:?}: {}", case.name, answer.body["message"]));
+                let words = (&answer.body["message"], &answer.warnings);
+                differ.push(format!("{} {policy}: we say {lines:?}, the API server {said:?}: {words:?}", case.name));
             }
         }
     }
     eprintln!("{compared_cases} compared, {refused} of them refused; {} not sent:\n  {}", unsent.len(), unsent.join("\n  "));
     assert!(differ.is_empty(), "{}", differ.join("\n"));
-    assert!(unsent.len() <= 6, "{} were not sent", unsent.len());
-    assert!(compared_cases >= 120, "{compared_cases} are too few to prove anything");
-    assert!(refused >= 34, "{refused} refusals are too few to prove anything");
+    // Kinds of operators are not installed here; `corpus.rs` has them, with definitions of its own.
+    let unserved = unsent.iter().filter(|reason| reason.contains("404")).count();
+    assert!(unsent.len() - unserved <= 60, "{} were not sent, {unserved} of them of kinds that are not served", unsent.len());
+    assert!(compared_cases >= 250, "{compared_cases} are too few to prove anything");
+    assert!(refused >= 48, "{refused} refusals are too few to prove anything");
 }
 
 fn json(node: Node<'_>) -> Value {

@@ -133,7 +133,7 @@ spec:
     related:
     - name: permit
       resource: { group: cluster-test.doorward.dev, resource: permits }
-      nameExpression: object.metadata.annotations['permit']
+      nameExpression: string(object.metadata.annotations['permit'])
     validations:
     - at: metadata.annotations['permit']
       expression: related.permit.hasValue()
