@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::functions::stdlib;
+use super::opaque::Opaque;
 use super::value::Value;
 use crate::object::is_deceptive;
 
@@ -74,8 +75,28 @@ impl Writer {
                     }
                 });
             }
+            Value::Opaque(made) => {
+                let text = made.text();
+                match &**made {
+                    Opaque::Url(_) => self.call("url(", &text),
+                    Opaque::Ip(_) => self.call("ip(", &text),
+                    Opaque::Cidr(_) => self.call("cidr(", &text),
+                    Opaque::Quantity(_) => self.call("quantity(", &text),
+                    Opaque::Semver(_) => self.call("semver(", &text),
+                    Opaque::Format(_) => {
+                        self.call("format.named(", &text);
+                        self.out.push_str(".value()");
+                    }
+                }
+            }
             other => self.push(&stdlib::display(other)),
         }
+    }
+
+    fn call(&mut self, function: &str, argument: &str) {
+        self.out.push_str(function);
+        self.text(argument);
+        self.out.push(')');
     }
 
     fn push(&mut self, shown: &dyn std::fmt::Display) {
@@ -197,6 +218,11 @@ mod tests {
             "timestamp('2026-11-22T10:00:00.5Z')",
             "duration('5400s')",
             "optional.none()",
+            "quantity('1k')",
+            "ip('10.0.0.1')",
+            "cidr('10.0.0.0/8')",
+            "url('https://example.com/a')",
+            "semver('1.2.3')",
             "optional.of(optional.of({'a': [1, 2], 'b': []}))",
             "{1: b'x', 2: b''}",
             "string",
