@@ -353,6 +353,9 @@ impl<'a> Judge<'_, 'a, '_> {
     }
 
     pub(super) fn unknown(&mut self, ceiling: Enforcement, path: &FieldPath, reason: &str) {
+        // What a native policy cannot learn is an error to the API server, and it says itself what an error does.
+        let ignored = self.policy.is_native() && self.policy.failure_policy == FailurePolicy::Ignore;
+        let ceiling = if ignored { ceiling.min(Enforcement::Audit) } else { ceiling };
         let enforcement = on_unknown(self.stage.set, self.stage.subject, self.enforcement(ceiling));
         let remedy = match self.stage.subject.source {
             Source::Manifests => "add the missing object to the files, or give it with --context",

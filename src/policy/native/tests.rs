@@ -369,6 +369,19 @@ fn each_parameter_is_an_evaluation_and_none_is_what_the_binding_says() {
 }
 
 #[test]
+fn what_is_unknown_is_an_error_that_the_failure_policy_may_ignore() {
+    for (failure_policy, enforcement) in [("Fail", Enforcement::Warn), ("Ignore", Enforcement::Audit)] {
+        let [mut policy, bound] = limited(json!({ "name": "limits", "parameterNotFoundAction": "Deny" }));
+        policy["spec"]["failurePolicy"] = json!(failure_policy);
+        let manifest = Asked { new: Some(deployment(1)), source: Source::Manifests, ..Asked::default() };
+        assert_eq!(
+            told(&manifest.verdict(&set(&[policy, bound]))),
+            [(enforcement, "cannot be decided: ConfigMap `limits` is not among the files")]
+        );
+    }
+}
+
+#[test]
 fn without_a_reference_the_parameters_are_null() {
     let [policy, _] = limited(json!({}));
     assert_eq!(told(&created(&set(&[policy, binding(json!({}))]), deployment(100))), []);

@@ -65,7 +65,11 @@ pub struct Export {
 pub fn export(set: &PolicySet, wanted: &dyn Fn(&str) -> bool) -> Export {
     let mut export = Export::default();
     for policy in set.policies().iter().filter(|policy| wanted(&policy.id)) {
-        let Some(written) = &policy.written else { continue };
+        let Some(written) = &policy.written else {
+            let reason = "is a ValidatingAdmissionPolicy already".into();
+            export.omissions.push(Omission { rule: policy.id.to_string(), place: "spec".into(), reason });
+            continue;
+        };
         for (index, rule) in written.rules.iter().enumerate() {
             rule::RuleExport { set, id: &policy.id, spec: written, rule, index }.write(&mut export);
         }

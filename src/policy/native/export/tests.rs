@@ -160,6 +160,24 @@ fn what_cannot_be_written_says_why() {
 }
 
 #[test]
+fn what_is_native_already_is_not_written_again() {
+    let version = "admissionregistration.k8s.io/v1";
+    let rule = json!({ "apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"] });
+    let policy = json!({
+        "apiVersion": version, "kind": "ValidatingAdmissionPolicy", "metadata": { "name": "native" },
+        "spec": { "matchConstraints": { "resourceRules": [rule] }, "validations": [{ "expression": "true" }] },
+    });
+    let binding = json!({
+        "apiVersion": version, "kind": "ValidatingAdmissionPolicyBinding", "metadata": { "name": "native" },
+        "spec": { "policyName": "native", "validationActions": ["Deny"] },
+    });
+    let policies = vec![Text { name: "native.yaml".into(), text: format!("{policy}\n---\n{binding}") }];
+    let export = export(&load(&Sources { no_builtin: true, policies, ..Sources::default() }).unwrap(), &|_| true);
+    assert_eq!(export.policies, []);
+    assert_eq!(export.omissions[0].reason, "is a ValidatingAdmissionPolicy already");
+}
+
+#[test]
 fn a_condition_on_settings_and_the_request_has_the_settings_written_in() {
     let rule = json!({
         "match": { "resourceRules": [{ "apiGroups": [""], "resources": ["secrets"], "operations": ["*"] }] },
