@@ -7,6 +7,8 @@ use std::sync::{Mutex, OnceLock};
 
 use serde_json::Value;
 
+use crate::deadline::until;
+
 /// A running control plane. It ends with its standard input: when this process ends, however that happens.
 pub(crate) struct ControlPlane {
     lines: Mutex<Lines>,
@@ -118,8 +120,15 @@ impl ControlPlane {
         std::fs::read_to_string(self.directory.join("pki").join(name)).expect("the control plane wrote it")
     }
 
-    /// Every event of the audit log whose object is this one, in the log's order.
-    pub(crate) fn audited(&self, resource: &str, namespace: &str, name: &str) -> Vec<Value> {
+    /// The audit log's event of the creation of this object, made or refused. Controllers write to what is made at once: an object's latest
+    /// event may be of theirs.
+    pub(crate) async fn creation(&self, resource: &str, namespace: &str, name: &str) -> Value {
+        until("the audit event", || async { self.audited("create", resource, namespace, name).pop().ok_or_else(|| "no event".to_owned()) })
+            .await
+    }
+
+    /// The events of the audit log that are this verb on this object, in the log's order.
+    fn audited(&self, verb: &str, resource: &str, namespace: &str, name: &str) -> Vec<Value> {
         let log = std::fs::read_to_string(self.directory.join("audit.log")).expect("the control plane keeps an audit log");
         let whole = log.rfind('\n').map_or("", |end| &log[..end]);
         let is = |event: &Value, key: &str, value: &str| event["objectRef"][key] == value;
@@ -128,6 +137,7 @@ impl ControlPlane {
             // Most lines are of others and long.
             .filter(|line| line.contains(namespace))
             .map(|line| serde_json::from_str::<Value>(line).expect("an event a line"))
+            .filter(|event| event["verb"] == verb)
             .filter(|event| is(event, "resource", resource) && is(event, "namespace", namespace) && is(event, "name", name))
             .collect()
     }

@@ -216,10 +216,7 @@ async fn an_observer_in_its_place() {
     let kept = answer.object();
     assert_eq!(kept["metadata"].get("annotations"), None);
     assert_eq!(kept["spec"].get("volumes"), None);
-    let event = until("the audit event", || async {
-        control_plane.audited("pods", &namespace.name, "faulty").pop().ok_or_else(|| "no event".to_owned())
-    })
-    .await;
+    let event = control_plane.creation("pods", &namespace.name, "faulty").await;
     let violations = event["annotations"]["pods.guard.doorward.dev/violations"].as_str().unwrap_or_default();
     assert!(violations.contains("no-default-service-account=audit"), "{:#}", event["annotations"]);
 }

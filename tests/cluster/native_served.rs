@@ -100,10 +100,7 @@ async fn a_door_judges_by_policies_that_are_kubernetes_own() {
 
     // Its audit annotations stand in the API server's log under the entry's name.
     cluster.create(&deployment(&namespace, "noted", 1)).await.object();
-    let event = until("the audit event", || async {
-        control_plane.audited("deployments", &namespace.name, "noted").pop().ok_or_else(|| "no event".to_owned())
-    })
-    .await;
+    let event = control_plane.creation("deployments", &namespace.name, "noted").await;
     assert_eq!(event["annotations"][format!("{WORKLOADS}/limited.replicas")], "1 of 3", "{}", event["annotations"]);
 
     // Deletions and connections are sent for it.

@@ -186,9 +186,7 @@ async fn bodies_that_are_no_reviews() {
 async fn the_audit_log_tells_the_decision() {
     let namespace = Namespace::make(cluster().await, "audited", ALL).await;
     let made = namespace.cluster.create(&namespace.pod("kept", spec_with_automount_unset())).await.object();
-    let event =
-        until("the audit event", || async { shared().audited("pods", &namespace.name, "kept").pop().ok_or_else(|| "no event".to_owned()) })
-            .await;
+    let event = shared().creation("pods", &namespace.name, "kept").await;
     let annotation = |webhook: &str, key: &str| event["annotations"][format!("{webhook}.doorward.dev/{key}")].as_str().unwrap_or_default();
     assert_eq!(annotation("pods.inject", "decision"), "allowed", "{:#}", event["annotations"]);
     assert_eq!(annotation("pods.guard", "decision"), "allowed");
@@ -202,10 +200,7 @@ async fn the_audit_log_tells_the_decision() {
 
     denied(namespace.cluster.create(&namespace.pod("refused", without(spec(), "serviceAccountName"))).await)
         .by("no-default-service-account");
-    let event = until("the audit event", || async {
-        shared().audited("pods", &namespace.name, "refused").pop().ok_or_else(|| "no event".to_owned())
-    })
-    .await;
+    let event = shared().creation("pods", &namespace.name, "refused").await;
     assert_eq!(event["responseStatus"]["code"], 403);
     assert_eq!(event["responseStatus"]["reason"], "Forbidden");
     let annotations = &event["annotations"];
