@@ -337,12 +337,24 @@ impl JsonValues {
                 Some(Err(error)) => {
                     let mut message = error.to_string();
                     message.truncate(message.rfind(" at line ").unwrap_or(message.len()));
-                    found.failure = Some((error.line(), error.column(), message));
+                    let (line, column) = place(text, error.line(), error.column());
+                    found.failure = Some((line, column, message));
                     return found;
                 }
             }
         }
     }
+}
+
+/// A place as editors count it. serde_json's is that of the last byte read: a line break is byte 0 of the line that it opens, and the
+/// mistake then stands at the end of the line before.
+fn place(text: &str, line: usize, bytes: usize) -> (usize, usize) {
+    let line_of = |number: usize| text.split('\n').nth(number.saturating_sub(1)).unwrap_or_default();
+    if bytes == 0 && line > 1 {
+        return (line - 1, line_of(line - 1).chars().count() + 1);
+    }
+    let read = line_of(line);
+    (line.max(1), read.get(..read.floor_char_boundary(bytes)).unwrap_or_default().chars().count().max(1))
 }
 
 /// Whether no map holds a key twice and nothing is nested too deep.

@@ -178,6 +178,9 @@ fn reads_json_and_streams_of_it() {
     assert_eq!(json("{\"a\": 1}\n---\nb: 2\n"), "{\"a\":1}\n{\"b\":2}");
     assert_eq!(json("{a: yes}"), "{\"a\":true}", "a flow mapping is YAML");
     assert_error("{\"a\": 1,\n \"b\": tru}x", 2, 10, "not valid JSON");
+    // Places are counted in characters, and a line break belongs to the line that it ends.
+    assert_error("{\"\u{e9}\u{e9}\": tru}x", 1, 11, "not valid JSON");
+    assert_error("{\"\\u12>\n", 1, 8, "not valid JSON: invalid escape");
     assert_error("{\"a\": \"\\ud800\"}", 1, 7, "high surrogate");
 }
 
