@@ -346,7 +346,7 @@ impl JsonValues {
     }
 }
 
-/// A place as editors count it. serde_json's is that of the last byte read: a line break is byte 0 of the line that it opens, and the
+/// A place as editors count it. `serde_json`'s is that of the last byte read: a line break is byte 0 of the line that it opens, and the
 /// mistake then stands at the end of the line before.
 fn place(text: &str, line: usize, bytes: usize) -> (usize, usize) {
     let line_of = |number: usize| text.split('\n').nth(number.saturating_sub(1)).unwrap_or_default();
