@@ -85,9 +85,11 @@ pub(super) fn scenes() -> (Vec<Scene>, usize) {
             objects.extend(variants.map(|variant| (variant.name, variant.pod)));
             objects.extend(KINDS.iter().map(|kind| (format!("{} as {kind}", golden.name), golden.made_by(kind))));
         }
+        // All of them stand in the same namespaces: they are dry runs.
+        let number = scenes.len();
         for (name, object) in objects {
             let documents = [vec![case.clone()], golden.around.clone(), vec![object]].concat();
-            scenes.push(Scene { is_golden: true, ..scene(format!("golden {name}"), scenes.len(), documents) });
+            scenes.push(Scene { is_golden: true, ..scene(format!("golden {name}"), number, documents) });
         }
     }
     (scenes, patched)
