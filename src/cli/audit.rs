@@ -25,9 +25,9 @@ pub(super) struct Args {
     /// Output format: table, json or sarif
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: Format,
-    /// Exit with 1 if a violation is at or above this
-    #[arg(long, value_name = "ENFORCEMENT", default_value = "deny")]
-    fail_on: FailOn,
+    /// Exit with 1 if a violation is at or above this; several by commas, as in `warn,unknown`
+    #[arg(long, value_name = "ENFORCEMENT", value_delimiter = ',', default_value = "deny")]
+    fail_on: Vec<FailOn>,
     #[command(flatten)]
     policies: PolicyArgs,
     #[command(flatten)]
@@ -39,7 +39,7 @@ enum FailOn {
     Deny,
     Warn,
     Audit,
-    /// As `deny`, and if any rule could not be decided
+    /// If any rule could not be decided; beside it, as `deny` if nothing else is said
     Unknown,
 }
 
@@ -70,12 +70,14 @@ pub(super) fn run(args: &Args) -> Exit {
         }
         return Exit::Input;
     }
-    let fail_on = match args.fail_on {
-        FailOn::Deny | FailOn::Unknown => Enforcement::Deny,
-        FailOn::Warn => Enforcement::Warn,
-        FailOn::Audit => Enforcement::Audit,
-    };
-    let undecided = matches!(args.fail_on, FailOn::Unknown) && report.summary.unknown > 0;
+    let bar = args.fail_on.iter().filter_map(|fail_on| match fail_on {
+        FailOn::Deny => Some(Enforcement::Deny),
+        FailOn::Warn => Some(Enforcement::Warn),
+        FailOn::Audit => Some(Enforcement::Audit),
+        FailOn::Unknown => None,
+    });
+    let fail_on = bar.min().unwrap_or(Enforcement::Deny);
+    let undecided = args.fail_on.iter().any(|fail_on| matches!(fail_on, FailOn::Unknown)) && report.summary.unknown > 0;
     if report.fails(fail_on) || undecided { Exit::Violations } else { Exit::Clean }
 }
 

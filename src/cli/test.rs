@@ -1,5 +1,6 @@
 //! `doorward test`: the cases that stand beside policies.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -8,7 +9,8 @@ use super::exit::Exit;
 use super::print;
 use super::sources::{PolicyArgs, complain_all, read};
 use crate::manifest::InputError;
-use crate::policy::{CaseFailure, CaseFile, run_case};
+use crate::policy::{CaseFailure, CaseFile, PolicySet, run_case};
+use crate::settings::Settings;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Each DIR holds `<id>/policy.yaml` with its cases in `<id>/cases/*.yaml`, or is such an `<id>` itself.")]
@@ -47,7 +49,7 @@ pub(super) fn run(args: &Args) -> Exit {
         complain_all(&errors);
         return Exit::Policy;
     }
-    let outcomes: Vec<_> = cases.par_iter().map(|found| (found, run_one(&base, found))).collect();
+    let outcomes = run_all(&base, &cases);
     let mut failed = 0;
     let mut broken = false;
     let mut lines = String::new();
@@ -101,10 +103,39 @@ fn entries(folder: &Path, errors: &mut Vec<InputError>) -> Vec<PathBuf> {
     }
 }
 
-fn run_one(base: &PolicyArgs, found: &Found) -> Result<(), CaseFailure> {
-    let broken = |errors: &[InputError]| CaseFailure::Broken(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "));
+/// Runs every case, in order. Policies are compiled once for each settings: most cases have the same.
+fn run_all<'f>(base: &PolicyArgs, cases: &'f [Found]) -> Vec<(&'f Found, Result<(), CaseFailure>)> {
+    let files: Vec<Result<Readied, CaseFailure>> = cases.par_iter().map(ready).collect();
+    let settings: BTreeMap<&str, &Settings> = files.iter().flatten().map(|file| (file.key.as_str(), &file.settings)).collect();
+    let load = |settings: &Settings| base.load(Some(settings.clone())).map_err(|errors| broken(&errors));
+    let sets: BTreeMap<&str, Result<PolicySet, CaseFailure>> =
+        settings.into_par_iter().map(|(key, settings)| (key, load(settings))).collect();
+    let run = |(found, file): (&'f Found, &Result<Readied, CaseFailure>)| {
+        let outcome = file.as_ref().map_err(Clone::clone).and_then(|file| match sets.get(file.key.as_str()) {
+            Some(Ok(set)) => run_case(set, &found.rule, &file.file),
+            Some(Err(error)) => Err(error.clone()),
+            None => Err(CaseFailure::Broken("its policies were not loaded".into())),
+        });
+        (found, outcome)
+    };
+    cases.par_iter().zip(&files).map(run).collect()
+}
+
+/// A case that was read, its settings, and their text.
+struct Readied {
+    file: CaseFile,
+    settings: Settings,
+    key: String,
+}
+
+fn ready(found: &Found) -> Result<Readied, CaseFailure> {
     let text = read(&found.path).map_err(|error| broken(&[error]))?;
     let file = CaseFile::read(&text.name, &text.text).map_err(|errors| broken(&errors))?;
-    let set = base.load(Some(file.settings()?)).map_err(|errors| broken(&errors))?;
-    run_case(&set, &found.rule, &file)
+    let settings = file.settings()?;
+    let key = serde_json::to_string(&settings).map_err(|error| CaseFailure::Broken(error.to_string()))?;
+    Ok(Readied { file, settings, key })
+}
+
+fn broken(errors: &[InputError]) -> CaseFailure {
+    CaseFailure::Broken(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
 }

@@ -66,7 +66,7 @@ pub use location::{Location, LocationError};
 pub use mend::mend;
 pub use native::{Export, ExportedPolicy, Omission, ParameterQuery, export};
 pub use portrait::{Portrait, portrait, registration_resources};
-pub use proof::{Counterexample, Failure};
+pub use proof::{Counterexample, Failure, OtherWebhook, orders, other_webhooks};
 pub use related::RelatedIndex;
 pub use schema::{
     API_VERSION, Carrier, FailurePolicy, IdentityPolicySpec, IdentityWaiverSpec, IdentityWaiverStatus, InjectionPolicySpec, Match,

@@ -2,11 +2,12 @@
 //! a further application changes nothing, and the pod that results is refused by no rule that would not refuse it anyway. Policies of the
 //! library are proven by the tests; one that an operator writes is proven here, before it acts on anybody's pods.
 
+mod webhook;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::compile::InjectionPolicy;
 use super::due::conditions_hold;
@@ -21,8 +22,9 @@ use crate::manifest;
 use crate::object::{GroupVersionKind, Object};
 use crate::settings::Enforcement;
 
+pub use webhook::{OtherWebhook, orders, other_webhooks};
+
 const PODS: &str = include_str!("proof/pods.yaml");
-const NEIGHBOURS: &str = include_str!("proof/neighbours.yaml");
 /// What stands around the pods.
 const AROUND: [&str; 2] = [
     r#"{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"proof"}}"#,
@@ -31,7 +33,7 @@ const AROUND: [&str; 2] = [
 /// The request's UID, the same for every call: a repeated call must change nothing.
 const UID: &str = "00000000-0000-4000-8000-000000000000";
 
-/// The smallest pod and the fewest neighbours on which a policy fails.
+/// The smallest pod and the fewest other webhooks on which a policy fails.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it is not active, for on a pod `{pod}`{} {failure}", among(.order))]
 pub struct Counterexample {
@@ -75,37 +77,6 @@ fn among(order: &[String]) -> String {
     if order.len() < 2 { String::new() } else { format!(", after {} in this order,", order.join(", ")) }
 }
 
-/// Another webhook, as what it adds.
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Neighbour {
-    name: String,
-    volumes: Vec<Value>,
-    /// Init containers before all others.
-    first: Vec<Value>,
-    /// Containers after all others.
-    last: Vec<Value>,
-    everywhere: Everywhere,
-    /// Fields of the pod that get a value if they have none.
-    defaults: Map<String, Value>,
-}
-
-/// What every container gets.
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
-struct Everywhere {
-    env: Vec<Value>,
-    volume_mounts: Vec<Value>,
-    defaults: Map<String, Value>,
-}
-
-/// Who acts.
-#[derive(Clone, Copy)]
-enum Actor<'n> {
-    Ours,
-    Other(&'n Neighbour),
-}
-
 /// Which injections are made.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Cast {
@@ -119,68 +90,31 @@ enum Cast {
     Nobody,
 }
 
-impl Actor<'_> {
-    fn name(&self) -> String {
-        match self {
-            Self::Ours => "Doorward".into(),
-            Self::Other(neighbour) => neighbour.name.clone(),
-        }
-    }
-}
+/// Doorward (`None`), or another webhook.
+type Actor<'w> = Option<&'w OtherWebhook>;
 
-impl Neighbour {
-    fn act(&self, pod: &mut Value) {
-        let Some(spec) = pod.get_mut("spec").and_then(Value::as_object_mut) else { return };
-        fill(spec, &self.defaults);
-        insert(spec, "volumes", &self.volumes, false);
-        for list in ["initContainers", "containers"] {
-            for container in spec.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten().filter_map(Value::as_object_mut) {
-                fill(container, &self.everywhere.defaults);
-                insert(container, "env", &self.everywhere.env, true);
-                insert(container, "volumeMounts", &self.everywhere.volume_mounts, true);
-            }
-        }
-        insert(spec, "initContainers", &self.first, true);
-        insert(spec, "containers", &self.last, false);
-    }
-}
-
-fn fill(map: &mut Map<String, Value>, defaults: &Map<String, Value>) {
-    for (field, value) in defaults {
-        map.entry(field).or_insert_with(|| value.clone());
-    }
-}
-
-fn insert(map: &mut Map<String, Value>, list: &str, items: &[Value], in_front: bool) {
-    if items.is_empty() {
-        return;
-    }
-    let present = map.entry(list).or_insert_with(|| Value::Array(Vec::new()));
-    if let Some(present) = present.as_array_mut() {
-        let at = if in_front { 0 } else { present.len() };
-        present.splice(at..at, items.iter().cloned());
-    }
+fn name(actor: &Actor<'_>) -> String {
+    actor.map_or("Doorward", OtherWebhook::name).to_owned()
 }
 
 /// Proves a policy of a set.
 ///
 /// # Errors
-/// The first counterexample, fewest neighbours first.
+/// The first counterexample, fewest other webhooks first.
 pub(super) fn prove(set: &PolicySet, policy: &InjectionPolicy) -> Result<(), Box<Counterexample>> {
     let around: Vec<Object> = AROUND.iter().filter_map(|text| Object::from_json(*text).ok()).collect();
     let proof = Proof { set, policy, around: &around };
     let pods: Vec<Value> = documents(PODS);
-    let neighbours: Vec<Neighbour> = documents(NEIGHBOURS).into_iter().filter_map(|value| serde_json::from_value(value).ok()).collect();
-    let Some((defaults, webhooks)) = neighbours.split_last() else { return Ok(()) };
+    let (webhooks, defaults) = other_webhooks();
     // The conditions of a policy that none of the pods meets are taken as met: what it adds is proven all the same.
     let is_met = pods.iter().any(|pod| proof.due(pod, Cast::Alone, true).is_some());
-    for (cast, order, smallest) in orders(webhooks, pods.len()) {
+    for (cast, order, smallest) in trials(&webhooks, pods.len()) {
         for pod in pods.iter().skip(smallest) {
             let counterexample = |failure| {
                 let pod = pod.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
-                Box::new(Counterexample { pod, order: order.iter().map(Actor::name).collect(), failure })
+                Box::new(Counterexample { pod, order: order.iter().map(name).collect(), failure })
             };
-            proof.try_order(pod, &order, defaults, cast, is_met || cast == Cast::Together).map_err(counterexample)?;
+            proof.try_order(pod, &order, &defaults, cast, is_met || cast == Cast::Together).map_err(counterexample)?;
         }
     }
     Ok(())
@@ -191,23 +125,13 @@ fn documents(text: &str) -> Vec<Value> {
     documents.filter_map(|document| serde_json::from_str(&document.object.root().to_json()).ok()).collect()
 }
 
-/// Nobody else, each neighbour alone before and after, and all of them in every order, together with the other injections, on the
-/// largest pod: that is where things meet. Each with the position of the smallest pod that it is tried on.
-fn orders(webhooks: &[Neighbour], pods: usize) -> Vec<(Cast, Vec<Actor<'_>>, usize)> {
-    let others = || webhooks.iter().map(Actor::Other);
-    let alone = others().flat_map(|other| [vec![Actor::Ours, other], vec![other, Actor::Ours]]);
-    let nobody = [(Cast::Alone, vec![Actor::Ours], 0), (Cast::Together, vec![Actor::Ours], 0)].into_iter();
-    let mut all = vec![Vec::new()];
-    for actor in std::iter::once(Actor::Ours).chain(others()) {
-        all = all.iter().flat_map(|order: &Vec<Actor<'_>>| (0..=order.len()).map(|at| with(order, at, actor))).collect();
-    }
-    let all = all.into_iter().map(|order| (Cast::Together, order, pods.saturating_sub(1)));
+/// Nobody else, each webhook alone before and after, and one of each family in every order, together with the other injections, on the
+/// two largest pods: that is where things meet. Each with the position of the smallest pod that it is tried on.
+fn trials(webhooks: &[OtherWebhook], pods: usize) -> Vec<(Cast, Vec<Actor<'_>>, usize)> {
+    let alone = webhooks.iter().map(Some).flat_map(|other| [vec![None, other], vec![other, None]]);
+    let nobody = [(Cast::Alone, vec![None], 0), (Cast::Together, vec![None], 0)].into_iter();
+    let all = orders(webhooks).into_iter().map(|order| (Cast::Together, order, pods.saturating_sub(2)));
     nobody.chain(alone.map(|order| (Cast::Alone, order, 0))).chain(all).collect()
-}
-
-fn with<'n>(order: &[Actor<'n>], at: usize, actor: Actor<'n>) -> Vec<Actor<'n>> {
-    let (before, after) = order.split_at(at.min(order.len()));
-    [before, &[actor], after].concat()
 }
 
 struct Proof<'p> {
@@ -283,24 +207,24 @@ impl Proof<'_> {
 
     /// The pod after everybody acted, as the API server stores it: it fills in its defaults before the first call and after each, and
     /// calls again where somebody acted after us.
-    fn stored(&self, pod: &Value, order: &[Actor<'_>], defaults: &Neighbour, cast: Cast, is_met: bool) -> Result<Value, Failure> {
+    fn stored(&self, pod: &Value, order: &[Actor<'_>], defaults: &OtherWebhook, cast: Cast, is_met: bool) -> Result<Value, Failure> {
         let mut pod = pod.clone();
         defaults.act(&mut pod);
         for actor in order {
             match actor {
-                Actor::Ours => drop(self.apply(&mut pod, cast, is_met)?),
-                Actor::Other(neighbour) => neighbour.act(&mut pod),
+                None => drop(self.apply(&mut pod, cast, is_met)?),
+                Some(webhook) => webhook.act(&mut pod),
             }
         }
         defaults.act(&mut pod);
-        if !matches!(order.last(), Some(Actor::Ours)) {
+        if !matches!(order.last(), Some(None)) {
             self.apply(&mut pod, cast, is_met)?;
             defaults.act(&mut pod);
         }
         Ok(pod)
     }
 
-    fn try_order(&self, pod: &Value, order: &[Actor<'_>], defaults: &Neighbour, cast: Cast, is_met: bool) -> Result<(), Failure> {
+    fn try_order(&self, pod: &Value, order: &[Actor<'_>], defaults: &OtherWebhook, cast: Cast, is_met: bool) -> Result<(), Failure> {
         let mut ours = self.stored(pod, order, defaults, cast, is_met)?;
         if let Some(path) = self.apply(&mut ours, cast, is_met)? {
             return Err(Failure::Unsettled(path));

@@ -54,7 +54,7 @@ enum Of {
     Judged,
     /// Pods and pod templates.
     Pods,
-    /// Those that get the SPIFFE Workload API, of all pods: only they pass.
+    /// Those that get the SPIFFE Workload API, of all pods where there is a trust domain: only they pass.
     SpiffePods,
     /// Vault clients.
     VaultClients,
@@ -95,19 +95,22 @@ const ROWS: &[Row] = &[
         check: "static credentials are gone",
         of: Of::Judged,
         rules: &[
+            "require-vault-token",
             "no-static-vault-token",
+            "vault-kubernetes-auth-only",
             "no-ambient-store-auth",
             "no-static-credential",
             "no-credential-material",
             "no-unmanaged-secret",
             "external-secret-refresh",
+            "secret-store-scoped",
         ],
     },
     Row { check: "pipelines use federation", of: Of::Judged, rules: &["pipeline-service-account", "cloud-role-binding"] },
     Row {
         check: "credentials are short-lived",
         of: Of::Judged,
-        rules: &["token-ttl-limit", "token-request-limit", "known-token-audience", "svid-ttl-limit"],
+        rules: &["token-ttl-limit", "token-request-limit", "known-token-audience", "svid-ttl-limit", "external-secret-refresh"],
     },
     Row {
         check: "Vault clients log in by Kubernetes auth",
@@ -125,7 +128,13 @@ const ROWS: &[Row] = &[
     Row {
         check: "no plaintext path and no wide-open authorisation",
         of: Of::Judged,
-        rules: &["no-mesh-bypass-ports", "mesh-inbound-policy", "no-unauthenticated-server", "require-meshed-namespace"],
+        rules: &[
+            "no-mesh-bypass-ports",
+            "mesh-inbound-policy",
+            "no-unauthenticated-server",
+            "no-wildcard-mesh-identity",
+            "require-meshed-namespace",
+        ],
     },
     Row {
         check: "grants stay under their ceilings",
@@ -175,6 +184,7 @@ pub(super) struct Marks {
     pod: bool,
     running_pod: bool,
     vault_client: bool,
+    spiffe_is_on: bool,
     spiffe: bool,
     agent: bool,
     stamped: bool,
@@ -197,6 +207,7 @@ impl Marks {
         }
         if let Some(template) = subject.template() {
             marks.pod = true;
+            marks.spiffe_is_on = set.settings().spiffe.trust_domain.is_some();
             marks.running_pod = subject.is_pod() && subject.source != Source::Manifests;
             marks.spiffe = has_workload_api(template, &set.settings().spiffe.csi_driver)
                 || verdict.injections.iter().any(|injection| injection.id == "spiffe-csi" && injection.done);
@@ -211,7 +222,8 @@ impl Marks {
     fn is(&self, of: Of) -> bool {
         match of {
             Of::Judged => true,
-            Of::Pods | Of::SpiffePods => self.pod,
+            Of::Pods => self.pod,
+            Of::SpiffePods => self.pod && self.spiffe_is_on,
             Of::VaultClients => self.vault_client,
             Of::Agents => self.agent,
             Of::StampedPods => self.running_pod,
@@ -340,10 +352,11 @@ mod tests {
 
     #[test]
     fn coverage_needs_the_thing_itself() {
-        let bare = Marks { asked: rows("spiffe-id-annotation-matches"), pod: true, ..Marks::default() };
+        let bare = Marks { asked: rows("spiffe-id-annotation-matches"), pod: true, spiffe_is_on: true, ..Marks::default() };
         let ask = |marks: &[Marks]| check(marks, "SPIFFE covers every pod").status;
         assert_eq!(ask(&[bare]), CheckStatus::Fail);
         assert_eq!(ask(&[Marks { spiffe: true, ..bare }]), CheckStatus::Pass);
+        assert_eq!(ask(&[Marks { spiffe_is_on: false, ..bare }]), CheckStatus::NotAsked);
     }
 
     /// Rules that no question of an auditor is about: they keep pods apart, the house in order, or the other rules honest.

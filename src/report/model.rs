@@ -187,11 +187,11 @@ impl Report {
         Self { violations, errors, summary, checklist: Vec::new(), rules }
     }
 
-    /// Whether a violation outside the baseline is at or above an enforcement: what `--fail-on` asks. What could not be decided does
-    /// not count here; see [`Summary::unknown`].
+    /// Whether a violation outside the baseline is at or above an enforcement: what `--fail-on` asks. What could not be decided counts as
+    /// what `onMissingRelated` makes of it, a warning or what its rule says (`hardening.md` A37).
     #[must_use]
     pub fn fails(&self, fail_on: Enforcement) -> bool {
-        self.violations.iter().any(|violation| violation.status == Status::New && violation.enforcement >= fail_on)
+        self.violations.iter().any(|violation| violation.status != Status::Baseline && violation.enforcement >= fail_on)
     }
 }
 
