@@ -1,19 +1,26 @@
 //! Whether the mesh carries a pod: what its injector will do by the marks on pod and Namespace, and whether a proxy that is already
 //! there is the mesh's own.
 //!
-//! Marks are intent only, since any author writes them; a proxy is believed when `proof` finds all that the injector adds. `bypass`
-//! finds the ways past a proxy that is there, `words` holds what each mesh calls things, `skip` compares ports and networks.
+//! Marks are intent only, since any author writes them; a proxy is believed when `proof` finds all that the injector adds: `images`,
+//! `arguments`, `environment` and `mounts` each judge one part of it, `written` knows what this mesh's injector writes beyond its
+//! defaults. `bypass` finds the ways past a proxy that is there, `words` holds what each mesh calls things, `skip` compares ports and
+//! networks.
 
+mod arguments;
 mod bypass;
+mod environment;
+mod images;
 mod istio;
 mod linkerd;
+mod mounts;
 mod proof;
 mod skip;
 mod words;
+mod written;
 
 use std::borrow::Cow;
 
-use self::words::Words;
+use self::words::{Speech, Words};
 use super::model::{Certainty, Credential, CredentialKind, MeshAnswer, MeshState, NamespaceMesh};
 use super::surroundings::Surroundings;
 use crate::object::{Fact, Node, PodTemplate};
@@ -22,22 +29,22 @@ use crate::settings::{Mesh, MeshKind};
 /// Reads the effective state of the mesh that the settings name.
 pub(super) fn read<'a>(template: PodTemplate<'a>, surroundings: &Surroundings<'a>, credentials: &[Credential<'a>]) -> MeshState {
     let mesh = &surroundings.settings.mesh;
-    let (words, proof) = match (mesh.kind, Words::of(mesh.kind)) {
+    let words = match (mesh.kind, Words::of(mesh.kind)) {
         (MeshKind::Spire, _) => return spire(surroundings, credentials),
-        (MeshKind::Linkerd, Some(words)) => (words, proof::linkerd(template, mesh, credentials)),
-        (MeshKind::Istio, Some(words)) => (words, proof::istio(template, mesh, credentials)),
+        (_, Some(words)) => words,
         _ => return MeshState { state: MeshAnswer::Off, ..meshed(false) },
     };
+    let evidence = proof::read(template, mesh, words, credentials);
     if template.spec().get("hostNetwork").and_then(Node::as_bool) == Some(true) {
         return not(MeshAnswer::Unmeshed, "`hostNetwork` is true, so the injector passes the pod by", "spec.hostNetwork");
     }
-    let mut state = match mesh.kind {
-        MeshKind::Istio => istio::read(template, surroundings, &proof),
-        _ => linkerd::read(template, surroundings, &proof),
+    let mut state = match words.speech {
+        Speech::Istio => istio::read(template, surroundings, &evidence.proof),
+        Speech::Linkerd => linkerd::read(template, surroundings, &evidence.proof),
     };
     // What the mesh does not carry at all has no ways past it.
     if matches!(state.state, MeshAnswer::Meshed | MeshAnswer::Bypassed | MeshAnswer::Unknown) {
-        state.findings = bypass::of_pod(template, surroundings, words, &proof);
+        state.findings = bypass::of_pod(template, surroundings, words, &evidence, credentials);
     }
     state
 }
@@ -94,23 +101,26 @@ fn namespace<'a>(surroundings: &Surroundings<'a>) -> Result<Marks<'a>, MeshState
     }
 }
 
-/// Labels and annotations of a Namespace; an empty value counts as none.
+/// Labels and annotations of an object.
 #[derive(Clone, Copy)]
 struct Marks<'a> {
     metadata: Option<Node<'a>>,
 }
 
 impl<'a> Marks<'a> {
+    /// A label; an empty value counts as none.
     fn label(self, key: &str) -> Option<&'a str> {
-        self.value("labels", key)
+        self.metadata?.get("labels")?.get(key)?.as_str().filter(|value| !value.is_empty())
     }
 
+    /// An annotation; an empty value counts as none.
     fn annotation(self, key: &str) -> Option<&'a str> {
-        self.value("annotations", key)
+        self.written(key).filter(|value| !value.is_empty())
     }
 
-    fn value(self, map: &str, key: &str) -> Option<&'a str> {
-        self.metadata?.get(map)?.get(key)?.as_str().filter(|value| !value.is_empty())
+    /// An annotation as it is written: to Istio an empty list is nothing, and to Linkerd an empty value hides the Namespace's.
+    fn written(self, key: &str) -> Option<&'a str> {
+        self.metadata?.get("annotations")?.get(key)?.as_str()
     }
 }
 

@@ -246,7 +246,12 @@ impl Default for Mesh {
             allowed_skip: Vec::new(),
             proxy_images: Vec::new(),
             proxy_uid: 2102,
+            cni: false,
+            control_plane_namespace: None,
+            cluster_domain: "cluster.local".into(),
+            injector_writes: Vec::new(),
             probe_authentications: Vec::new(),
+            probe_networks: Vec::new(),
         }
     }
 }

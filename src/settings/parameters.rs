@@ -318,9 +318,24 @@ pub struct Mesh {
     pub proxy_images: Vec<String>,
     /// Users that may not start unmeshed, beside the proxy's own.
     pub proxy_uid: i64,
+    /// Whether the mesh's CNI plugin leads traffic to the proxy, so that pods have a container that checks it in place of one that does
+    /// it. Off: the checking container proves nothing. Read by the proof of a proxy.
+    pub cni: bool,
+    /// Namespace of the control plane; unset: `linkerd`, or `istio-system`. The proxy's variables must name it. Read by the proof of a
+    /// proxy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub control_plane_namespace: Option<String>,
+    /// The cluster's DNS domain, as it stands in the addresses of the control plane. Read by the proof of a proxy.
+    pub cluster_domain: String,
+    /// What this mesh's injector writes into its own containers beyond its defaults: variables as `NAME` or `NAME=value`, flags as
+    /// `--flag` or `--flag=value`, directories by their path. Empty: nothing. Read by the proof of a proxy.
+    pub injector_writes: Vec<String>,
     /// `NetworkAuthentication` objects that stand for probes, as `namespace/name`: a policy may require one of them alone. Read by
     /// `no-unauthenticated-server`.
     pub probe_authentications: Vec<String>,
+    /// Networks that the objects of `probeAuthentications` may name, such as that of the nodes. Empty: none. Read by
+    /// `no-unauthenticated-server`.
+    pub probe_networks: Vec<String>,
 }
 
 /// Which mesh.

@@ -83,7 +83,12 @@ pub(crate) fn settings() -> Value {
         "spiffe": { "trustDomain": "cluster.example.com", "registration": "external" },
         "cluster": { "name": "test", "spireName": "test" },
         "vault": crate::openbao::settings(),
-        "mesh": { "kind": "linkerd", "proxyImages": ["cr.l5d.io/linkerd/proxy:"], "clusterDefaultInboundPolicy": "all-authenticated" },
+        "mesh": {
+            "kind": "linkerd",
+            "proxyImages": ["cr.l5d.io/linkerd/proxy:"],
+            "cni": true,
+            "clusterDefaultInboundPolicy": "all-authenticated",
+        },
         "protectedLabels": [MESH_LABEL],
         "enforcement": [{ "rules": MESH_RULES, "enforcement": "Off", "namespaceSelector": unmeshed }],
     })

@@ -1,13 +1,12 @@
 //! Ways past the mesh that leave its proxy in the pod: ports that skip it, settings that disarm it, containers that act as it, read its
 //! identity or run before it. Each is a finding; which of them is a violation is for the rules to say.
 
-use super::super::model::{MeshFinding, MeshVector};
+use super::super::model::{Credential, CredentialKind, MeshFinding, MeshVector};
 use super::super::surroundings::Surroundings;
-use super::linkerd;
-use super::proof::{self, Proof};
+use super::proof::{Evidence, Proof};
 use super::skip::{entries, is_allowed};
 use super::words::{Effect, Words};
-use super::{Marks, namespace};
+use super::{Marks, images, linkerd, namespace};
 use crate::object::{Node, PodTemplate, quoted};
 use crate::settings::{Mesh, Settings};
 
@@ -15,16 +14,23 @@ use crate::settings::{Mesh, Settings};
 const AUTHENTICATED: [&str; 3] = ["all-authenticated", "cluster-authenticated", "deny"];
 
 /// What of a pod goes past the mesh.
-pub(super) fn of_pod<'a>(template: PodTemplate<'a>, surroundings: &Surroundings<'a>, words: &Words, proof: &Proof) -> Vec<MeshFinding> {
+pub(super) fn of_pod<'a>(
+    template: PodTemplate<'a>,
+    surroundings: &Surroundings<'a>,
+    words: &Words,
+    evidence: &Evidence<'a>,
+    credentials: &[Credential<'a>],
+) -> Vec<MeshFinding> {
     let mesh = &surroundings.settings.mesh;
     let mut findings = Vec::new();
-    if let Proof::Unproven { cause, field_path } = proof {
+    if let Proof::Unproven { cause, field_path } = &evidence.proof {
         findings.push(MeshFinding::at(MeshVector::UnprovenProxy, cause.clone(), field_path.clone()));
     }
     let own = Marks { metadata: template.node.get("metadata") };
     let inherited = if words.inherits { namespace(surroundings) } else { Ok(Marks { metadata: None }) };
     let marks = inherited.as_ref().map_or(Marks { metadata: None }, |marks| *marks);
     of_marks(own, marks, surroundings.namespace, mesh, words, &mut findings);
+    of_label(template, words, &mut findings);
     if let Err(unknown) = inherited {
         // The default is not known to hold.
         findings.retain(|finding| finding.vector != MeshVector::InboundPolicyDefault);
@@ -36,7 +42,8 @@ pub(super) fn of_pod<'a>(template: PodTemplate<'a>, surroundings: &Surroundings<
         let cause = "`shareProcessNamespace` is true, so every container reads the proxy's memory and files";
         findings.push(MeshFinding::at(MeshVector::SharedProcesses, cause, "spec.shareProcessNamespace"));
     }
-    of_containers(template, surroundings.settings, words, &mut findings);
+    let tokens = volumes_of_tokens(words, credentials);
+    of_containers(template, surroundings.settings, words, evidence, &tokens, &mut findings);
     findings
 }
 
@@ -55,13 +62,16 @@ pub(super) fn of_namespace(object: Node<'_>, mesh: &Mesh, words: &Words) -> Vec<
 fn of_marks(own: Marks<'_>, inherited: Marks<'_>, namespace: &str, mesh: &Mesh, words: &Words, findings: &mut Vec<MeshFinding>) {
     let mut policy = false;
     for (key, effect) in words.annotations {
-        let (value, here) = match own.annotation(key) {
+        let (value, here) = match own.written(key) {
             Some(value) => (value, true),
-            None => match inherited.annotation(key) {
+            None => match inherited.written(key) {
                 Some(value) => (value, false),
                 None => continue,
             },
         };
+        if value.is_empty() && !matches!(effect, Effect::Includes(_)) {
+            continue;
+        }
         policy |= *effect == Effect::InboundPolicy;
         let place = if here { String::new() } else { format!(" of namespace `{namespace}`") };
         let mut add = |vector, value: Option<&str>, what: String| {
@@ -74,11 +84,11 @@ fn of_marks(own: Marks<'_>, inherited: Marks<'_>, namespace: &str, mesh: &Mesh, 
         };
         match effect {
             Effect::Skips(vector) => {
-                for entry in entries(value).filter(|entry| !is_allowed(entry, &mesh.allowed_skip, &[])) {
+                for entry in entries(value).filter(|entry| !is_allowed(entry, &mesh.allowed_skip, words.own_ports)) {
                     add(*vector, Some(entry), format!("lets `{}` past the proxy", quoted(entry)));
                 }
             }
-            Effect::Includes(vector) if value != "*" => {
+            Effect::Includes(vector) if value != "*" && !mesh.allowed_skip.iter().any(|listed| listed == "*") => {
                 add(*vector, Some(value), format!("is `{}`, and what it does not name goes past the proxy", quoted(value)));
             }
             Effect::Intercepts if value == "NONE" => {
@@ -91,14 +101,17 @@ fn of_marks(own: Marks<'_>, inherited: Marks<'_>, namespace: &str, mesh: &Mesh, 
                 let cause = format!("is `{}`, and who runs as that user goes past the proxy", quoted(value));
                 add(MeshVector::ProxyUser, Some(value), cause);
             }
-            Effect::Image if !proof::is_name_of_mesh(value, mesh) => {
+            Effect::Image if !images::is_name_of_mesh(value, mesh) => {
                 add(MeshVector::ProxyImage, Some(value), format!("names `{}`, an image that is not in `mesh.proxyImages`", quoted(value)));
             }
-            Effect::Version if !proof::is_listed_version(value, mesh) => {
+            Effect::Version if !images::is_listed_version(value, mesh) => {
                 let cause = format!("names version `{}`, which `mesh.proxyImages` does not list", quoted(value));
                 add(MeshVector::ProxyImage, Some(value), cause);
             }
-            Effect::Switches(vector) if !matches!(value, "false" | "disabled") => {
+            Effect::Port(vector) if !is_allowed(value, &mesh.allowed_skip, words.own_ports) => {
+                add(*vector, Some(value), format!("is `{}`, and the redirection leaves out the proxy's own ports", quoted(value)));
+            }
+            Effect::Switches(vector) if !matches!(value, "false" | "False" | "FALSE" | "f" | "F" | "0" | "disabled" | "off") => {
                 add(*vector, Some(value), format!("is `{}`", quoted(value)));
             }
             Effect::Tells(vector) => add(*vector, Some(value), format!("is `{}`", quoted(value))),
@@ -115,6 +128,23 @@ fn of_marks(own: Marks<'_>, inherited: Marks<'_>, namespace: &str, mesh: &Mesh, 
             field_path: None,
         });
     }
+}
+
+/// A label by which a pod tells its callers to speak plain text to it.
+fn of_label(template: PodTemplate<'_>, words: &Words, findings: &mut Vec<MeshFinding>) {
+    let Some((key, mutual)) = words.tls_label else { return };
+    let Some(value) = template.label(key).filter(|value| *value != mutual) else { return };
+    let cause = format!("`{key}` is `{}`, so callers in the mesh speak plain text to this pod", quoted(value));
+    let finding = MeshFinding::at(MeshVector::SkippedPort, cause, format!("metadata.labels[{key}]"));
+    findings.push(MeshFinding { value: Some(value.to_owned()), ..finding });
+}
+
+/// Volumes with a token of the mesh's own audience, under whatever name: whoever holds one is the proxy to the mesh's authority.
+fn volumes_of_tokens<'a>(words: &Words, credentials: &[Credential<'a>]) -> Vec<&'a str> {
+    let tokens = credentials
+        .iter()
+        .filter(|credential| credential.kind == CredentialKind::ServiceAccountToken && credential.audience == Some(words.audience));
+    tokens.filter_map(|token| token.volume).collect()
 }
 
 /// What a proxy that stands in the pod is told about its callers: it obeys its environment, whatever the annotations say.
@@ -135,21 +165,25 @@ fn of_proxy(template: PodTemplate<'_>, mesh: &Mesh, words: &Words, findings: &mu
     }
 }
 
-/// What containers beside the mesh's own can do to the proxy.
-fn of_containers(template: PodTemplate<'_>, settings: &Settings, words: &Words, findings: &mut Vec<MeshFinding>) {
+/// What containers beside the mesh's own can do to the proxy. A name makes nobody the mesh's own: only who passed the checks of the role.
+fn of_containers(
+    template: PodTemplate<'_>,
+    settings: &Settings,
+    words: &Words,
+    evidence: &Evidence<'_>,
+    tokens: &[&str],
+    findings: &mut Vec<MeshFinding>,
+) {
     let mesh = &settings.mesh;
-    let is_own = |node: Node<'_>| {
-        words.own_containers.contains(&node.text("name")) && (mesh.proxy_images.is_empty() || proof::is_of_mesh(node.text("image"), mesh))
-    };
     let pod_context = template.spec().get("securityContext");
     let number = |context: Option<Node<'_>>, field: &str| context.and_then(|context| context.get(field)).and_then(Node::as_i64);
     let user = words.proxy_user(mesh);
-    // Everything of the first list runs before the proxy until the proxy, or what redirects to it, has had its turn.
-    let first_meshed = template.containers().filter(|(list, ..)| *list == "initContainers").find_map(|(_, index, node)| {
-        let starts = node.text("name") == words.proxy || node.text("name") == words.redirect && !has_native_proxy(template, words);
-        (starts && is_own(node)).then_some(index)
-    });
-    for (list, index, node) in template.containers().filter(|(.., node)| !is_own(*node)) {
+    // Whatever of the first list runs before both the proxy and what redirects to it had their turn speaks plain text, or to nobody. A
+    // validator only looks at what was done before.
+    let starts = [&evidence.proxy, &evidence.redirect].into_iter().flatten();
+    let meshed_from =
+        starts.filter(|place| place.list == "initContainers" && place.name() != words.validator).map(|place| place.index).max();
+    for (list, index, node) in template.containers().filter(|(list, index, _)| !evidence.is_own(list, *index)) {
         let name = quoted(node.text("name"));
         let mut add = |vector, field: &str, cause: String| {
             findings.push(MeshFinding::at(vector, cause, format!("spec.{list}[{index}]{field}")));
@@ -178,12 +212,18 @@ fn of_containers(template: PodTemplate<'_>, settings: &Settings, words: &Words, 
         }
         for (position, mount) in node.list("volumeMounts").enumerate() {
             let volume = mount.text("name");
-            if words.identity_volumes.contains(&volume) {
+            if words.identity_volumes.contains(&volume) || tokens.contains(&volume) {
                 let cause = format!("container `{name}` mounts `{volume}`, which holds the identity of the proxy");
                 add(MeshVector::ProxyIdentity, &format!(".volumeMounts[{position}].name"), cause);
             }
         }
-        if list == "initContainers" && first_meshed.is_some_and(|first| index < first) && !is_injected_agent(node, settings) {
+        // Who should redirect and does not is told of as unproven.
+        let fails_to_redirect = evidence.redirect.is_none() && [words.redirect, words.validator].contains(&node.text("name"));
+        if list == "initContainers"
+            && meshed_from.is_some_and(|first| index < first)
+            && !fails_to_redirect
+            && !is_injected_agent(node, settings)
+        {
             add(MeshVector::StartsBeforeProxy, ".name", format!("init container `{name}` runs before the proxy, so its traffic is plain"));
         }
     }
@@ -198,8 +238,4 @@ fn is_injected_agent(node: Node<'_>, settings: &Settings) -> bool {
         && (image == agent.image || agent.accepted_images.iter().any(|accepted| accepted == image))
         && command.next().and_then(Node::as_str) == Some(agent.command.as_str())
         && command.next().is_none()
-}
-
-fn has_native_proxy(template: PodTemplate<'_>, words: &Words) -> bool {
-    template.spec().list("initContainers").any(|container| container.text("name") == words.proxy)
 }

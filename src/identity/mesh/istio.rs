@@ -8,6 +8,7 @@ use crate::object::PodTemplate;
 
 const INJECT: &str = "sidecar.istio.io/inject";
 const AMBIENT: &str = "istio.io/dataplane-mode";
+const STATUS: &str = "sidecar.istio.io/status";
 const REVISION: &str = "istio.io/rev";
 
 /// Namespaces that the injector ignores whatever their labels say.
@@ -60,6 +61,11 @@ pub(super) fn read<'a>(template: PodTemplate<'a>, surroundings: &Surroundings<'a
     };
     match (marks.label("istio-injection"), marks.label(REVISION)) {
         (Some("enabled"), _) | (None, Some(_)) => meshed(false),
+        // Whatever stands in it, the node's agent takes it for the mark of a sidecar and leaves the pod alone.
+        _ if in_ambient && template.annotation(STATUS).is_some() => {
+            let cause = format!("`{STATUS}` makes the node's proxy pass the pod by, but there is no sidecar");
+            not(MeshAnswer::Bypassed, cause, format!("metadata.annotations[{STATUS}]"))
+        }
         // The node's proxy carries such a pod; nothing in the pod could show it, so the enrolment is all the proof there is.
         _ if in_ambient => meshed(true),
         (Some("disabled"), _) => unplaced(MeshAnswer::Unmeshed, format!("label `istio-injection` of namespace `{name}` is `disabled`")),

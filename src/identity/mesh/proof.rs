@@ -1,12 +1,15 @@
 //! Proof that a proxy in a pod is the mesh's own: all that the injector adds is there, and nothing that would disarm it.
 //!
-//! A name proves nothing; a container that merely has the proxy's name or image keeps the injector away and carries no traffic.
+//! A name proves nothing; a container that merely has the proxy's name or image keeps the injector away and carries no traffic. Each of
+//! the two roles, proxy and redirection, is proven by itself: a container that passed its checks is the mesh's, whatever the other is.
 
 use std::borrow::Cow;
 
 use super::super::model::{Credential, CredentialKind};
-use super::skip::{entries, is_allowed};
-use super::words::ISTIO_UID;
+use super::arguments;
+use super::images::{is_listed, is_of_mesh, is_proxy_init};
+use super::words::{ISTIO_UID, Speech, Words};
+use super::{environment, mounts};
 use crate::object::{Node, PodTemplate};
 use crate::settings::Mesh;
 
@@ -28,132 +31,90 @@ pub(super) enum Proof {
     },
 }
 
+/// The proof of a pod, and the containers that passed the checks of their role.
+pub(super) struct Evidence<'a> {
+    pub(super) proof: Proof,
+    pub(super) proxy: Option<Place<'a>>,
+    pub(super) redirect: Option<Place<'a>>,
+}
+
+impl Evidence<'_> {
+    /// Whether a container is one of the mesh's own.
+    pub(super) fn is_own(&self, list: &str, index: usize) -> bool {
+        [&self.proxy, &self.redirect].into_iter().flatten().any(|place| place.list == list && place.index == index)
+    }
+}
+
 /// Names and images that make Linkerd's injector skip a pod (`HasExistingSidecars`).
 const SIDECAR_NAMES: [&str; 2] = ["linkerd-proxy", "istio-proxy"];
 const SIDECAR_IMAGES: [&str; 2] = ["cr.l5d.io/linkerd/proxy:", "gcr.io/istio-release/proxyv2:"];
 const INIT_NAMES: [&str; 2] = ["linkerd-init", "istio-init"];
 const INIT_IMAGES: [&str; 2] = ["cr.l5d.io/linkerd/proxy-init:", "gcr.io/istio-release/proxy_init:"];
 
-/// Ports that Linkerd itself leaves out: its admin and tap ports, and the chart's default for Galera.
-const LINKERD_OWN_PORTS: [u16; 4] = [4190, 4191, 4567, 4568];
-
-/// Flags of `linkerd-init` that the injector sets and that let nothing past the proxy.
-const LINKERD_FLAGS: [&str; 10] = [
-    "--incoming-proxy-port",
-    "--outgoing-proxy-port",
-    "--timeout-close-wait-secs",
-    "--log-format",
-    "--log-level",
-    "--firewall-bin-path",
-    "--firewall-save-bin-path",
-    "--iptables-mode",
-    "--ipv6",
-    "--use-wait-flag",
-];
-
-struct Shape {
-    proxy: &'static str,
-    /// Init containers of which one must be there: the one that redirects traffic, or the one that checks the CNI plugin's work.
-    redirect: &'static str,
-    validator: &'static str,
-    audience: &'static str,
-}
-
-const LINKERD: Shape =
-    Shape { proxy: "linkerd-proxy", redirect: "linkerd-init", validator: "linkerd-network-validator", audience: "identity.l5d.io" };
-const ISTIO: Shape = Shape { proxy: "istio-proxy", redirect: "istio-init", validator: "istio-validation", audience: "istio-ca" };
+/// Programs of Linkerd's image that the injector starts by name.
+const LINKERD_INIT: &str = "/usr/lib/linkerd/linkerd2-proxy-init";
+const LINKERD_VALIDATOR: &str = "/usr/lib/linkerd/linkerd2-network-validator";
 
 /// A container and where it stands.
 #[derive(Clone, Copy)]
-struct Place<'a> {
-    list: &'static str,
-    index: usize,
+pub(super) struct Place<'a> {
+    pub(super) list: &'static str,
+    pub(super) index: usize,
     node: Node<'a>,
 }
 
-impl Place<'_> {
-    fn path(&self, field: &str) -> String {
-        format!("spec.{}[{}].{field}", self.list, self.index)
+impl<'a> Place<'a> {
+    pub(super) fn name(&self) -> &'a str {
+        self.node.text("name")
     }
 
     fn fails(&self, field: &str, cause: impl Into<Cow<'static, str>>) -> Proof {
-        Proof::Unproven { cause: cause.into(), field_path: self.path(field) }
+        Proof::Unproven { cause: cause.into(), field_path: format!("spec.{}[{}].{field}", self.list, self.index) }
+    }
+
+    /// A finding of one of the rooms beside this one, about this container.
+    fn passes(&self, found: Option<(String, String)>) -> Result<(), Proof> {
+        found.map_or(Ok(()), |(field, cause)| Err(self.fails(&field, format!("`{}`: {cause}", self.name()))))
+    }
+
+    fn passes_arguments(&self, cause: Option<String>) -> Result<(), Proof> {
+        cause.map_or(Ok(()), |cause| Err(self.fails("args", cause)))
+    }
+
+    fn has_command(&self, program: &str) -> bool {
+        let mut command = self.node.list("command").map(Node::as_str);
+        command.next() == Some(Some(program)) && command.next().is_none()
+    }
+
+    fn has_no_command(&self) -> bool {
+        self.node.get("command").is_none_or(Node::is_empty)
     }
 }
 
-pub(super) fn linkerd<'a>(template: PodTemplate<'a>, mesh: &Mesh, credentials: &[Credential<'a>]) -> Proof {
-    let proxy = match find(template, mesh, credentials, &LINKERD) {
-        Ok(proxy) => proxy,
-        Err(proof) => return proof,
+/// Reads whether the mesh's proxy stands in a pod.
+pub(super) fn read<'a>(template: PodTemplate<'a>, mesh: &Mesh, words: &Words, credentials: &[Credential<'a>]) -> Evidence<'a> {
+    let found = match find(template, words) {
+        Ok(found) => found,
+        Err(proof) => return Evidence { proof, proxy: None, redirect: None },
     };
-    let uid = |value: Option<Node<'_>>| value.and_then(Node::as_i64);
-    if uid(proxy.node.path(&["securityContext", "runAsUser"])) != Some(mesh.proxy_uid) {
-        return proxy.fails("securityContext.runAsUser", format!("proxy does not run as user {}", mesh.proxy_uid));
-    }
-    let mut names: Vec<&str> =
-        proxy.node.list("env").map(|variable| variable.text("name")).filter(|name| name.starts_with("LINKERD2_PROXY_")).collect();
-    if names.contains(&"LINKERD2_PROXY_IDENTITY_DISABLED") {
-        return proxy.fails("env", "proxy runs without identity (`LINKERD2_PROXY_IDENTITY_DISABLED`)");
-    }
-    names.sort_unstable();
-    if let Some(name) = names.windows(2).find_map(|pair| if let [a, b] = pair { (a == b).then_some(*a) } else { None }) {
-        return proxy.fails("env", format!("proxy has `{name}` twice, and the last one counts"));
-    }
-    redirects(template, mesh, &LINKERD).unwrap_or_else(|redirect| linkerd_arguments(redirect, mesh))
-}
-
-/// Whether `linkerd-init` redirects all but what the settings allow. A flag that the injector does not set fails: `--simulate` alone
-/// would leave every packet where it was.
-fn linkerd_arguments(redirect: Place<'_>, mesh: &Mesh) -> Proof {
-    let mut arguments = redirect.node.list("args").filter_map(Node::as_str);
-    while let Some(argument) = arguments.next() {
-        let (flag, value) = match argument.split_once('=') {
-            Some(pair) => pair,
-            None if matches!(argument, "--ipv6" | "--use-wait-flag") => (argument, ""),
-            None => (argument, arguments.next().unwrap_or_default()),
-        };
-        match flag {
-            "--proxy-uid" | "--proxy-gid" => {
-                if value.parse() != Ok(mesh.proxy_uid) {
-                    return redirect.fails("args", format!("`{flag}` is `{value}`, not {}", mesh.proxy_uid));
-                }
-            }
-            "--inbound-ports-to-ignore" | "--outbound-ports-to-ignore" | "--subnets-to-ignore" => {
-                if let Some(entry) = entries(value).find(|entry| !is_allowed(entry, &mesh.allowed_skip, &LINKERD_OWN_PORTS)) {
-                    return redirect
-                        .fails("args", format!("`{flag}` lets `{entry}` past the proxy, which `mesh.allowedSkip` does not list"));
-                }
-            }
-            flag if LINKERD_FLAGS.contains(&flag) => {}
-            flag => return redirect.fails("args", format!("`{flag}` is no flag that the injector sets")),
-        }
-    }
-    Proof::Proven
-}
-
-pub(super) fn istio<'a>(template: PodTemplate<'a>, mesh: &Mesh, credentials: &[Credential<'a>]) -> Proof {
-    let proxy = match find(template, mesh, credentials, &ISTIO) {
-        Ok(proxy) => proxy,
-        Err(proof) => return proof,
+    let proxy = judge_proxy(found, template, mesh, words, credentials);
+    let redirect = redirects(template, mesh, words);
+    let (proxy_place, redirect_place) = (proxy.is_ok().then_some(found), redirect.as_ref().ok().copied());
+    let proof = if mesh.proxy_images.is_empty() {
+        Proof::Unlisted
+    } else {
+        proxy.and_then(|()| redirect.map(|_| ())).map_or_else(|failed| failed, |()| Proof::Proven)
     };
-    let mut arguments = proxy.node.list("args").filter_map(Node::as_str);
-    if (arguments.next(), arguments.next()) != (Some("proxy"), Some("sidecar")) {
-        return proxy.fails("args", "proxy is not started as `proxy sidecar`");
-    }
-    let uid = proxy.node.path(&["securityContext", "runAsUser"]).and_then(Node::as_i64);
-    if uid.is_some_and(|uid| uid != ISTIO_UID && uid != mesh.proxy_uid) {
-        return proxy.fails("securityContext.runAsUser", format!("proxy does not run as user {ISTIO_UID}"));
-    }
-    redirects(template, mesh, &ISTIO).unwrap_or(Proof::Proven)
+    Evidence { proof, proxy: proxy_place, redirect: redirect_place }
 }
 
-/// Finds the proxy and checks what both meshes have in common.
-fn find<'a>(template: PodTemplate<'a>, mesh: &Mesh, credentials: &[Credential<'a>], shape: &Shape) -> Result<Place<'a>, Proof> {
+/// Finds the container that stands for the proxy.
+fn find<'a>(template: PodTemplate<'a>, words: &Words) -> Result<Place<'a>, Proof> {
     let (mut proxy, mut sign): (Option<Place<'a>>, Option<(Place<'a>, &str)>) = (None, None);
     for (list, index, node) in template.containers().filter(|(list, ..)| *list != "ephemeralContainers") {
         let place = Place { list, index, node };
         let name = node.text("name");
-        if name == shape.proxy {
+        if name == words.proxy {
             if proxy.is_some() {
                 return Err(place.fails("name", format!("two containers are named `{name}`")));
             }
@@ -169,97 +130,116 @@ fn find<'a>(template: PodTemplate<'a>, mesh: &Mesh, credentials: &[Credential<'a
             sign = sign.or(Some((place, "image")));
         }
     }
-    let Some(proxy) = proxy else {
-        return Err(sign.map_or(Proof::NoProxy, |(place, field)| {
+    proxy.ok_or_else(|| {
+        sign.map_or(Proof::NoProxy, |(place, field)| {
             let name = place.node.text("name");
-            place.fails(field, format!("container `{name}` makes the injector pass the pod by, but there is no `{}`", shape.proxy))
-        }));
-    };
-    if mesh.proxy_images.is_empty() {
-        return Err(Proof::Unlisted);
-    }
-    if !is_listed(proxy.node.text("image"), &mesh.proxy_images) {
+            place.fails(field, format!("container `{name}` makes the injector pass the pod by, but there is no `{}`", words.proxy))
+        })
+    })
+}
+
+/// Checks the proxy itself, and what of the pod decides whom it obeys and who reads its key.
+fn judge_proxy(
+    proxy: Place<'_>,
+    template: PodTemplate<'_>,
+    mesh: &Mesh,
+    words: &Words,
+    credentials: &[Credential<'_>],
+) -> Result<(), Proof> {
+    if !mesh.proxy_images.is_empty() && !is_listed(proxy.node.text("image"), &mesh.proxy_images) {
         return Err(proxy.fails("image", "image of the proxy is not in `mesh.proxyImages`"));
     }
     if proxy.list == "initContainers" && proxy.node.text("restartPolicy") != "Always" {
         return Err(proxy.fails("restartPolicy", "proxy in `initContainers` has no `restartPolicy: Always`"));
     }
-    if !proxy.node.get("command").is_none_or(Node::is_empty) {
+    if !proxy.has_no_command() {
         return Err(proxy.fails("command", "proxy has a `command` of its own"));
     }
     let has_token = credentials.iter().any(|credential| {
         credential.kind == CredentialKind::ServiceAccountToken
-            && credential.audience == Some(shape.audience)
-            && credential.containers.contains(&shape.proxy)
+            && credential.audience == Some(words.audience)
+            && credential.containers.contains(&words.proxy)
     });
     if !has_token {
-        return Err(proxy.fails("volumeMounts", format!("proxy mounts no token of audience `{}`", shape.audience)));
+        return Err(proxy.fails("volumeMounts", format!("proxy mounts no token of audience `{}`", words.audience)));
     }
-    Ok(proxy)
+    let number = |field: &str| proxy.node.path(&["securityContext", field]).and_then(Node::as_i64);
+    match words.speech {
+        Speech::Linkerd => {
+            if number("runAsUser") != Some(mesh.proxy_uid) {
+                return Err(proxy.fails("securityContext.runAsUser", format!("proxy does not run as user {}", mesh.proxy_uid)));
+            }
+            if proxy.node.list("args").next().is_some() {
+                return Err(proxy.fails("args", "proxy has arguments, and the injector gives it none"));
+            }
+        }
+        Speech::Istio => {
+            // As a transparent proxy it is root, and known to the redirection by its group.
+            let is_user = match number("runAsUser") {
+                None | Some(ISTIO_UID) => true,
+                Some(user) => user == 0 && number("runAsGroup") == Some(ISTIO_UID),
+            };
+            if !is_user {
+                return Err(proxy.fails("securityContext.runAsUser", format!("proxy does not run as user {ISTIO_UID}")));
+            }
+            proxy.passes_arguments(arguments::istio_proxy(proxy.node, mesh))?;
+        }
+    }
+    proxy.passes(environment::judge(proxy.node, mesh, words, true))?;
+    proxy.passes(mounts::judge(proxy.node, mesh, words.proxy_mounts))?;
+    proxy.passes(mounts::hooks(proxy.node, words))?;
+    proxy.passes(mounts::key_elsewhere(template, words))?;
+    match mounts::aliased(template, mesh, words) {
+        Some((field_path, cause)) => Err(Proof::Unproven { cause: cause.into(), field_path }),
+        None => Ok(()),
+    }
 }
 
-/// Checks the container that puts the proxy in the way of traffic: `Err` with it if its arguments are still to be judged.
-fn redirects<'a>(template: PodTemplate<'a>, mesh: &Mesh, shape: &Shape) -> Result<Proof, Place<'a>> {
-    let mut inits = template
-        .spec()
-        .list("initContainers")
-        .enumerate()
-        .map(|(index, node)| Place { list: "initContainers", index, node })
-        .filter(|place| [shape.redirect, shape.validator].contains(&place.node.text("name")));
-    let Some(init) = inits.next() else {
-        return Ok(Proof::Unproven {
-            cause: format!("no `{}` or `{}` container puts the proxy in the way of traffic", shape.redirect, shape.validator).into(),
+/// Finds and checks the container that puts the proxy in the way of traffic or, where a plugin of the network does that, fails where it
+/// was not done.
+fn redirects<'a>(template: PodTemplate<'a>, mesh: &Mesh, words: &Words) -> Result<Place<'a>, Proof> {
+    let named = |name: &str| {
+        let mut inits = template.spec().list("initContainers").enumerate();
+        inits.find(|(_, node)| node.text("name") == name).map(|(index, node)| Place { list: "initContainers", index, node })
+    };
+    let Some(init) = named(words.redirect).or_else(|| named(words.validator)) else {
+        return Err(Proof::Unproven {
+            cause: format!("no `{}` or `{}` container puts the proxy in the way of traffic", words.redirect, words.validator).into(),
             field_path: "spec.initContainers".to_owned(),
         });
     };
-    let image = init.node.text("image");
-    if !is_of_mesh(image, mesh) {
-        return Ok(init.fails("image", format!("image of `{}` does not belong to the mesh", init.node.text("name"))));
+    let (name, image) = (init.node.text("name"), init.node.text("image"));
+    let validates = name == words.validator;
+    if !mesh.proxy_images.is_empty() && !is_of_mesh(image, mesh) {
+        return Err(init.fails("image", format!("image of `{name}` does not belong to the mesh")));
     }
-    if init.node.text("name") == shape.validator {
-        return Ok(Proof::Proven);
+    if validates && !mesh.cni {
+        let cause = format!("`{name}` redirects nothing, and `mesh.cni` does not say that the mesh's CNI plugin does");
+        return Err(init.fails("name", cause));
     }
-    if !init.node.get("command").is_none_or(Node::is_empty) {
-        return Ok(init.fails("command", format!("`{}` has a `command` of its own", shape.redirect)));
+    match words.speech {
+        // The image of the proxy holds the other programs too, and runs the proxy unless it is told otherwise.
+        Speech::Linkerd if validates && !init.has_command(LINKERD_VALIDATOR) => {
+            return Err(init.fails("command", format!("`{name}` does not run `{LINKERD_VALIDATOR}`")));
+        }
+        Speech::Linkerd if !validates && !is_proxy_init(image) && !init.has_command(LINKERD_INIT) => {
+            return Err(init.fails("command", format!("`{name}` does not run `{LINKERD_INIT}`")));
+        }
+        Speech::Linkerd if !validates && is_proxy_init(image) && !init.has_no_command() => {
+            return Err(init.fails("command", format!("`{name}` has a `command` of its own")));
+        }
+        Speech::Istio if !init.has_no_command() => {
+            return Err(init.fails("command", format!("`{name}` has a `command` of its own")));
+        }
+        _ => {}
     }
-    Err(init)
-}
-
-/// Whether an image is the proxy's, or that of the `proxy-init` beside it.
-pub(super) fn is_of_mesh(image: &str, mesh: &Mesh) -> bool {
-    is_listed(image, &mesh.proxy_images) || is_sibling(image, &mesh.proxy_images)
-}
-
-/// As [`is_of_mesh`]; a name without a tag, as the mesh's annotations have it, is listed with any.
-pub(super) fn is_name_of_mesh(image: &str, mesh: &Mesh) -> bool {
-    let tagged = image.rsplit('/').next().unwrap_or_default().contains([':', '@']);
-    is_of_mesh(image, mesh) || !tagged && is_of_mesh(&format!("{image}:"), mesh)
-}
-
-/// Whether some listed image has this version.
-pub(super) fn is_listed_version(version: &str, mesh: &Mesh) -> bool {
-    mesh.proxy_images.iter().any(|prefix| {
-        let directory = prefix.rfind('/').map_or(0, |slash| slash + 1);
-        let name = prefix.get(directory..).and_then(|name| name.split([':', '@']).next()).unwrap_or_default();
-        let repository = prefix.get(..directory + name.len()).unwrap_or_default();
-        !name.is_empty() && is_listed(&format!("{repository}:{version}"), &mesh.proxy_images)
-    })
-}
-
-/// Whether an image starts with a listed prefix and the prefix ends where a part of the image's name ends: `r/proxy` is no prefix of
-/// `r/proxy-evil`.
-fn is_listed(image: &str, prefixes: &[String]) -> bool {
-    prefixes.iter().filter(|prefix| !prefix.is_empty()).any(|prefix| {
-        image.strip_prefix(prefix.as_str()).is_some_and(|rest| {
-            let name = prefix.rsplit('/').next().unwrap_or_default();
-            name.is_empty() || name.contains([':', '@']) || rest.is_empty() || rest.starts_with([':', '@'])
-        })
-    })
-}
-
-/// Whether an image is the `proxy-init` beside a listed proxy. An operator who lists `proxy-init` images means just these.
-fn is_sibling(image: &str, prefixes: &[String]) -> bool {
-    let directory = |prefix: &str| prefix.rsplit_once('/').map(|(directory, _)| format!("{directory}/proxy-init"));
-    !prefixes.iter().any(|prefix| prefix.contains("/proxy-init"))
-        && prefixes.iter().filter_map(|prefix| directory(prefix)).any(|init| is_listed(image, &[init]))
+    init.passes_arguments(match words.speech {
+        Speech::Linkerd if validates => arguments::linkerd_validator(init.node, mesh),
+        Speech::Linkerd => arguments::linkerd_init(init.node, mesh, words),
+        Speech::Istio => arguments::istio_iptables(init.node, mesh, words, validates),
+    })?;
+    init.passes(environment::judge(init.node, mesh, words, false))?;
+    init.passes(mounts::judge(init.node, mesh, if validates { &[] } else { words.redirect_mounts }))?;
+    init.passes(mounts::hooks(init.node, words))?;
+    Ok(init)
 }

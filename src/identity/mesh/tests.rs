@@ -1,5 +1,7 @@
 use serde_json::{Value, json};
 
+mod forged;
+
 use super::super::fixture::Scene;
 use crate::object::Fact;
 use crate::settings::MeshKind;
@@ -109,7 +111,12 @@ fn hardening_a25_a_whole_proxy_is_proven_whatever_the_marks() {
     let mut cni = injected();
     cni.pod["spec"]["initContainers"][0] = json!({ "name": "linkerd-network-validator", "image": "cr.l5d.io/linkerd/proxy:edge-26.8.1",
         "command": ["/usr/lib/linkerd/linkerd2-network-validator"] });
+    cni.settings.mesh.cni = true;
     assert_eq!(cni.read()["mesh"]["proven"], true);
+    let mut today = injected();
+    today.pod["spec"]["initContainers"][0]["image"] = json!("cr.l5d.io/linkerd/proxy:edge-26.8.1");
+    today.pod["spec"]["initContainers"][0]["command"] = json!(["/usr/lib/linkerd/linkerd2-proxy-init"]);
+    assert_eq!(today.read()["mesh"]["proven"], true, "the image of the proxy holds proxy-init too");
 }
 
 #[test]
@@ -133,7 +140,7 @@ fn hardening_a25_a_fake_proxy_is_a_bypass_with_the_failed_check() {
             "/spec/initContainers/1/env",
             json!([{ "name": "LINKERD2_PROXY_IDENTITY_DISABLED", "value": "1" }]),
             "without identity",
-            proxy("env"),
+            proxy("env[0]"),
         ),
         (
             "variable twice",
@@ -238,19 +245,24 @@ fn istio_marks_decide_as_its_selectors_do() {
     assert_eq!(ambient.read()["mesh"], json!({ "state": "meshed", "proven": true, "findings": [] }));
 }
 
+/// A pod as Istio's injector leaves it.
+fn injected_by_istio() -> Scene {
+    let mut scene = istio();
+    scene.pod["spec"] = json!({
+        "automountServiceAccountToken": false,
+        "volumes": [{ "name": "istio-token", "projected": { "sources": [{ "serviceAccountToken": { "path": "istio-token", "audience": "istio-ca" } }] } }],
+        "initContainers": [{ "name": "istio-init", "image": "docker.io/istio/proxyv2:1.30.0",
+            "args": ["istio-iptables", "-p", "15001", "-z", "15006", "-u", "1337", "-m", "REDIRECT", "-i", "*", "-x", "", "-b", "*",
+                "-d", "15090,15021,15020", "--log_output_level=default:info"] }],
+        "containers": [{ "name": "app" }, { "name": "istio-proxy", "image": "docker.io/istio/proxyv2:1.30.0", "args": ["proxy", "sidecar"],
+            "securityContext": { "runAsUser": 1337 }, "volumeMounts": [{ "name": "istio-token", "mountPath": "/var/run/secrets/tokens" }] }],
+    });
+    scene
+}
+
 #[test]
 fn hardening_a25_an_istio_proxy_is_proven_by_image_arguments_token_and_init() {
-    let scene = || {
-        let mut scene = istio();
-        scene.pod["spec"] = json!({
-            "automountServiceAccountToken": false,
-            "volumes": [{ "name": "istio-token", "projected": { "sources": [{ "serviceAccountToken": { "path": "istio-token", "audience": "istio-ca" } }] } }],
-            "initContainers": [{ "name": "istio-init", "image": "docker.io/istio/proxyv2:1.30.0", "args": ["istio-iptables"] }],
-            "containers": [{ "name": "app" }, { "name": "istio-proxy", "image": "docker.io/istio/proxyv2:1.30.0", "args": ["proxy", "sidecar"],
-                "securityContext": { "runAsUser": 1337 }, "volumeMounts": [{ "name": "istio-token", "mountPath": "/var/run/secrets/tokens" }] }],
-        });
-        scene
-    };
+    let scene = injected_by_istio;
     assert_eq!(scene().read()["mesh"], json!({ "state": "meshed", "proven": true, "findings": [] }));
     for (pointer, value, cause, path) in [
         ("/spec/containers/1/args", json!(["sleep"]), "not started as `proxy sidecar`", "spec.containers[1].args"),
