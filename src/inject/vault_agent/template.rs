@@ -2,7 +2,8 @@
 //!
 //! The agent's token can read itself under Vault's default policy, so `{{ with secret "auth/token/lookup-self" }}` would hand the
 //! application a Vault token although the sink is off (`hardening.md` A10). A path must therefore be written as text: one that is
-//! computed cannot be checked.
+//! computed cannot be checked. A namespace of Vault's may stand before the mount (`ns1/auth/token/lookup-self`), and a namespace looks like
+//! any other step: so no step may be one of Vault's own mounts.
 
 /// The template functions that read or write Vault, each with the path as first argument.
 const VAULT_FUNCTIONS: [&str; 3] = ["secret", "secrets", "pkiCert"];
@@ -111,10 +112,10 @@ fn check_path(path: &str) -> Result<(), String> {
     if !is_plain {
         return Err(format!("the secret's path `{path}` is not written plainly"));
     }
-    if OWN_MOUNTS.contains(&mount) {
-        return Err(format!("the secret's path `{path}` lies in `{mount}/`, which is Vault's own"));
+    match path.split('/').map(str::trim).find(|step| OWN_MOUNTS.contains(step)) {
+        Some(own) => Err(format!("the secret's path `{path}` lies in `{own}/`, which is Vault's own")),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -129,7 +130,7 @@ mod tests {
             r#"{{ with secret "kv/data/payments/db" }}{{ .Data.data.password }}{{ end }}"#,
             r#"{{- with secret "pki/issue/web" "common_name=web" -}}{{ .Data.certificate }}{{- end -}}"#,
             r#"{{ $secret := "x" }}{{ $secret }}{{ "{{ not an action }}" }}"#,
-            "{{ with secret `kv/data/auth/x` }}{{ .Data.secret }}{{ end }}",
+            "{{ with secret `kv/data/authority/x` }}{{ .Data.secret }}{{ end }}",
             r#"{{/* secret of the team */}}{{ range secrets "kv/metadata/" }}{{ . }}{{ end }}"#,
         ] {
             assert_eq!(check(template), Ok(()), "{template}");
@@ -140,6 +141,14 @@ mod tests {
             (r#"{{ range secrets "//cubbyhole/" }}{{ . }}{{ end }}"#, "lies in `cubbyhole/`"),
             (r#"{{ (secret "identity/oidc/token/x").Data }}"#, "lies in `identity/`"),
             (r#"{{ secret "auth#x" }}"#, "lies in `auth/`"),
+            // A namespace before the mount, one inside another, and what might be either.
+            (r#"{{ with secret "ns1/auth/token/lookup-self" }}{{ .Data.id }}{{ end }}"#, "lies in `auth/`"),
+            (r#"{{ with secret "a/b//sys/wrapping/lookup" }}{{ . }}{{ end }}"#, "lies in `sys/`"),
+            (r#"{{ range secrets "ns1/cubbyhole/" }}{{ . }}{{ end }}"#, "lies in `cubbyhole/`"),
+            (r#"{{ pkiCert "ns1/identity/oidc/token/x?a=b" }}"#, "lies in `identity/`"),
+            ("{{ with secret `kv/data/auth/x` }}{{ .Data.secret }}{{ end }}", "lies in `auth/`"),
+            (r#"{{ secret "ns1/%61uth/token/lookup-self" }}"#, "not written plainly"),
+            (r#"{{ secret "ns1/./auth/token/lookup-self" }}"#, "not written plainly"),
             (r#"{{ secret "\x61uth/token/lookup-self" }}"#, "not written plainly"),
             (r#"{{ secret "kv/../auth/token/lookup-self" }}"#, "not written plainly"),
             (r#"{{ secret " /auth/token/lookup-self" }}"#, "not written plainly"),
