@@ -298,7 +298,7 @@ fn place_containers(pod: &Pod<'_>, mode: AgentMode, agent: &Agent, additions: &m
 fn present(pod: &Pod<'_>, form: Form, agent: &Agent) -> Result<Option<usize>, Conflict> {
     let name = form.name();
     let Some(found) = pod.containers().find(|container| container.name() == name) else { return Ok(None) };
-    if found.list == form.list() && agent.is(form, found.node, &pod.settings().vault.agent.accepted_images) {
+    if found.list == form.list() && agent.is(form, found.node, &pod.settings().vault.agent) {
         return Ok(Some(found.index));
     }
     Err(Conflict::new(found.path(), format!("a container named `{name}` exists and is not the injected agent"), "rename the container"))

@@ -2,6 +2,7 @@
 //!
 //! - `parameters`: the fields
 //! - `defaults`: their defaults
+//! - `agent_image`: which images are the injected agent's
 //! - `check`: what a file may not say although it has the right shape
 //! - `built_in_roles`: the roles that Kubernetes makes for itself
 //! - `enforcement`: presets, and which enforcement holds for a rule in a namespace
@@ -10,6 +11,7 @@
 //! An unset trust domain turns the SPIFFE rules off, an unset `mesh.kind` is `none`, an unset Vault address turns the agent
 //! injection off: example values are never defaults.
 
+mod agent_image;
 mod built_in_roles;
 mod check;
 mod defaults;

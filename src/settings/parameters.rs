@@ -202,9 +202,9 @@ pub struct VaultCsi {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Agent {
-    /// Its image.
+    /// Its image; in pods also with the digest that a resolver adds to its tag.
     pub image: String,
-    /// Images of earlier revisions that are accepted in pods.
+    /// Images of earlier revisions that are accepted in pods, likewise.
     pub accepted_images: Vec<String>,
     /// The program: `vault`, or `bao` for OpenBao.
     pub command: String,

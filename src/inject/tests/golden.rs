@@ -439,6 +439,33 @@ fn hardening_b4_an_agent_of_an_accepted_revision_is_left() {
     }
 }
 
+/// The API server writes `0.5` as `500m` and `1024Mi` as `1Gi`, and a VPA or a LimitRange writes what it likes.
+#[test]
+fn hardening_b4_resources_and_digests_are_whatever_others_made_of_them() {
+    let scene = Scene::new(plain(), json!([{"vaultAgent": {}}])).with(|scene| {
+        let resources = &mut scene.settings.vault.agent.resources;
+        resources.requests = [("cpu", "0.5"), ("memory", "1024Mi")].map(|(name, amount)| (name.into(), amount.into())).into();
+        resources.limits = [("cpu", "1000m")].map(|(name, amount)| (name.into(), amount.into())).into();
+    });
+    let mut pod = scene.run().after;
+    for container in pod["spec"]["initContainers"].as_array_mut().unwrap() {
+        assert_eq!(container["resources"], json!({"requests": {"cpu": "0.5", "memory": "1024Mi"}, "limits": {"cpu": "1000m"}}));
+        container["resources"] = json!({"requests": {"cpu": "500m", "memory": "1Gi"}, "limits": {"cpu": "1"}});
+    }
+    assert_eq!(scene.once(&pod).patch, json!([]));
+    neighbours::autoscaler(&mut pod);
+    neighbours::digests(&mut pod);
+    let ran = scene.once(&pod);
+    assert_eq!((ran.states(), ran.patch), (vec!["vault-token".to_owned(), "vault-agent".to_owned()], json!([])));
+    // A digest is no way to another image, and variables count for this revision's image with a digest as without.
+    for (field, value) in [("image", json!(format!("evil@sha256:{}", "5d".repeat(32)))), ("env", json!([]))] {
+        let mut changed = pod.clone();
+        changed["spec"]["initContainers"][1][field] = value;
+        let at = "vault-agent: spec.initContainers[1]: a container named `vault-agent` exists and is not the injected agent";
+        assert_eq!(scene.once(&changed).states()[1], at, "{field}");
+    }
+}
+
 #[test]
 fn the_vendors_injector_is_told_which_token_to_use() {
     let mut authored = plain();
