@@ -210,7 +210,7 @@ pub struct Agent {
     pub command: String,
     /// Whether the agent is a native sidecar (an init container with `restartPolicy: Always`, Kubernetes 1.29 and later).
     pub native_sidecar: bool,
-    /// Requests and limits of each agent container.
+    /// Requests and limits of each agent container. By default without a limit of processor time.
     pub resources: Resources,
     /// Where the agent's configuration comes from.
     pub config_mode: ConfigMode,

@@ -563,7 +563,7 @@ fn the_agents_containers_fit_pod_security_restricted() {
                 {"name": "vault-config", "mountPath": "/etc/vault", "readOnly": true},
                 {"name": "vault-secrets", "mountPath": "/vault/secrets"},
             ],
-            "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "500m", "memory": "128Mi"}},
+            "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}},
             "securityContext": {
                 "runAsNonRoot": true, "runAsUser": 100, "runAsGroup": 1000, "allowPrivilegeEscalation": false,
                 "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}, "seccompProfile": {"type": "RuntimeDefault"},
