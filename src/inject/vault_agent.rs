@@ -2,11 +2,13 @@
 //!
 //! - `config`: its configuration
 //! - `container`: its containers, and how they are known again
+//! - `pod_resources`: whether the resources of the pod as a whole hold its own
 //! - `template`: what a template may ask for
 //! - `vendor`: what pods ask for that were written for vault-k8s or openbao-k8s
 
 mod config;
 mod container;
+mod pod_resources;
 mod template;
 mod vendor;
 
@@ -215,6 +217,7 @@ fn add(pod: &Pod<'_>, mode: AgentMode, asked: &Asked<'_>, token: &Token<'_>) -> 
     }
     let parts = Parts { token_volume: serving.volume, token_path: token.mount_path, directories: &directories, asked };
     place_containers(pod, mode, &Agent::new(pod, &parts), &mut additions)?;
+    pod_resources::check(pod, &additions)?;
     additions.operations(pod)
 }
 

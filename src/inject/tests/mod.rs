@@ -5,12 +5,14 @@
 //! - `laws`: what holds for every pod
 //! - `migration`: pods written for the vendors' injectors, against the page of the migration
 //! - `neighbours`: the API server's defaults and other injectors, which act between two of our calls
+//! - `pod_resources`: resources of the pod as a whole
 
 mod catalogue;
 mod golden;
 mod laws;
 mod migration;
 mod neighbours;
+mod pod_resources;
 
 use serde_json::{Value, json};
 
