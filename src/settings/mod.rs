@@ -4,6 +4,7 @@
 //! - `defaults`: their defaults
 //! - `agent_image`: which images are the injected agent's
 //! - `check`: what a file may not say although it has the right shape
+//! - `check_injection`: the same of what is injected
 //! - `built_in_roles`: the roles that Kubernetes makes for itself
 //! - `enforcement`: presets, and which enforcement holds for a rule in a namespace
 //! - `exemption`: who is free of which rules
@@ -14,6 +15,7 @@
 mod agent_image;
 mod built_in_roles;
 mod check;
+mod check_injection;
 mod defaults;
 mod enforcement;
 mod exemption;
