@@ -211,9 +211,9 @@ fn add(pod: &Pod<'_>, mode: AgentMode, asked: &Asked<'_>, token: &Token<'_>) -> 
             mount(&container, directory, &mut additions)?;
         }
     }
-    if !asked.prefix.is_empty() {
+    for prefix in &asked.prefixes {
         // A vendor's injector that is still there leaves the pod alone.
-        additions.annotate(&format!("{}{}", asked.prefix, vendor::STATUS), vendor::INJECTED.to_owned());
+        additions.annotate(&format!("{prefix}{}", vendor::STATUS), vendor::INJECTED.to_owned());
     }
     let parts = Parts { token_volume: serving.volume, token_path: token.mount_path, directories: &directories, asked };
     place_containers(pod, mode, &Agent::new(pod, &parts), &mut additions)?;
@@ -226,7 +226,7 @@ fn add(pod: &Pod<'_>, mode: AgentMode, asked: &Asked<'_>, token: &Token<'_>) -> 
 fn gets_files(pod: &Pod<'_>, asked: &Asked<'_>, container: &Container<'_>) -> bool {
     let is_chosen = match container.list {
         "containers" => asked.containers.as_ref().is_none_or(|names| names.contains(&container.name())),
-        "initContainers" => !asked.prefix.is_empty(),
+        "initContainers" => !asked.prefixes.is_empty(),
         _ => false,
     };
     is_chosen && !container.is_mesh() && !pod.is_agent(container)
