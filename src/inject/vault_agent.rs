@@ -176,6 +176,7 @@ fn add(pod: &Pod<'_>, mode: AgentMode, asked: &Asked<'_>, token: &Token<'_>) -> 
     };
     let mut additions = Additions::default();
     let directories = directories(pod, asked);
+    config::check_annotations(pod)?;
     reserve(pod, asked, &directories)?;
 
     for Directory { volume, .. } in &directories {
@@ -193,7 +194,7 @@ fn add(pod: &Pod<'_>, mode: AgentMode, asked: &Asked<'_>, token: &Token<'_>) -> 
         }
         ConfigMode::ConfigMap => {
             let default = || format!("{}-vault-config", pod.template.service_account_name());
-            let name = pod.template.annotation("doorward.dev/vault-config-map").map_or_else(default, str::to_owned);
+            let name = pod.template.annotation(config::MAP_ANNOTATION).map_or_else(default, str::to_owned);
             json!({"name": CONFIG, "configMap": {"name": name}})
         }
     };

@@ -539,10 +539,13 @@ fn the_agents_configuration_is_json_in_a_reserved_annotation() {
         "vault-agent: metadata.annotations[doorward.dev/vault-template-x]: the secret's path `auth/token/lookup-self` lies in `auth/`, which is Vault's own"
     );
     let many: serde_json::Map<String, Value> = (0..33).map(|n| (format!("doorward.dev/vault-template-t{n}"), json!("x"))).collect();
-    assert_eq!(refused(many.into()), "vault-agent: metadata.annotations: 33 templates are asked for, 32 is the most");
+    assert_eq!(
+        refused(many.into()),
+        "vault-agent: metadata.annotations[doorward.dev/vault-template-t9]: 33 templates are asked for, 32 is the most"
+    );
     assert_eq!(
         refused(json!({"doorward.dev/vault-template-x": "x".repeat(16 * 1024)})),
-        "vault-agent: metadata.annotations: the agent's configuration would be 16882 bytes long, 16384 is the most"
+        "vault-agent: metadata.annotations[doorward.dev/vault-template-x]: the agent's configuration would be 16882 bytes long, 16384 is the most"
     );
 }
 

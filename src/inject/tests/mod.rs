@@ -1,5 +1,6 @@
 //! Tests of the room as a whole.
 //!
+//! - `annotations`: what authors write for the agent
 //! - `catalogue`: the injections that are no agent and no token for Vault
 //! - `golden`: pods that injectors have broken on, each with the patch that it gets
 //! - `laws`: what holds for every pod
@@ -7,6 +8,7 @@
 //! - `neighbours`: the API server's defaults and other injectors, which act between two of our calls
 //! - `pod_resources`: resources of the pod as a whole
 
+mod annotations;
 mod catalogue;
 mod golden;
 mod laws;
