@@ -87,6 +87,8 @@ impl Default for Settings {
             update_ratchet: true,
             waiver: Waiver::default(),
             exemptions: Exemption::shipped(),
+            previous: None,
+            before: None,
         }
     }
 }

@@ -1,11 +1,13 @@
 //! The fields of `doorward.yaml`. Lifetimes are seconds unless a field says otherwise.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::enforcement::{EnforcementOverride, Preset, RolloutStep};
 use super::exemption::Exemption;
+use super::previous::Previous;
 use crate::object::{Object, ShapeError};
 
 /// Everything the operator sets.
@@ -76,6 +78,13 @@ pub struct Settings {
     pub waiver: Waiver,
     /// Who is free of which rules.
     pub exemptions: Vec<Exemption>,
+    /// What `vault`, `spiffe` and `kubeApi` said before, while a change of theirs rolls out: a pod that was injected so is taken as
+    /// injected. Unset: only what they say now is. Read by the injections.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Box<Previous>>,
+    /// Made of `previous`.
+    #[serde(skip)]
+    pub(super) before: Option<Arc<Self>>,
 }
 
 /// SPIFFE.
@@ -402,8 +411,9 @@ impl Settings {
         if document.root().is_null() {
             return Ok(Self::default());
         }
-        let settings: Self = document.root().read()?;
+        let mut settings: Self = document.root().read()?;
         settings.check()?;
+        settings.prepare();
         Ok(settings)
     }
 

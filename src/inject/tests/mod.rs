@@ -7,6 +7,7 @@
 //! - `migration`: pods written for the vendors' injectors, against the page of the migration
 //! - `neighbours`: the API server's defaults and other injectors, which act between two of our calls
 //! - `pod_resources`: resources of the pod as a whole
+//! - `rollout`: two revisions of the settings side by side
 
 mod annotations;
 mod catalogue;
@@ -15,6 +16,7 @@ mod laws;
 mod migration;
 mod neighbours;
 mod pod_resources;
+mod rollout;
 
 use serde_json::{Value, json};
 
