@@ -21,7 +21,7 @@ use super::place::Additions;
 use super::pod::{Container, Pod};
 use super::vault_token::Token;
 use super::{AgentMode, Step};
-use crate::identity::Class;
+use crate::identity::{Class, MountPath, Relation};
 use crate::object::{FieldPath, Node, Operation};
 use crate::settings::ConfigMode;
 
@@ -177,6 +177,7 @@ fn add(pod: &Pod<'_>, mode: AgentMode, asked: &Asked<'_>, token: &Token<'_>) -> 
     let mut additions = Additions::default();
     let directories = directories(pod, asked);
     config::check_annotations(pod)?;
+    keep_apart(token, &directories)?;
     reserve(pod, asked, &directories)?;
 
     for Directory { volume, .. } in &directories {
@@ -233,6 +234,23 @@ fn gets_files(pod: &Pod<'_>, asked: &Asked<'_>, container: &Container<'_>) -> bo
     is_chosen && !container.is_mesh() && !pod.is_agent(container)
 }
 
+/// The agent mounts all of them: of two at one path the API server would refuse the pod, and one inside another could not be made in a
+/// volume that is mounted read-only.
+fn keep_apart(token: &Token<'_>, directories: &[Directory<'_>]) -> Result<(), Conflict> {
+    let fixed = [token.mount_path, container::CONFIG_DIRECTORY];
+    let paths: Vec<&str> = fixed.into_iter().chain(directories.iter().map(|directory| directory.path)).collect();
+    for (index, one) in paths.iter().enumerate() {
+        for other in paths.iter().skip(index + 1) {
+            if MountPath::new(one).relation(&MountPath::new(other)) != Relation::Apart {
+                let reason = format!("the directories `{one}` and `{other}` of the agent lie in each other");
+                let remedy = "have the operator mount the token elsewhere, by the policy's `vaultToken.mountPath` or the settings";
+                return Err(Conflict::new(FieldPath::of(&["spec", "volumes"]), reason, remedy));
+            }
+        }
+    }
+    Ok(())
+}
+
 fn reserve(pod: &Pod<'_>, asked: &Asked<'_>, directories: &[Directory<'_>]) -> Result<(), Conflict> {
     for Directory { volume, .. } in directories {
         pod.reserve(volume, |container| pod.is_agent(container) || gets_files(pod, asked, container))?;
@@ -260,7 +278,6 @@ fn mount(container: &Container<'_>, directory: &Directory<'_>, additions: &mut A
 }
 
 fn is_secrets_mount(mount: Node<'_>, volume: &str, path: &str) -> bool {
-    use crate::identity::MountPath;
     mount.text("name") == volume
         && mount.get("readOnly").and_then(Node::as_bool) == Some(true)
         && super::pod::is_whole(mount)
