@@ -5,6 +5,7 @@
 //! this test: by what `audit` knows when it knows everything.
 
 mod scene;
+mod settled;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -14,7 +15,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use doorward::admission::{Coverage, Installation, OnFailure, Target, configurations};
 use doorward::object::{Object, resource_of};
-use doorward::policy::{Limits, PolicySet, RelatedIndex, Source, Sources, Subject, evaluate, load, manifest_request};
+use doorward::policy::{Facts, Limits, PolicySet, RelatedIndex, Source, Sources, Subject, evaluate, load, manifest_request};
 use doorward::settings::{Enforcement, Settings};
 use http::Method;
 use serde_json::{Value, json};
@@ -26,7 +27,7 @@ use crate::controlplane::{ControlPlane, directory};
 use crate::deadline::until;
 use crate::door::{Door, Flags};
 use crate::objects::{pod, service_account, spec, with};
-use scene::{CHOICE, Scene, collection, definitions, kind, labelled, name, namespace, scenes};
+use scene::{CHOICE, Scene, UNJUDGED, collection, definitions, kind, labelled, name, namespace, scenes};
 
 /// The namespace of the probes.
 const PROBE: &str = "corpus-probe";
@@ -199,8 +200,15 @@ fn theirs(answer: &Answer, sent: &Value) -> Result<Said, String> {
     Ok(said)
 }
 
-/// What `audit` says of what is sent, knowing these objects and that there are no others.
-fn ours(set: &PolicySet, stage: &Stage, sent: &Value, user: &Value, known: &[Object]) -> Said {
+/// Asks the engine about what is sent, as one who knows these objects and that there are no others.
+fn ask<T>(
+    (set, source): (&PolicySet, Source),
+    stage: &Stage,
+    sent: &Value,
+    user: &Value,
+    known: &[Object],
+    answer: impl FnOnce(&Subject<'_>, &Facts<'_>) -> T,
+) -> T {
     let object = Object::from_serialize(sent).expect("JSON");
     let old = stage.old.as_ref().map(|old| Object::from_serialize(old).expect("JSON"));
     let kind = kind(sent);
@@ -215,11 +223,16 @@ fn ours(set: &PolicySet, stage: &Stage, sent: &Value, user: &Value, known: &[Obj
         request["resource"] = json!({ "group": "", "version": "v1", "resource": resource_of("ServiceAccount") });
     }
     let request = Object::from_serialize(&request).expect("JSON");
-    // There is no file of a change: that is judged as a request only.
-    let source = if old.is_none() && stage.scene.subresource.is_empty() { Source::Manifests } else { Source::Validating };
     let subject = Subject::from_request(source, request.root(), Some(object.root()), old.as_ref().map(Object::root)).expect("a request");
     let index = RelatedIndex::new(known.iter().map(Object::root), "default", true);
-    let verdict = evaluate(set, &subject, &index.facts(set, &subject, 0), Limits::default());
+    answer(&subject, &index.facts(set, &subject, 0))
+}
+
+/// What `audit` says of what is sent.
+fn ours(set: &PolicySet, stage: &Stage, sent: &Value, user: &Value, known: &[Object]) -> Said {
+    // There is no file of a change: that is judged as a request only.
+    let source = if stage.old.is_none() && stage.scene.subresource.is_empty() { Source::Manifests } else { Source::Validating };
+    let verdict = ask((set, source), stage, sent, user, known, |subject, facts| evaluate(set, subject, facts, Limits::default()));
     let mut said = Said::default();
     for violation in verdict.counted() {
         match violation.enforcement {
@@ -301,8 +314,12 @@ async fn install(cluster: &Cluster, choice: usize, set: &PolicySet, door: &Door)
         configuration["metadata"]["name"] = json!(format!("corpus-{choice}"));
         for webhook in configuration["webhooks"].as_array_mut().expect("entries") {
             webhook["objectSelector"] = json!({ "matchLabels": { CHOICE: label } });
+            if resource.starts_with("validating") {
+                webhook["objectSelector"]["matchExpressions"] = json!([{ "key": UNJUDGED, "operator": "DoesNotExist" }]);
+            }
         }
-        cluster.post(&format!("/apis/admissionregistration.k8s.io/v1/{resource}"), &configuration).await.object();
+        configuration["apiVersion"] = json!("admissionregistration.k8s.io/v1");
+        ensure(cluster, &configuration).await.expect("a configuration is taken");
         if resource.starts_with("mutating") {
             until("the mutating webhook to be called", || async {
                 let answer = cluster.try_out(&probe).await;
@@ -391,6 +408,9 @@ async fn compare(cluster: Cluster, (set, turns): Judge, mut stage: Stage, user: 
         Ok(said) => said,
         Err(reason) => return Outcome::Unsent(format!("{}: {reason}", stage.scene.name)),
     };
+    if let Err(unsettled) = settled::check(&cluster, &set, &stage, &user, &known).await {
+        return Outcome::Differs(format!("{}: {unsettled}", stage.scene.name));
+    }
     let ours = ours(&set, &stage, &sent, &user, &known);
     if ours.denied == theirs.denied && same_warnings(&ours.warned, &theirs.warned) {
         return Outcome::Same { refused: !ours.denied.is_empty(), warned: !ours.warned.is_empty() };

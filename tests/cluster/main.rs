@@ -13,7 +13,7 @@
 //! - `openbao`: a real server for secrets; `kept`: child processes
 //! - `namespaces`, `objects`: a namespace a test, and what goes into it
 //! - `refusal`: what a refusal must say
-//! - `exported`: the library's cases with what their rules are written out as
+//! - `exported`, `goldens`: the library's cases with what their rules are written out as; the golden pods
 //! - `deadline`: waiting for a condition
 //! - `corpus`, `completed`: every case of the library, sent; what the API server demands of an object beside what its case says
 //! - `discovery`: every way for a pod into the cluster is guarded or listed
@@ -54,6 +54,8 @@ mod discovery;
 mod drain;
 #[path = "../exported/mod.rs"]
 mod exported;
+#[path = "../goldens/mod.rs"]
+mod goldens;
 mod injected;
 mod live;
 mod login;

@@ -17,9 +17,6 @@ const SETTINGS: &str = r#"{
     "vault": { "address": "https://vault.example.com:8200" }
 }"#;
 
-/// The field of a later Kubernetes, which nobody knows yet.
-pub(crate) const FUTURE: &str = "futureField";
-
 /// One pod, or a variant of one.
 #[derive(Clone, Debug)]
 pub(crate) struct Golden {
@@ -78,7 +75,8 @@ impl Golden {
         self.pod["metadata"]["annotations"].get("kubernetes.io/config.mirror").is_some()
     }
 
-    fn variant(&self, name: &str, change: impl FnOnce(&mut Value)) -> Self {
+    /// The pod changed, under a name that says so.
+    pub(crate) fn variant(&self, name: &str, change: impl FnOnce(&mut Value)) -> Self {
         let mut variant = self.clone();
         variant.name = format!("{}, {name}", self.name);
         change(&mut variant.pod);
@@ -90,18 +88,6 @@ impl Golden {
         self.variant(&format!("with {prefix}/agent-inject"), |pod| {
             pod["metadata"]["annotations"][format!("{prefix}/agent-inject")] = json!("true");
             pod["metadata"]["annotations"][format!("{prefix}/role")] = json!("payments.api");
-        })
-    }
-
-    /// Variant (ii): fields of a later Kubernetes in the pod, in each container and in each volume.
-    pub(crate) fn with_future_fields(&self) -> Self {
-        let value = json!({ "kept": [1, 2.5, null] });
-        self.variant("with fields of a later Kubernetes", |pod| {
-            pod["spec"][FUTURE] = value.clone();
-            for list in ["initContainers", "containers", "volumes"] {
-                let items = pod["spec"].get_mut(list).and_then(Value::as_array_mut);
-                items.into_iter().flatten().for_each(|item| item[FUTURE] = value.clone());
-            }
         })
     }
 

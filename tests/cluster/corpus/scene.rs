@@ -8,9 +8,13 @@ use doorward::object::{GroupVersionKind, is_cluster_scoped, resource_of};
 use serde_json::{Map, Value, json};
 
 use crate::completed::completed;
+use crate::goldens::{self, KINDS};
 
 /// The label by which an object says which settings it is judged under: each door's webhooks select it.
 pub(super) const CHOICE: &str = "cluster-test.doorward.dev/settings";
+
+/// The label of an object that is injected and not judged, to see what would be stored.
+pub(super) const UNJUDGED: &str = "cluster-test.doorward.dev/unjudged";
 
 /// Namespaces that are there already and mean something by their name.
 const KEPT: &[&str] = &["default", "kube-system", "kube-public", "kube-node-lease"];
@@ -32,6 +36,8 @@ pub(super) struct Scene {
     pub(super) old: Option<Value>,
     /// The ephemeral containers of the object and of the one before; no pod is made with them.
     pub(super) debuggers: [Value; 2],
+    /// Whether what is stored is looked at too.
+    pub(super) is_golden: bool,
 }
 
 fn entries(path: &Path) -> Vec<PathBuf> {
@@ -41,7 +47,8 @@ fn entries(path: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// Every case of the library that judges; those of injections are about a patch and have tests of their own.
+/// Every case of the library that judges, and every golden pod in its variants and made by every kind of workload. The library's cases of
+/// injections are about a patch, which `tests/cases` holds.
 pub(super) fn scenes() -> (Vec<Scene>, usize) {
     let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
     let (mut scenes, mut patched) = (Vec::new(), 0);
@@ -58,6 +65,29 @@ pub(super) fn scenes() -> (Vec<Scene>, usize) {
                 continue;
             }
             scenes.push(scene(name, scenes.len(), documents));
+        }
+    }
+    for golden in goldens::all() {
+        // The kubelet's node must be there for a mirror pod: `refused.rs` makes one.
+        if golden.is_mirror() {
+            continue;
+        }
+        let mut case = golden.case.clone();
+        case["settings"] = golden.settings.clone();
+        let mut objects = vec![(golden.name.clone(), golden.pod.clone())];
+        if golden.is_created() {
+            let variants = [
+                golden.asking_the_vendor("vault.hashicorp.com"),
+                golden.with_evil_volume(),
+                golden.with_thief(),
+                golden.sharing_processes(),
+            ];
+            objects.extend(variants.map(|variant| (variant.name, variant.pod)));
+            objects.extend(KINDS.iter().map(|kind| (format!("{} as {kind}", golden.name), golden.made_by(kind))));
+        }
+        for (name, object) in objects {
+            let documents = [vec![case.clone()], golden.around.clone(), vec![object]].concat();
+            scenes.push(Scene { is_golden: true, ..scene(format!("golden {name}"), scenes.len(), documents) });
         }
     }
     (scenes, patched)
@@ -159,6 +189,7 @@ fn scene(case_name: String, number: usize, mut documents: Vec<Value>) -> Scene {
         object: completed(object),
         old: old.map(completed),
         debuggers,
+        is_golden: false,
     }
 }
 
