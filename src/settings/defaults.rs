@@ -88,7 +88,6 @@ impl Default for Settings {
             waiver: Waiver::default(),
             exemptions: Exemption::shipped(),
             previous: None,
-            before: None,
         }
     }
 }

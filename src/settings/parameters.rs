@@ -1,7 +1,6 @@
 //! The fields of `doorward.yaml`. Lifetimes are seconds unless a field says otherwise.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -82,9 +81,6 @@ pub struct Settings {
     /// injected. Unset: only what they say now is. Read by the injections.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub previous: Option<Box<Previous>>,
-    /// Made of `previous`.
-    #[serde(skip)]
-    pub(super) before: Option<Arc<Self>>,
 }
 
 /// SPIFFE.

@@ -17,21 +17,24 @@ pub struct Previous {
     pub spiffe: Spiffe,
     /// The former `kubeApi`, likewise.
     pub kube_api: KubeApi,
+    /// Settings with these in their place, made once.
+    #[serde(skip)]
+    whole: Option<Arc<Settings>>,
 }
 
 impl Settings {
     /// Makes the settings under which earlier pods were injected, once.
     pub(super) fn prepare(&mut self) {
-        let before = self.previous.as_deref().map(|previous| {
-            let Previous { vault, spiffe, kube_api } = previous.clone();
-            Arc::new(Self { vault, spiffe, kube_api, previous: None, before: None, ..self.clone() })
-        });
-        self.before = before;
+        let Some(Previous { vault, spiffe, kube_api, .. }) = self.previous.as_deref().cloned() else { return };
+        let whole = Arc::new(Self { vault, spiffe, kube_api, previous: None, ..self.clone() });
+        if let Some(previous) = &mut self.previous {
+            previous.whole = Some(whole);
+        }
     }
 
     /// The settings under which earlier pods were injected, while those of today roll out.
     #[must_use]
     pub fn before(&self) -> Option<&Self> {
-        self.before.as_deref()
+        self.previous.as_ref()?.whole.as_deref()
     }
 }

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Ran, Scene};
 
+#[expect(clippy::needless_pass_by_value, reason = "every caller makes the value in place")]
 fn asked(annotations: Value) -> Ran {
     let pod = json!({"metadata": {"name": "api", "annotations": annotations}, "spec": {"containers": [{"name": "app", "image": "a:1"}]}});
     Scene::new(pod, json!([{"vaultAgent": {}}])).run()

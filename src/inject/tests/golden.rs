@@ -439,7 +439,7 @@ fn hardening_b4_an_agent_of_an_accepted_revision_is_left() {
     }
 }
 
-/// The API server writes `0.5` as `500m` and `1024Mi` as `1Gi`, and a VPA or a LimitRange writes what it likes.
+/// The API server writes `0.5` as `500m` and `1024Mi` as `1Gi`, and a VPA or a `LimitRange` writes what it likes.
 #[test]
 fn hardening_b4_resources_and_digests_are_whatever_others_made_of_them() {
     let scene = Scene::new(plain(), json!([{"vaultAgent": {}}])).with(|scene| {

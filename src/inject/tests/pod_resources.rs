@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::Scene;
 
 /// Pod, init containers and containers by their resources; what comes of the agent: its requests are 50m and 64Mi, its limit 128Mi.
+#[expect(clippy::needless_pass_by_value, reason = "every caller makes the value in place")]
 fn end(resources: Value, init_containers: &[Value], containers: &[Value]) -> String {
     let of = |(index, container): (usize, &Value)| {
         let mut container = container.clone();
