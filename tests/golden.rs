@@ -6,6 +6,8 @@
 #![expect(clippy::panic, clippy::expect_used, clippy::indexing_slicing, reason = "a test that cannot go on says so")]
 
 mod goldens;
+#[path = "goldens/page.rs"]
+mod page;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

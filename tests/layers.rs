@@ -1,4 +1,4 @@
-//! Imports run one way: object <- {cel, settings, manifest} <- identity <- inject <- policy <- {admission, report} <- cluster <-
+//! Imports run one way: object <- {cel, manifest} <- settings <- identity <- inject <- policy <- {admission, report} <- cluster <-
 //! serve <- cli <- main. This test reads the `use` lines and paths of every room and holds it.
 #![expect(clippy::expect_used, reason = "a test that cannot go on says so")]
 
@@ -11,10 +11,10 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
     BTreeMap::from([
         ("object", [].as_slice()),
         ("cel", &["object"]),
-        ("settings", &["object"]),
+        ("settings", &["object", "cel"]),
         ("manifest", &["object"]),
         ("identity", &["object", "settings"]),
-        ("inject", &["object", "settings", "identity"]),
+        ("inject", &["object", "cel", "settings", "identity"]),
         ("policy", &["object", "cel", "settings", "manifest", "identity", "inject"]),
         ("admission", &["object", "cel", "settings", "manifest", "identity", "inject", "policy"]),
         ("report", &["object", "cel", "settings", "manifest", "identity", "inject", "policy"]),

@@ -51,6 +51,7 @@ pub(crate) use declared::{namespace_type, request_type};
 pub use error::{CompileError, EvaluationError};
 pub use estimate::Estimate;
 pub use evaluate::{Expression, Variables};
+pub use functions::quantity::Quantity;
 pub use lower::print::Replace;
 pub use opaque::Opaque;
 pub use reference::Reference;

@@ -43,7 +43,8 @@ pub(super) fn run(args: &Args) -> Exit {
         let place = format!("{}:{}", document.source.name, document.first_line);
         for state in &mutation.injections {
             if let Some(conflict) = &state.conflict {
-                complain(format!("{place}: injection {} is not possible at {}: {}", state.id, conflict.field_path, conflict.reason));
+                let (path, reason) = (&conflict.field_path, &conflict.reason);
+                complain(format!("{place}: injection {} is not possible at {path}: {reason}; {}", state.id, conflict.remedy));
                 conflicts = true;
             }
         }

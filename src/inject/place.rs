@@ -11,6 +11,7 @@ use super::{
     Injection, Request, Step, automount_off, aws_token_ttl, kube_api_token, mesh_inject, spiffe_csi, spiffe_id, stamp, vault_agent,
     vault_csi, vault_token,
 };
+use crate::identity::Surroundings;
 use crate::object::{FieldPath, GroupVersionKind, Kind, Node, Object, Operation, PodTemplate};
 use crate::settings::Settings;
 
@@ -25,9 +26,14 @@ pub fn inject(request: &Request<'_>, steps: &[Step]) -> Injection {
     let mut steps = steps.to_vec();
     let pod = Pod { template, surroundings: request.surroundings, agent_names: &[] };
     let role = vault_agent::role(&pod, &steps);
-    imply(&pod, &role, &mut steps);
+    let now = Terms { surroundings: request.surroundings, role };
+    let before = request.surroundings.settings.before().map(|settings| {
+        let surroundings = Surroundings { settings, ..request.surroundings };
+        Terms { surroundings, role: vault_agent::role(&Pod { surroundings, ..pod }, &steps) }
+    });
+    imply(&pod, &now.role, &mut steps);
     in_order(&mut steps);
-    let mut run = Run { request, role, injection: Injection::default() };
+    let mut run = Run { request, now, before, injection: Injection::default() };
     for step in &steps {
         run.step(step, &steps);
     }
@@ -95,65 +101,98 @@ fn in_order(steps: &mut Vec<Step>) {
     });
 }
 
-/// The injections made so far.
-struct Run<'r, 'a> {
-    request: &'r Request<'a>,
+/// Under which settings a pod is looked at.
+struct Terms<'a> {
+    surroundings: Surroundings<'a>,
     role: vault_agent::Role<'a>,
-    injection: Injection,
 }
 
-impl Run<'_, '_> {
-    fn pod(&self) -> Pod<'_> {
-        let template: PodTemplate<'_> = self.injection.template(self.request.template);
-        Pod { template, surroundings: self.request.surroundings, agent_names: self.role.names() }
+impl Terms<'_> {
+    fn pod<'p>(&'p self, template: PodTemplate<'p>) -> Pod<'p> {
+        Pod { template, surroundings: self.surroundings, agent_names: self.role.names() }
     }
 
     /// The registry: a new injection is a new arm here and a file of its own.
-    fn step(&mut self, step: &Step, steps: &[Step]) {
-        let pod = self.pod();
-        let settings = pod.settings();
-        let made = match step {
+    fn make(&self, template: PodTemplate<'_>, step: &Step, steps: &[Step]) -> Option<Result<Vec<Operation>, Conflict>> {
+        let pod = self.pod(template);
+        let token = || Token::asked(self.surroundings.settings, steps);
+        match step {
             Step::AutomountOff {} => automount_off::is_due(&pod).then(|| automount_off::apply(&pod)),
             Step::KubeApiToken {} => kube_api_token::is_due(&pod).then(|| kube_api_token::apply(&pod)),
-            Step::VaultToken { .. } => Some(vault_token::apply(&pod, &Token::asked(settings, steps))),
-            Step::VaultAgent { .. } => return self.agent(&Token::asked(self.request.surroundings.settings, steps)),
+            Step::VaultToken { .. } => Some(vault_token::apply(&pod, &token())),
+            Step::VaultAgent { .. } => vault_agent::apply(&pod, &self.role, &token()),
             Step::SpiffeCsi {} => spiffe_csi::is_due(&pod).then(|| spiffe_csi::apply(&pod)),
             Step::SpiffeId {} => spiffe_id::is_due(&pod).then(|| spiffe_id::apply(&pod)),
             Step::VaultCsi { .. } => vault_csi::is_due(&pod).then(|| vault_csi::apply(&pod, &vault_csi::Class::asked(&pod, steps))),
             Step::MeshInject {} => mesh_inject::is_due(&pod).then(|| mesh_inject::apply(&pod)),
-            // For ServiceAccounts.
-            Step::AwsTokenTtl {} => None,
+            // For ServiceAccounts, and for what was injected.
+            Step::AwsTokenTtl {} | Step::Stamp {} => None,
+        }
+    }
+}
+
+/// The injections made so far.
+struct Run<'r, 'a> {
+    request: &'r Request<'a>,
+    now: Terms<'a>,
+    /// As a replica with the settings before sees the pod, while those of today roll out.
+    before: Option<Terms<'a>>,
+    injection: Injection,
+}
+
+impl Run<'_, '_> {
+    fn template(&self) -> PodTemplate<'_> {
+        self.injection.template(self.request.template)
+    }
+
+    /// What a step comes to. Where it was made whole under the settings before, it is done (`hardening.md` B4).
+    fn make(&self, step: &Step, steps: &[Step]) -> Option<Result<Vec<Operation>, Conflict>> {
+        let is_done = |made: &Result<Vec<Operation>, Conflict>| made.as_ref().is_ok_and(Vec::is_empty);
+        let made = self.now.make(self.template(), step, steps)?;
+        if is_done(&made) {
+            return Some(made);
+        }
+        let before = self.before.as_ref().and_then(|before| before.make(self.template(), step, steps));
+        Some(before.filter(is_done).unwrap_or(made))
+    }
+
+    fn step(&mut self, step: &Step, steps: &[Step]) {
+        let made = match step {
+            Step::VaultAgent { .. } => return self.agent(step, steps),
             Step::Stamp {} => {
                 let due = !self.request.virtual_only && self.injection.outcomes.iter().any(|outcome| outcome.done);
-                due.then(|| stamp::apply(&pod, self.request.request_uid, self.request.revision, &self.injection.outcomes))
+                let (uid, revision) = (self.request.request_uid, self.request.revision);
+                due.then(|| stamp::apply(&self.now.pod(self.template()), uid, revision, &self.injection.outcomes))
             }
+            _ => self.make(step, steps),
         };
         let Some(made) = made else { return };
         self.record(step.id(), made);
         // What is left to its rule is no conflict, but not done either.
-        let done = match step {
-            Step::SpiffeId {} => spiffe_id::is_done(&self.pod()),
-            Step::MeshInject {} => mesh_inject::is_done(&self.pod()),
-            _ => return,
+        let is_done = |terms: &Terms<'_>| match step {
+            Step::SpiffeId {} => spiffe_id::is_done(&terms.pod(self.template())),
+            Step::MeshInject {} => mesh_inject::is_done(&terms.pod(self.template())),
+            _ => true,
         };
+        let done = is_done(&self.now) || self.before.as_ref().is_some_and(is_done);
         if let Some(outcome) = self.injection.outcomes.last_mut() {
             outcome.done = done && outcome.conflict.is_none();
         }
     }
 
     /// The agent and its token stand or fall together: a token that nobody reads would be one too many.
-    fn agent(&mut self, token: &Token<'_>) {
-        const ID: &str = "vault-agent";
+    fn agent(&mut self, step: &Step, steps: &[Step]) {
+        let needs_token = self.now.role.needs_token();
         let token_stands = self.injection.outcomes.iter().all(|outcome| outcome.id != "vault-token" || outcome.done);
-        if self.role.needs_token() && !token_stands {
-            self.injection.outcomes.push(Outcome { id: ID, due: true, done: false, added: false, conflict: None });
+        if needs_token && !token_stands {
+            self.injection.outcomes.push(Outcome { id: step.id(), due: true, done: false, added: false, conflict: None });
             return;
         }
-        let Some(made) = vault_agent::apply(&self.pod(), &self.role, token) else { return };
-        if made.is_err() && self.role.needs_token() {
+        let Some(made) = self.make(step, steps) else { return };
+        if made.is_err() && needs_token {
             self.take_back("vault-token");
         }
-        self.record(ID, made);
+        self.record(step.id(), made);
     }
 
     fn record(&mut self, id: &'static str, made: Result<Vec<Operation>, Conflict>) {

@@ -19,7 +19,8 @@ pub(super) fn is_due(pod: &Pod<'_>) -> bool {
 
 /// Volume, mount and variable for every application container that does not mount a volume of the driver already (any name, any
 /// path: its author then knows where the socket is). A volume of the author's that is the node's directory at the settings' mount path
-/// becomes one of the driver, so that its containers find the socket where they look for it.
+/// becomes one of the driver, so that its containers find the socket where they look for it. A volume of the driver that is not
+/// read-only becomes so, with its mounts.
 pub(super) fn apply(pod: &Pod<'_>) -> Result<Vec<Operation>, Conflict> {
     let spiffe = &pod.settings().spiffe;
     let is_moved = |volume: Node<'_>| is_directory_of_node(volume, &spiffe.mount_path);
@@ -63,6 +64,12 @@ pub(super) fn apply(pod: &Pod<'_>) -> Result<Vec<Operation>, Conflict> {
         operations.push(Operation::add(volume_path(index).field("csi"), json!({"driver": spiffe.csi_driver, "readOnly": true})));
         operations.extend(mounts_read_only(pod, volume.text("name")));
     }
+    // The driver refuses a volume that is not read-only, and the pod would never start.
+    let is_writable = |volume: Node<'_>| !is_moved(volume) && is_driver(volume) && !is_read_only(volume.get("csi"));
+    for (index, volume) in pod.spec().list("volumes").enumerate().filter(|(_, volume)| is_writable(*volume)) {
+        operations.push(Operation::add(volume_path(index).field("csi").field("readOnly"), true.into()));
+        operations.extend(mounts_read_only(pod, volume.text("name")));
+    }
     operations.extend(additions.operations(pod)?);
     Ok(operations)
 }
@@ -74,9 +81,13 @@ fn is_directory_of_node(volume: Node<'_>, mount_path: &str) -> bool {
     path.is_some_and(|path| MountPath::new(path).relation(&MountPath::new(mount_path)) == Relation::Same)
 }
 
+fn is_read_only(source: Option<Node<'_>>) -> bool {
+    source.and_then(|source| source.get("readOnly")).and_then(Node::as_bool) == Some(true)
+}
+
 /// The driver's volume is read-only, whatever the mounts of the directory were.
 fn mounts_read_only(pod: &Pod<'_>, volume: &str) -> Vec<Operation> {
-    let writable = |mount: Node<'_>| mount.text("name") == volume && mount.get("readOnly").and_then(Node::as_bool) != Some(true);
+    let writable = |mount: Node<'_>| mount.text("name") == volume && !is_read_only(Some(mount));
     let of_container = |container: super::pod::Container<'_>| {
         let mounts = container.node.list("volumeMounts").enumerate().filter(|(_, mount)| writable(*mount));
         let read_only = |(index, _)| Operation::add(container.path().field("volumeMounts").index(index).field("readOnly"), true.into());

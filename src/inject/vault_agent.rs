@@ -2,11 +2,13 @@
 //!
 //! - `config`: its configuration
 //! - `container`: its containers, and how they are known again
+//! - `pod_resources`: whether the resources of the pod as a whole hold its own
 //! - `template`: what a template may ask for
 //! - `vendor`: what pods ask for that were written for vault-k8s or openbao-k8s
 
 mod config;
 mod container;
+mod pod_resources;
 mod template;
 mod vendor;
 
@@ -19,7 +21,7 @@ use super::place::Additions;
 use super::pod::{Container, Pod};
 use super::vault_token::Token;
 use super::{AgentMode, Step};
-use crate::identity::Class;
+use crate::identity::{Class, MountPath, Relation};
 use crate::object::{FieldPath, Node, Operation};
 use crate::settings::ConfigMode;
 
@@ -174,6 +176,8 @@ fn add(pod: &Pod<'_>, mode: AgentMode, asked: &Asked<'_>, token: &Token<'_>) -> 
     };
     let mut additions = Additions::default();
     let directories = directories(pod, asked);
+    config::check_annotations(pod)?;
+    keep_apart(token, &directories)?;
     reserve(pod, asked, &directories)?;
 
     for Directory { volume, .. } in &directories {
@@ -191,7 +195,7 @@ fn add(pod: &Pod<'_>, mode: AgentMode, asked: &Asked<'_>, token: &Token<'_>) -> 
         }
         ConfigMode::ConfigMap => {
             let default = || format!("{}-vault-config", pod.template.service_account_name());
-            let name = pod.template.annotation("doorward.dev/vault-config-map").map_or_else(default, str::to_owned);
+            let name = pod.template.annotation(config::MAP_ANNOTATION).map_or_else(default, str::to_owned);
             json!({"name": CONFIG, "configMap": {"name": name}})
         }
     };
@@ -209,12 +213,13 @@ fn add(pod: &Pod<'_>, mode: AgentMode, asked: &Asked<'_>, token: &Token<'_>) -> 
             mount(&container, directory, &mut additions)?;
         }
     }
-    if !asked.prefix.is_empty() {
+    for prefix in &asked.prefixes {
         // A vendor's injector that is still there leaves the pod alone.
-        additions.annotate(&format!("{}{}", asked.prefix, vendor::STATUS), vendor::INJECTED.to_owned());
+        additions.annotate(&format!("{prefix}{}", vendor::STATUS), vendor::INJECTED.to_owned());
     }
     let parts = Parts { token_volume: serving.volume, token_path: token.mount_path, directories: &directories, asked };
     place_containers(pod, mode, &Agent::new(pod, &parts), &mut additions)?;
+    pod_resources::check(pod, &additions)?;
     additions.operations(pod)
 }
 
@@ -223,10 +228,27 @@ fn add(pod: &Pod<'_>, mode: AgentMode, asked: &Asked<'_>, token: &Token<'_>) -> 
 fn gets_files(pod: &Pod<'_>, asked: &Asked<'_>, container: &Container<'_>) -> bool {
     let is_chosen = match container.list {
         "containers" => asked.containers.as_ref().is_none_or(|names| names.contains(&container.name())),
-        "initContainers" => !asked.prefix.is_empty(),
+        "initContainers" => !asked.prefixes.is_empty(),
         _ => false,
     };
     is_chosen && !container.is_mesh() && !pod.is_agent(container)
+}
+
+/// The agent mounts all of them: of two at one path the API server would refuse the pod, and one inside another could not be made in a
+/// volume that is mounted read-only.
+fn keep_apart(token: &Token<'_>, directories: &[Directory<'_>]) -> Result<(), Conflict> {
+    let fixed = [token.mount_path, container::CONFIG_DIRECTORY];
+    let paths: Vec<&str> = fixed.into_iter().chain(directories.iter().map(|directory| directory.path)).collect();
+    for (index, one) in paths.iter().enumerate() {
+        for other in paths.iter().skip(index + 1) {
+            if MountPath::new(one).relation(&MountPath::new(other)) != Relation::Apart {
+                let reason = format!("the directories `{one}` and `{other}` of the agent lie in each other");
+                let remedy = "have the operator mount the token elsewhere, by the policy's `vaultToken.mountPath` or the settings";
+                return Err(Conflict::new(FieldPath::of(&["spec", "volumes"]), reason, remedy));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn reserve(pod: &Pod<'_>, asked: &Asked<'_>, directories: &[Directory<'_>]) -> Result<(), Conflict> {
@@ -256,7 +278,6 @@ fn mount(container: &Container<'_>, directory: &Directory<'_>, additions: &mut A
 }
 
 fn is_secrets_mount(mount: Node<'_>, volume: &str, path: &str) -> bool {
-    use crate::identity::MountPath;
     mount.text("name") == volume
         && mount.get("readOnly").and_then(Node::as_bool) == Some(true)
         && super::pod::is_whole(mount)
@@ -298,7 +319,7 @@ fn place_containers(pod: &Pod<'_>, mode: AgentMode, agent: &Agent, additions: &m
 fn present(pod: &Pod<'_>, form: Form, agent: &Agent) -> Result<Option<usize>, Conflict> {
     let name = form.name();
     let Some(found) = pod.containers().find(|container| container.name() == name) else { return Ok(None) };
-    if found.list == form.list() && agent.is(form, found.node, &pod.settings().vault.agent.accepted_images) {
+    if found.list == form.list() && agent.is(form, found.node, &pod.settings().vault.agent) {
         return Ok(Some(found.index));
     }
     Err(Conflict::new(found.path(), format!("a container named `{name}` exists and is not the injected agent"), "rename the container"))

@@ -250,7 +250,10 @@ impl InjectionPolicy {
         let conditions = compiler.conditions(&spec.match_conditions, &FieldPath::of(&["spec", "matchConditions"]), &scope);
         for (index, step) in spec.inject.iter().enumerate() {
             if injected(&spec.matches, step).next().is_none() {
-                let message = format!("changes {} only, and `match` selects none of them", step.resources().join(" and "));
+                let mut message = format!("changes {} only, and `match` selects none of them", step.resources().join(" and "));
+                if spec.matches.pod_template == Some(Carrier::Workload) {
+                    message.push_str(": what makes pods is judged and never changed; write `podTemplate: Pod`");
+                }
                 compiler.fail(FieldPath::of(&["spec", "inject"]).index(index), message);
             }
         }
@@ -284,7 +287,7 @@ impl InjectionPolicy {
 fn injected(matches: &Match, step: &Step) -> impl Iterator<Item = &'static str> {
     let listed = |list: &[String], value: &str| list.iter().any(|item| item == "*" || item == value);
     step.resources().iter().copied().filter(move |resource| {
-        (*resource == "pods" && matches.pod_template.is_some())
+        (*resource == "pods" && matches.pod_template.is_some_and(|carrier| carrier != Carrier::Workload))
             || matches.resource_rules.iter().any(|rule| listed(&rule.api_groups, "") && listed(&rule.resources, resource))
     })
 }

@@ -258,6 +258,11 @@ mod tests {
                 r#"resourceRules: [{ apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [namespaces] }]"#,
                 "changes pods only, and `match` selects none of them",
             ),
+            (
+                "vaultToken: {}",
+                "podTemplate: Workload",
+                "changes pods only, and `match` selects none of them: what makes pods is judged and never changed; write `podTemplate: Pod`",
+            ),
         ] {
             let text = format!(
                 "apiVersion: doorward.dev/v1alpha1\nkind: InjectionPolicy\nmetadata: {{ name: p }}\n\

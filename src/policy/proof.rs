@@ -1,7 +1,9 @@
 //! The proof of an `InjectionPolicy` when it is loaded: on built-in pods, with other webhooks acting before and after it in every order,
-//! a further application changes nothing, and the pod that results is refused by no rule that would not refuse it anyway. Policies of the
-//! library are proven by the tests; one that an operator writes is proven here, before it acts on anybody's pods.
+//! a further application changes nothing, and the pod that results is refused neither by the API server nor by a rule that would not
+//! refuse it anyway. Policies of the library are proven by the tests, and what an operator sets for them is checked with the settings;
+//! a policy that an operator writes is proven here, before it acts on anybody's pods.
 
+mod api_server;
 mod webhook;
 
 use std::collections::BTreeSet;
@@ -35,7 +37,7 @@ const UID: &str = "00000000-0000-4000-8000-000000000000";
 
 /// The smallest pod and the fewest other webhooks on which a policy fails.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it is not active, for on a pod `{pod}`{} {failure}", among(.order))]
+#[error("it is not active, for on a pod `{pod}` (of src/policy/proof/pods.yaml){} {failure}", among(.order))]
 pub struct Counterexample {
     /// The pod of the corpus.
     pub pod: String,
@@ -60,6 +62,14 @@ pub enum Failure {
         reason: String,
         /// Where.
         path: String,
+    },
+    /// The API server refuses what it makes.
+    #[error("the API server would refuse what it makes at `{path}`: {reason}")]
+    Invalid {
+        /// Where.
+        path: String,
+        /// Why.
+        reason: String,
     },
     /// A rule refuses what it makes.
     #[error("what it makes is refused by rule `{rule}` at `{path}`: {message}")]
@@ -228,6 +238,9 @@ impl Proof<'_> {
         let mut ours = self.stored(pod, order, defaults, cast, is_met)?;
         if let Some(path) = self.apply(&mut ours, cast, is_met)? {
             return Err(Failure::Unsettled(path));
+        }
+        if let Some((path, reason)) = api_server::refusal(&ours) {
+            return Err(Failure::Invalid { path, reason });
         }
         let refusals = self.refusals(&ours);
         if refusals.is_empty() {

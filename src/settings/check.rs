@@ -9,6 +9,7 @@ impl Settings {
     pub(super) fn check(&self) -> Result<(), ShapeError> {
         self.check_selectors()?;
         self.check_api_token()?;
+        self.check_injections()?;
         self.check_exemptions()
     }
 

@@ -87,6 +87,7 @@ impl Default for Settings {
             update_ratchet: true,
             waiver: Waiver::default(),
             exemptions: Exemption::shipped(),
+            previous: None,
         }
     }
 }
@@ -198,14 +199,14 @@ impl Default for VaultCsi {
 
 impl Default for Agent {
     fn default() -> Self {
-        let amounts =
-            |cpu: &str, memory: &str| BTreeMap::from([("cpu".to_owned(), cpu.to_owned()), ("memory".to_owned(), memory.to_owned())]);
+        let amounts = |amounts: &[(&str, &str)]| amounts.iter().map(|(name, amount)| ((*name).to_owned(), (*amount).to_owned())).collect();
         Self {
             image: "hashicorp/vault:1.15".into(),
             accepted_images: Vec::new(),
             command: "vault".into(),
             native_sidecar: true,
-            resources: Resources { requests: amounts("50m", "64Mi"), limits: amounts("500m", "128Mi") },
+            // No limit of processor time: it would count against quotas and throttle a login (`hardening.md` B15).
+            resources: Resources { requests: amounts(&[("cpu", "50m"), ("memory", "64Mi")]), limits: amounts(&[("memory", "128Mi")]) },
             config_mode: ConfigMode::default(),
             honour_vendor_annotations: false,
         }

@@ -2,20 +2,26 @@
 //!
 //! - `parameters`: the fields
 //! - `defaults`: their defaults
+//! - `agent_image`: which images are the injected agent's
 //! - `check`: what a file may not say although it has the right shape
+//! - `check_injection`: the same of what is injected
 //! - `built_in_roles`: the roles that Kubernetes makes for itself
 //! - `enforcement`: presets, and which enforcement holds for a rule in a namespace
 //! - `exemption`: who is free of which rules
+//! - `previous`: the settings before, while others roll out
 //!
 //! An unset trust domain turns the SPIFFE rules off, an unset `mesh.kind` is `none`, an unset Vault address turns the agent
 //! injection off: example values are never defaults.
 
+mod agent_image;
 mod built_in_roles;
 mod check;
+mod check_injection;
 mod defaults;
 mod enforcement;
 mod exemption;
 mod parameters;
+mod previous;
 
 pub use enforcement::{Enforcement, EnforcementOverride, Preset, RolloutStep};
 pub use exemption::{Exemption, ExemptionGroup};
@@ -23,6 +29,7 @@ pub use parameters::{
     Agent, Audience, Cloud, Cluster, ConfigMode, Delegation, Federation, KubeApi, Mesh, MeshKind, OnMissingRelated, PodCertificate, Rbac,
     Resources, Settings, Spiffe, SpiffeRegistration, Ttl, Vault, VaultCsi, Waiver,
 };
+pub use previous::Previous;
 
 /// JSON Schema (draft 2020-12) of `doorward.yaml`: also what `params` is when policies are type-checked.
 pub const SCHEMA: &str = include_str!("settings.schema.json");

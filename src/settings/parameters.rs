@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::enforcement::{EnforcementOverride, Preset, RolloutStep};
 use super::exemption::Exemption;
+use super::previous::Previous;
 use crate::object::{Object, ShapeError};
 
 /// Everything the operator sets.
@@ -76,6 +77,10 @@ pub struct Settings {
     pub waiver: Waiver,
     /// Who is free of which rules.
     pub exemptions: Vec<Exemption>,
+    /// What `vault`, `spiffe` and `kubeApi` said before, while a change of theirs rolls out: a pod that was injected so is taken as
+    /// injected. Unset: only what they say now is. Read by the injections.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Box<Previous>>,
 }
 
 /// SPIFFE.
@@ -202,15 +207,15 @@ pub struct VaultCsi {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Agent {
-    /// Its image.
+    /// Its image; in pods also with the digest that a resolver adds to its tag.
     pub image: String,
-    /// Images of earlier revisions that are accepted in pods.
+    /// Images of earlier revisions that are accepted in pods, likewise.
     pub accepted_images: Vec<String>,
     /// The program: `vault`, or `bao` for OpenBao.
     pub command: String,
     /// Whether the agent is a native sidecar (an init container with `restartPolicy: Always`, Kubernetes 1.29 and later).
     pub native_sidecar: bool,
-    /// Requests and limits of each agent container.
+    /// Requests and limits of each agent container. By default without a limit of processor time.
     pub resources: Resources,
     /// Where the agent's configuration comes from.
     pub config_mode: ConfigMode,
@@ -417,8 +422,9 @@ impl Settings {
         if document.root().is_null() {
             return Ok(Self::default());
         }
-        let settings: Self = document.root().read()?;
+        let mut settings: Self = document.root().read()?;
         settings.check()?;
+        settings.prepare();
         Ok(settings)
     }
 

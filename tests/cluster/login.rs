@@ -338,6 +338,13 @@ async fn a_template_gets_no_vault_token() {
         assert_eq!(scene.openbao.who_is(&token).await.unwrap()["meta"]["role"], scene.role(), "{template}");
         sandbox.clear(SECRETS);
     }
+
+    // The same of a namespace below: one that the agent may read would print the token as well.
+    for (number, path) in ["ns1/auth/token/lookup-self", "a/b//auth/token/lookup-self", "ns1/sys/internal/ui/mounts"].iter().enumerate() {
+        let key = template_key("x");
+        let authored = scene.authored(&format!("below-{number}"), json!({ &key: lookup(&format!("{path:?}")) }));
+        denied(scene.namespace.cluster.create(&authored).await).by("injection-conflict").at(&format!("metadata.annotations[{key}]"));
+    }
 }
 
 /// Hardening A10: no file of a template's can be the sink's, nor two of them one.

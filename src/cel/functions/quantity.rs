@@ -196,6 +196,24 @@ fn read_suffix(suffix: &str) -> Option<(Notation, i32)> {
 }
 
 impl Quantity {
+    /// The quantity that a text stands for; `None` if it is none.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        Self::parse(text).ok()
+    }
+
+    /// The sum of two; `None` if it has too many digits.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Option<Self> {
+        self.combined(other, false).ok()
+    }
+
+    /// Whether it is less than nought.
+    #[must_use]
+    pub fn is_negative(&self) -> bool {
+        self.sign() < 0
+    }
+
     /// `resource.ParseQuantity`
     fn parse(text: &str) -> Result<Self, Unreadable> {
         if text.is_empty() {
@@ -305,7 +323,8 @@ impl Quantity {
     }
 
     /// The order of the numbers.
-    pub(in crate::cel) fn amount_order(&self, other: &Self) -> Ordering {
+    #[must_use]
+    pub fn amount_order(&self, other: &Self) -> Ordering {
         match (self.as_fast(), other.as_fast()) {
             (Some((left, scale)), Some((right, other))) if scale == other => left.cmp(&right),
             _ => self.as_decimal().order(&other.as_decimal()),

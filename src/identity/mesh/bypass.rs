@@ -235,7 +235,7 @@ fn is_injected_agent(node: Node<'_>, settings: &Settings) -> bool {
     let (name, image) = (node.text("name"), node.text("image"));
     let mut command = node.list("command");
     matches!(name, "vault-agent-init" | "vault-agent")
-        && (image == agent.image || agent.accepted_images.iter().any(|accepted| accepted == image))
+        && agent.is_image(image)
         && command.next().and_then(Node::as_str) == Some(agent.command.as_str())
         && command.next().is_none()
 }

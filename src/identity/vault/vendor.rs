@@ -3,7 +3,7 @@
 use super::super::environment::matches;
 use super::PREFIXES;
 use super::access::Named;
-use crate::object::PodTemplate;
+use crate::object::{Node, PodTemplate};
 use crate::settings::Settings;
 
 /// What the vendor's webhook writes once it has acted. On a pod that it did not touch it keeps it from acting.
@@ -12,17 +12,35 @@ const STATUS: &str = "agent-inject-status";
 /// The containers that the vendors' injectors add.
 const AGENTS: [&str; 2] = ["vault-agent", "vault-agent-init"];
 
-/// The annotations that the settings do not list, in order of their names.
+/// The annotations that the settings do not list, in order of their names. None where Doorward's agent does in the vendor's place what the
+/// annotations ask for: each that it does not honour has the pod refused by injection `vault-agent`.
 pub(in super::super) fn unlisted<'a>(template: PodTemplate<'a>, settings: &Settings) -> Vec<Named<'a>> {
+    if is_replaced(template, settings) {
+        return Vec::new();
+    }
     let listed = &settings.vault.vendor_annotations;
     let Some(annotations) = template.node.path(&["metadata", "annotations"]) else { return Vec::new() };
     let of_vendor = |key: &'a str| PREFIXES.iter().find_map(|prefix| Some((key, key.strip_prefix(prefix)?)));
     let mut keys: Vec<(&str, &str)> = annotations.entries().filter_map(|(key, _)| of_vendor(key)).collect();
     keys.sort_unstable();
     keys.dedup();
-    let acted = || template.containers().any(|(_, _, container)| AGENTS.contains(&container.text("name")));
+    let acted = || agents(template).next().is_some();
     keys.into_iter()
         .filter(|(_, name)| !(listed.iter().any(|pattern| matches(pattern, name)) || *name == STATUS && acted()))
         .map(|(key, _)| Named { name: key.into(), field_path: format!("metadata.annotations[{key}]") })
         .collect()
+}
+
+fn agents<'a>(template: PodTemplate<'a>) -> impl Iterator<Item = Node<'a>> {
+    template.containers().map(|(_, _, container)| container).filter(|container| AGENTS.contains(&container.text("name")))
+}
+
+/// Whether every agent is Doorward's, by its image and its program. Where such containers stand already, the vendor's injector cannot add
+/// its own beside them.
+fn is_replaced(template: PodTemplate<'_>, settings: &Settings) -> bool {
+    let agent = &settings.vault.agent;
+    let is_ours = |container: Node<'_>| {
+        agent.is_image(container.text("image")) && container.list("command").map(Node::as_str).eq([Some(agent.command.as_str())])
+    };
+    agent.honour_vendor_annotations && agents(template).next().is_some() && agents(template).all(is_ours)
 }

@@ -439,6 +439,33 @@ fn hardening_b4_an_agent_of_an_accepted_revision_is_left() {
     }
 }
 
+/// The API server writes `0.5` as `500m` and `1024Mi` as `1Gi`, and a VPA or a `LimitRange` writes what it likes.
+#[test]
+fn hardening_b4_resources_and_digests_are_whatever_others_made_of_them() {
+    let scene = Scene::new(plain(), json!([{"vaultAgent": {}}])).with(|scene| {
+        let resources = &mut scene.settings.vault.agent.resources;
+        resources.requests = [("cpu", "0.5"), ("memory", "1024Mi")].map(|(name, amount)| (name.into(), amount.into())).into();
+        resources.limits = [("cpu", "1000m")].map(|(name, amount)| (name.into(), amount.into())).into();
+    });
+    let mut pod = scene.run().after;
+    for container in pod["spec"]["initContainers"].as_array_mut().unwrap() {
+        assert_eq!(container["resources"], json!({"requests": {"cpu": "0.5", "memory": "1024Mi"}, "limits": {"cpu": "1000m"}}));
+        container["resources"] = json!({"requests": {"cpu": "500m", "memory": "1Gi"}, "limits": {"cpu": "1"}});
+    }
+    assert_eq!(scene.once(&pod).patch, json!([]));
+    neighbours::autoscaler(&mut pod);
+    neighbours::digests(&mut pod);
+    let ran = scene.once(&pod);
+    assert_eq!((ran.states(), ran.patch), (vec!["vault-token".to_owned(), "vault-agent".to_owned()], json!([])));
+    // A digest is no way to another image, and variables count for this revision's image with a digest as without.
+    for (field, value) in [("image", json!(format!("evil@sha256:{}", "5d".repeat(32)))), ("env", json!([]))] {
+        let mut changed = pod.clone();
+        changed["spec"]["initContainers"][1][field] = value;
+        let at = "vault-agent: spec.initContainers[1]: a container named `vault-agent` exists and is not the injected agent";
+        assert_eq!(scene.once(&changed).states()[1], at, "{field}");
+    }
+}
+
 #[test]
 fn the_vendors_injector_is_told_which_token_to_use() {
     let mut authored = plain();
@@ -512,10 +539,13 @@ fn the_agents_configuration_is_json_in_a_reserved_annotation() {
         "vault-agent: metadata.annotations[doorward.dev/vault-template-x]: the secret's path `auth/token/lookup-self` lies in `auth/`, which is Vault's own"
     );
     let many: serde_json::Map<String, Value> = (0..33).map(|n| (format!("doorward.dev/vault-template-t{n}"), json!("x"))).collect();
-    assert_eq!(refused(many.into()), "vault-agent: metadata.annotations: 33 templates are asked for, 32 is the most");
+    assert_eq!(
+        refused(many.into()),
+        "vault-agent: metadata.annotations[doorward.dev/vault-template-t9]: 33 templates are asked for, 32 is the most"
+    );
     assert_eq!(
         refused(json!({"doorward.dev/vault-template-x": "x".repeat(16 * 1024)})),
-        "vault-agent: metadata.annotations: the agent's configuration would be 16882 bytes long, 16384 is the most"
+        "vault-agent: metadata.annotations[doorward.dev/vault-template-x]: the agent's configuration would be 16882 bytes long, 16384 is the most"
     );
 }
 
@@ -536,7 +566,7 @@ fn the_agents_containers_fit_pod_security_restricted() {
                 {"name": "vault-config", "mountPath": "/etc/vault", "readOnly": true},
                 {"name": "vault-secrets", "mountPath": "/vault/secrets"},
             ],
-            "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "500m", "memory": "128Mi"}},
+            "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}},
             "securityContext": {
                 "runAsNonRoot": true, "runAsUser": 100, "runAsGroup": 1000, "allowPrivilegeEscalation": false,
                 "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}, "seccompProfile": {"type": "RuntimeDefault"},

@@ -1,16 +1,22 @@
 //! Tests of the room as a whole.
 //!
+//! - `annotations`: what authors write for the agent
 //! - `catalogue`: the injections that are no agent and no token for Vault
 //! - `golden`: pods that injectors have broken on, each with the patch that it gets
 //! - `laws`: what holds for every pod
 //! - `migration`: pods written for the vendors' injectors, against the page of the migration
 //! - `neighbours`: the API server's defaults and other injectors, which act between two of our calls
+//! - `pod_resources`: resources of the pod as a whole
+//! - `rollout`: two revisions of the settings side by side
 
+mod annotations;
 mod catalogue;
 mod golden;
 mod laws;
 mod migration;
 mod neighbours;
+mod pod_resources;
+mod rollout;
 
 use serde_json::{Value, json};
 

@@ -8,19 +8,22 @@ use serde::Serialize;
 use super::super::outcome::Conflict;
 use super::super::pod::Pod;
 use super::vendor::{self, Asked};
-use super::{annotation_path, is_listed, is_true, template};
-use crate::object::{FieldPath, Node};
+use super::{CONFIG_ANNOTATION, MODE_ANNOTATION, annotation_path, is_listed, template};
+use crate::object::{FieldPath, Node, nearest_name};
 
 /// Longest configuration in bytes: it is stored in every pod (`hardening.md` B19).
 const LONGEST: usize = 16 * 1024;
 const MOST_TEMPLATES: usize = 32;
 pub(super) const TEMPLATE_PREFIX: &str = "doorward.dev/vault-template-";
 const ROLE_ANNOTATION: &str = "doorward.dev/vault-role";
+pub(super) const MAP_ANNOTATION: &str = "doorward.dev/vault-config-map";
+/// What all of them begin with.
+const PREFIX: &str = "doorward.dev/vault-";
 /// Asks for the Vault token itself; the application then does what it likes with it, so it is off by default.
 pub(super) const SINK_ANNOTATION: &str = "doorward.dev/vault-token-sink";
 const SINK_FILE: &str = ".vault-token";
 /// What a template may not call: run a program, write or read files, read the environment, build another template at run time.
-const DENIED_FUNCTIONS: &[&str] =
+pub(super) const DENIED_FUNCTIONS: &[&str] =
     &["plugin", "writeToFile", "file", "env", "envOrDefault", "mustEnv", "executeTemplate", "sprig_env", "sprig_expandenv"];
 
 /// The agent's configuration, as far as we set it. Fields stand in order of name: a configuration of an earlier version, made of a
@@ -117,7 +120,7 @@ struct Server<'a> {
 pub(super) fn generate(pod: &Pod<'_>, asked: &Asked<'_>, token_path: &str) -> Result<String, Conflict> {
     let vault = &pod.settings().vault;
     let secrets_path = asked.directory.unwrap_or(&vault.secrets_path).trim_end_matches('/');
-    let mut templates = Vec::new();
+    let (mut templates, mut keys) = (Vec::new(), Vec::new());
     let annotations = pod.template.node.path(&["metadata", "annotations"]);
     for (key, value) in annotations.map(Node::sorted_entries).unwrap_or_default() {
         let (Some(file), Some(contents)) = (key.strip_prefix(TEMPLATE_PREFIX), value.as_str()) else { continue };
@@ -126,7 +129,8 @@ pub(super) fn generate(pod: &Pod<'_>, asked: &Asked<'_>, token_path: &str) -> Re
             let reason = format!("`{file}` is no name for a rendered file");
             return Err(refuse(reason, "use at most 63 lower-case letters, digits, `.`, `_` and `-`, a letter or digit first"));
         }
-        template::check(contents).map_err(|reason| refuse(reason, "write the path of a secret as text, below an engine's mount"))?;
+        template::check(contents).map_err(|flaw| refuse(flaw.reason, &flaw.remedy))?;
+        keys.push(key);
         templates.push(Template {
             contents,
             destination: format!("{secrets_path}/{file}"),
@@ -138,13 +142,13 @@ pub(super) fn generate(pod: &Pod<'_>, asked: &Asked<'_>, token_path: &str) -> Re
         });
     }
     templates.extend(asked.files.iter().map(|file| of_vendor(file, secrets_path)));
+    keys.extend(asked.files.iter().map(|file| file.key));
     check_destinations(&templates, asked)?;
-    if templates.len() > MOST_TEMPLATES {
+    if let Some(key) = keys.get(MOST_TEMPLATES) {
         let reason = format!("{} templates are asked for, {MOST_TEMPLATES} is the most", templates.len());
-        return Err(Conflict::new(FieldPath::of(&["metadata", "annotations"]), reason, "render several secrets into one file"));
+        return Err(Conflict::new(annotation_path(key), reason, "render several secrets into one file"));
     }
-    // The agent refuses to start with neither a template nor a sink.
-    let wants_sink = templates.is_empty() || pod.template.annotation(SINK_ANNOTATION).is_some_and(is_true);
+    let wants_sink = wants_sink(pod, !templates.is_empty())?;
     let sink = || [Sink { config: SinkFile { path: format!("{secrets_path}/{SINK_FILE}") }, r#type: "file" }];
     let method = Method {
         config: Kubernetes { role: asked.role.map_or_else(|| role(pod), str::to_owned), token_path },
@@ -177,9 +181,41 @@ pub(super) fn generate(pod: &Pod<'_>, asked: &Asked<'_>, token_path: &str) -> Re
     let text = serde_json::to_string(&config).unwrap_or_default();
     if text.len() > LONGEST {
         let reason = format!("the agent's configuration would be {} bytes long, {LONGEST} is the most", text.len());
-        return Err(Conflict::new(FieldPath::of(&["metadata", "annotations"]), reason, "shorten the templates, or use a ConfigMap"));
+        let longest = config.template.iter().zip(keys).max_by_key(|(template, _)| template.contents.len());
+        let path = longest.map_or_else(|| FieldPath::of(&["metadata", "annotations"]), |(_, key)| annotation_path(key));
+        return Err(Conflict::new(path, reason, "shorten the templates, this one first, or use a ConfigMap"));
     }
     Ok(text)
+}
+
+/// Whether the agent hands on its token. It refuses to start with neither a template nor a sink, so without a template it does unless
+/// the author says no.
+fn wants_sink(pod: &Pod<'_>, has_templates: bool) -> Result<bool, Conflict> {
+    let Some(text) = pod.template.annotation(SINK_ANNOTATION) else { return Ok(!has_templates) };
+    let refuse = |reason: String, remedy: &str| Err(Conflict::new(annotation_path(SINK_ANNOTATION), reason, remedy));
+    match vendor::boolean(text) {
+        Err(reason) => refuse(reason, "write `true` or `false`"),
+        Ok(false) if !has_templates => {
+            let remedy = "write what to render in `doorward.dev/vault-template-<file>`, or ask for the token with `true`";
+            refuse("the agent would neither render a file nor hand on its token".into(), remedy)
+        }
+        Ok(wants) => Ok(wants),
+    }
+}
+
+/// Refuses annotations of ours that there are none of: a template under a mistyped name would be no template, and the application would
+/// get the agent's token in its place.
+pub(super) fn check_annotations(pod: &Pod<'_>) -> Result<(), Conflict> {
+    const KNOWN: [&str; 6] = [CONFIG_ANNOTATION, MAP_ANNOTATION, MODE_ANNOTATION, ROLE_ANNOTATION, SINK_ANNOTATION, TEMPLATE_PREFIX];
+    let annotations = pod.template.node.path(&["metadata", "annotations"]).map(Node::sorted_entries).unwrap_or_default();
+    let is_known = |key: &str| KNOWN.contains(&key) || key.strip_prefix(TEMPLATE_PREFIX).is_some();
+    let Some((key, _)) = annotations.into_iter().find(|(key, _)| key.starts_with(PREFIX) && !is_known(key)) else { return Ok(()) };
+    let remedy = match nearest_name(KNOWN, key) {
+        Some(TEMPLATE_PREFIX) => format!("did you mean `{TEMPLATE_PREFIX}<file>`?"),
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "remove it".to_owned(),
+    };
+    Err(Conflict::new(annotation_path(key), format!("there is no annotation `{key}`"), remedy))
 }
 
 /// The workload's own role, or the one its annotation names if the operator listed it for this ServiceAccount (`hardening.md` A12).

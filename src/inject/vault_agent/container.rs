@@ -8,6 +8,7 @@ use super::super::pod::{Pod, holds_field};
 use super::vendor::{Asked, TLS_DIRECTORY};
 use super::{AGENT, CONFIG, Directory, INIT, TLS};
 use crate::object::{Node, PodTemplate};
+use crate::settings;
 
 pub(super) const CONFIG_DIRECTORY: &str = "/etc/vault";
 const CONFIG_ARGUMENT: &str = "-config=/etc/vault/config.hcl";
@@ -99,18 +100,23 @@ impl Agent {
         Value::Object(fields)
     }
 
-    /// Whether a container is the one that we add: every field that we set is equal. The user is ours at its first run only, since
-    /// another hook may add containers of other users; it must not be root. A container of another revision is accepted by its
-    /// image, if it differs in image, resources and variables only: else every roll-out would refuse pods (`hardening.md` B4).
-    pub(super) fn is(&self, form: Form, container: Node<'_>, accepted_images: &[String]) -> bool {
-        let accepted = accepted_images.iter().any(|image| image == container.text("image"));
+    /// Whether a container is the one that we add: every field that we set is equal, but for three. The user is ours at its first run
+    /// only, since another hook may add containers of other users; it must not be root. Resources are whatever they became: the API
+    /// server writes them in its own way, and others change them. The image is one of the operator's; a revision of another image
+    /// has variables of its own, else every roll-out would refuse pods (`hardening.md` B4).
+    pub(super) fn is(&self, form: Form, container: Node<'_>, agent: &settings::Agent) -> bool {
+        let image = container.text("image");
+        let of_this_revision = agent.is_own_image(image);
         let user = container.path(&["securityContext", "runAsUser"]).and_then(Node::as_i64);
         user.is_some_and(|user| user != 0)
             && !self.is_read_only(container)
+            && agent.is_image(image)
             && container.list("args").map(Node::as_str).eq(form.args().iter().copied().map(Some))
             && (form != Form::Native || container.text("restartPolicy") == "Always")
-            && self.fields.iter().all(|(field, wanted)| {
-                (accepted && matches!(field.as_str(), "image" | "resources" | "env")) || holds_field(container, field, wanted)
+            && self.fields.iter().all(|(field, wanted)| match field.as_str() {
+                "image" | "resources" => true,
+                "env" if !of_this_revision => true,
+                _ => holds_field(container, field, wanted),
             })
     }
 

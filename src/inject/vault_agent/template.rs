@@ -2,12 +2,35 @@
 //!
 //! The agent's token can read itself under Vault's default policy, so `{{ with secret "auth/token/lookup-self" }}` would hand the
 //! application a Vault token although the sink is off (`hardening.md` A10). A path must therefore be written as text: one that is
-//! computed cannot be checked.
+//! computed cannot be checked. A namespace of Vault's may stand before the mount (`ns1/auth/token/lookup-self`), and a namespace looks like
+//! any other step: so no step may be one of Vault's own mounts.
+
+use super::config::DENIED_FUNCTIONS;
 
 /// The template functions that read or write Vault, each with the path as first argument.
 const VAULT_FUNCTIONS: [&str; 3] = ["secret", "secrets", "pkiCert"];
 /// Mounts of Vault itself.
 const OWN_MOUNTS: [&str; 4] = ["auth", "sys", "cubbyhole", "identity"];
+
+/// Words that open a block, which `end` closes.
+const OPENING: [&str; 5] = ["if", "range", "with", "block", "define"];
+
+/// What is wrong with a template, and what its author can do.
+#[derive(Debug, PartialEq)]
+pub(super) struct Flaw {
+    pub(super) reason: String,
+    pub(super) remedy: String,
+}
+
+impl Flaw {
+    fn new(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { reason: reason.into(), remedy: remedy.into() }
+    }
+
+    fn of_path(reason: String) -> Self {
+        Self::new(reason, "write the path of a secret as text, below an engine's mount")
+    }
+}
 
 /// One word of an action.
 enum Token<'a> {
@@ -20,24 +43,43 @@ enum Token<'a> {
 /// Checks every action of a template.
 ///
 /// # Errors
-/// What is wrong, in words.
-pub(super) fn check(template: &str) -> Result<(), String> {
+/// What is wrong.
+pub(super) fn check(template: &str) -> Result<(), Flaw> {
     check_between(template, "{{", "}}")
 }
 
 /// Checks every action of a template with delimiters of its own. They must be punctuation that no other part of an action begins with.
+/// A template that the agent could not read would end it, again and again.
 ///
 /// # Errors
-/// What is wrong, in words.
-pub(super) fn check_between(template: &str, left: &str, right: &str) -> Result<(), String> {
+/// What is wrong.
+pub(super) fn check_between(template: &str, left: &str, right: &str) -> Result<(), Flaw> {
     let mut rest = template;
+    let mut open = 0_usize;
+    let unbalanced = |reason: &str| {
+        Flaw::new(reason, format!("write one `{left} end {right}` for each `if`, `range`, `with`, `block` and `define`, behind it"))
+    };
     while let Some((_, action)) = rest.split_once(left) {
-        rest = match trimmed(action).strip_prefix("/*") {
-            Some(comment) => comment.split_once("*/").ok_or("a comment of the template is never closed")?.1,
-            None => check_action(action, right)?,
+        let action = trimmed(action);
+        if let Some(comment) = action.strip_prefix("/*") {
+            let closed = || Flaw::new("a comment of the template is never closed", format!("close it with `*/{right}`"));
+            rest = comment.split_once("*/").ok_or_else(closed)?.1;
+            continue;
+        }
+        let first = match next(action.trim_start()) {
+            Some((Token::Name(name), _)) => name,
+            _ => "",
         };
+        if OPENING.contains(&first) {
+            open += 1;
+        } else if first == "end" {
+            open = open.checked_sub(1).ok_or_else(|| unbalanced("an `end` of the template closes nothing"))?;
+        } else if first == "else" && open == 0 {
+            return Err(unbalanced("an `else` of the template belongs to nothing"));
+        }
+        rest = check_action(action, right)?;
     }
-    Ok(())
+    if open > 0 { Err(unbalanced("a block of the template is never closed")) } else { Ok(()) }
 }
 
 /// What follows a trim marker: a hyphen and one blank, as Go's `text/template` reads it. A comment begins there or nowhere: were one
@@ -47,7 +89,7 @@ fn trimmed(action: &str) -> &str {
 }
 
 /// Checks one action and gives what follows it.
-fn check_action<'a>(action: &'a str, right: &str) -> Result<&'a str, String> {
+fn check_action<'a>(action: &'a str, right: &str) -> Result<&'a str, Flaw> {
     let mut rest = action;
     let mut asked: Option<&str> = None;
     let mut is_member = false;
@@ -56,13 +98,19 @@ fn check_action<'a>(action: &'a str, right: &str) -> Result<&'a str, String> {
         if let Some(after) = rest.strip_prefix(right) {
             return asked.map_or(Ok(after), |function| Err(computed(function)));
         }
-        let (token, after) = next(rest).ok_or("an action of the template is never closed")?;
+        let unclosed =
+            || Flaw::new("an action of the template is never closed", format!("close it with `{right}`, and its texts with their quotes"));
+        let (token, after) = next(rest).ok_or_else(unclosed)?;
         if let Some(function) = asked.take() {
             let Token::Text(path) = token else { return Err(computed(function)) };
             check_path(path)?;
         } else if let Token::Name(name) = token
             && !is_member
         {
+            if DENIED_FUNCTIONS.contains(&name) {
+                let reason = format!("the template calls `{name}`, which the agent refuses to run");
+                return Err(Flaw::new(reason, "render what Vault holds, and nothing of programs, files or the environment"));
+            }
             asked = VAULT_FUNCTIONS.into_iter().find(|function| *function == name);
         }
         // `.secret` is a field and `$secret` a variable.
@@ -71,8 +119,8 @@ fn check_action<'a>(action: &'a str, right: &str) -> Result<&'a str, String> {
     }
 }
 
-fn computed(function: &str) -> String {
-    format!("`{function}` of the template is called with a path that is computed")
+fn computed(function: &str) -> Flaw {
+    Flaw::of_path(format!("`{function}` of the template is called with a path that is computed"))
 }
 
 fn next(text: &str) -> Option<(Token<'_>, &str)> {
@@ -100,7 +148,7 @@ fn next(text: &str) -> Option<(Token<'_>, &str)> {
 
 /// Checks a path as the agent reads it: it trims blanks, then slashes, and takes the rest for a URL, of which it uses the path alone:
 /// `x:/auth/token/lookup-self` asks for `auth/token/lookup-self`.
-fn check_path(path: &str) -> Result<(), String> {
+fn check_path(path: &str) -> Result<(), Flaw> {
     let path = path.split(['?', '#']).next().unwrap_or_default();
     let mount = path.split('/').find(|step| !step.is_empty()).unwrap_or_default();
     let is_plain = !path.contains(['\\', '%'])
@@ -109,12 +157,12 @@ fn check_path(path: &str) -> Result<(), String> {
         && !mount.contains(':')
         && !path.split('/').any(|step| matches!(step, "." | ".."));
     if !is_plain {
-        return Err(format!("the secret's path `{path}` is not written plainly"));
+        return Err(Flaw::of_path(format!("the secret's path `{path}` is not written plainly")));
     }
-    if OWN_MOUNTS.contains(&mount) {
-        return Err(format!("the secret's path `{path}` lies in `{mount}/`, which is Vault's own"));
+    match path.split('/').map(str::trim).find(|step| OWN_MOUNTS.contains(step)) {
+        Some(own) => Err(Flaw::of_path(format!("the secret's path `{path}` lies in `{own}/`, which is Vault's own"))),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -129,7 +177,7 @@ mod tests {
             r#"{{ with secret "kv/data/payments/db" }}{{ .Data.data.password }}{{ end }}"#,
             r#"{{- with secret "pki/issue/web" "common_name=web" -}}{{ .Data.certificate }}{{- end -}}"#,
             r#"{{ $secret := "x" }}{{ $secret }}{{ "{{ not an action }}" }}"#,
-            "{{ with secret `kv/data/auth/x` }}{{ .Data.secret }}{{ end }}",
+            "{{ with secret `kv/data/authority/x` }}{{ .Data.secret }}{{ end }}",
             r#"{{/* secret of the team */}}{{ range secrets "kv/metadata/" }}{{ . }}{{ end }}"#,
         ] {
             assert_eq!(check(template), Ok(()), "{template}");
@@ -140,6 +188,14 @@ mod tests {
             (r#"{{ range secrets "//cubbyhole/" }}{{ . }}{{ end }}"#, "lies in `cubbyhole/`"),
             (r#"{{ (secret "identity/oidc/token/x").Data }}"#, "lies in `identity/`"),
             (r#"{{ secret "auth#x" }}"#, "lies in `auth/`"),
+            // A namespace before the mount, one inside another, and what might be either.
+            (r#"{{ with secret "ns1/auth/token/lookup-self" }}{{ .Data.id }}{{ end }}"#, "lies in `auth/`"),
+            (r#"{{ with secret "a/b//sys/wrapping/lookup" }}{{ . }}{{ end }}"#, "lies in `sys/`"),
+            (r#"{{ range secrets "ns1/cubbyhole/" }}{{ . }}{{ end }}"#, "lies in `cubbyhole/`"),
+            (r#"{{ pkiCert "ns1/identity/oidc/token/x?a=b" }}"#, "lies in `identity/`"),
+            ("{{ with secret `kv/data/auth/x` }}{{ .Data.secret }}{{ end }}", "lies in `auth/`"),
+            (r#"{{ secret "ns1/%61uth/token/lookup-self" }}"#, "not written plainly"),
+            (r#"{{ secret "ns1/./auth/token/lookup-self" }}"#, "not written plainly"),
             (r#"{{ secret "\x61uth/token/lookup-self" }}"#, "not written plainly"),
             (r#"{{ secret "kv/../auth/token/lookup-self" }}"#, "not written plainly"),
             (r#"{{ secret " /auth/token/lookup-self" }}"#, "not written plainly"),
@@ -157,7 +213,33 @@ mod tests {
             (r#"{{ if eq 'a' '}' }}{{ secret "auth/x" }}{{ end }}"#, "lies in `auth/`"),
             (r#"{{ "\"}}" }}{{ secret "auth/x" }}"#, "lies in `auth/`"),
         ] {
-            assert!(check(template).unwrap_err().contains(reason), "{template}: {:?}", check(template));
+            assert!(check(template).unwrap_err().reason.contains(reason), "{template}: {:?}", check(template));
         }
+    }
+
+    #[test]
+    fn a_template_that_would_end_the_agent_is_refused_with_its_remedy() {
+        for template in [
+            r#"{{ if true }}{{ with secret "kv/x" }}{{ .Data.end }}{{ else }}none{{- end -}}{{ end }}"#,
+            r#"{{ define "end" }}x{{ end }}{{ range $i, $e := .Items }}{{ "{{ end }}" }}{{ else if $e }}{{ end }}"#,
+            "{{/* {{ end }} */}}{{ .file }} {{ $plugin }} {{ .Data.env }}",
+        ] {
+            assert_eq!(check(template), Ok(()), "{template}");
+        }
+        const BLOCKS: &str = "write one `{{ end }}` for each `if`, `range`, `with`, `block` and `define`, behind it";
+        for (template, reason, remedy) in [
+            (r#"{{ with secret "kv/x" }}{{ .Data.x }}"#, "a block of the template is never closed", BLOCKS),
+            ("x{{ end }}", "an `end` of the template closes nothing", BLOCKS),
+            ("{{- else -}}", "an `else` of the template belongs to nothing", BLOCKS),
+            (r#"{{ plugin "/usr/bin/id" }}"#, "the template calls `plugin`, which the agent refuses to run", "render what Vault holds"),
+            (r#"{{ with $f := file "/etc/passwd" }}{{ end }}"#, "the template calls `file`", "render what Vault holds"),
+            (r#"{{ "x" | writeToFile "/x" "" "" "0644" }}"#, "the template calls `writeToFile`", "render what Vault holds"),
+            (r#"{{ with secret "kv/x" "#, "an action of the template is never closed", "close it with `}}`"),
+            ("{{/* x", "a comment of the template is never closed", "close it with `*/}}`"),
+        ] {
+            let flaw = check(template).unwrap_err();
+            assert!(flaw.reason.starts_with(reason) && flaw.remedy.starts_with(remedy), "{template}: {flaw:?}");
+        }
+        assert_eq!(check_between("<% if true %>", "<%", "%>").unwrap_err().remedy, BLOCKS.replace("{{", "<%").replace("}}", "%>"));
     }
 }

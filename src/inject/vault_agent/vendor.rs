@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 
 use self::files::Files;
 pub(super) use self::files::{File, Template};
+pub(super) use self::value::boolean;
 use super::super::outcome::Conflict;
 use super::super::pod::Pod;
 use super::{AgentMode, annotation_path, is_agent_name, is_listed};
@@ -36,8 +37,8 @@ pub(super) const TLS_DIRECTORY: &str = "/vault/tls";
 /// What a pod's author asks of the agent. Without a vendor's annotations nothing is asked, and everything comes from the settings.
 #[derive(Debug, Default, PartialEq)]
 pub(in super::super) struct Asked<'a> {
-    /// The prefix of the annotation that switched the injection on.
-    pub(super) prefix: &'static str,
+    /// The prefixes of the annotations that switch the injection on; none where the author did not ask a vendor's.
+    pub(super) prefixes: Vec<&'static str>,
     pub(super) mode: Option<AgentMode>,
     pub(super) address: Option<&'a str>,
     pub(super) auth_mount: Option<&'a str>,
@@ -77,21 +78,21 @@ pub(in super::super) struct Asked<'a> {
 /// The first annotation, in order of the names, that is refused.
 pub(super) fn asked<'a>(pod: &Pod<'a>) -> Result<Option<Asked<'a>>, Conflict> {
     let annotations = of_vendors(pod)?;
-    let mut on = None;
+    let mut prefixes = Vec::new();
     for (prefix, key) in SWITCHES {
         if let Some(switch) = pod.template.annotation(key)
             && value::boolean(switch)
                 .map_err(|reason| Annotation { name: SWITCH, value: switch, key }.refuse(reason, "write `true` or `false`"))?
         {
-            on = on.or(Some(prefix));
+            prefixes.push(prefix);
         }
     }
-    let Some(prefix) = on else { return Ok(None) };
+    let Some(prefix) = prefixes.first() else { return Ok(None) };
     if pod.settings().vault.agent.config_mode == ConfigMode::ConfigMap {
         let reason = "annotations of a vendor's injector cannot be honoured while `vault.agent.configMode` is `configMap`";
         return Err(Conflict::new(annotation_path(&format!("{prefix}{SWITCH}")), reason, "set it to `generated`"));
     }
-    let mut reading = Reading { pod: *pod, asked: Asked { prefix, ..Asked::default() }, files: Files::default(), same_user: None };
+    let mut reading = Reading { pod: *pod, asked: Asked { prefixes, ..Asked::default() }, files: Files::default(), same_user: None };
     for annotation in annotations.into_values() {
         reading.read(annotation)?;
     }
@@ -165,12 +166,7 @@ impl<'a> Reading<'a> {
             return Err(annotation.refuse(reason, remedy));
         }
         if let Some((reason, remedy)) = refused::unless_off(name) {
-            // The vendor reads the empty value as off.
-            return if value.is_empty() || !value::boolean(value).unwrap_or(true) {
-                Ok(())
-            } else {
-                Err(annotation.refuse(reason, remedy))
-            };
+            return if value::boolean(value).unwrap_or(true) { Err(annotation.refuse(reason, remedy)) } else { Ok(()) };
         }
         match name {
             // Ours is first, and there before the application, in any case.
@@ -245,7 +241,7 @@ impl<'a> Reading<'a> {
     fn finish(mut self) -> Result<Asked<'a>, Conflict> {
         let asks = pod_asks_for_files(&self.pod);
         let (directory, files) = std::mem::take(&mut self.files).finish()?;
-        let key = format!("{}{SWITCH}", self.asked.prefix);
+        let key = format!("{}{SWITCH}", self.asked.prefixes.first().copied().unwrap_or_default());
         if files.is_empty() && !asks {
             let reason = "annotation `agent-inject` asks for an agent that renders nothing";
             let remedy = "name a secret in `agent-inject-secret-<name>`, or remove it";

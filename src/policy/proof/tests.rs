@@ -52,7 +52,7 @@ fn one_that_waits_for_another_injection_never_settles() {
     assert_eq!(
         refused(true, waiting + &first),
         [
-            "ours.yaml:10:3: spec.inject: it is not active, for on a pod `plain` a further application of it changes `spec.volumes[1]` again: \
+            "ours.yaml:10:3: spec.inject: it is not active, for on a pod `plain` (of src/policy/proof/pods.yaml) a further application of it changes `spec.volumes[1]` again: \
              write match conditions that no injection changes"
         ]
     );
@@ -64,7 +64,7 @@ fn one_whose_pods_a_rule_refuses_is_told_which() {
     assert_eq!(
         found,
         [
-            "ours.yaml:9:3: spec.inject: it is not active, for on a pod `plain` what it makes is refused by rule `token-ttl-limit` at `spec.volumes[0].projected.sources[0].serviceAccountToken.expirationSeconds`: volume `vault-token` asks for a token for `vault` for 86400 seconds; at most 600 are allowed"
+            "ours.yaml:9:3: spec.inject: it is not active, for on a pod `plain` (of src/policy/proof/pods.yaml) what it makes is refused by rule `token-ttl-limit` at `spec.volumes[0].projected.sources[0].serviceAccountToken.expirationSeconds`: volume `vault-token` asks for a token for `vault` for 86400 seconds; at most 600 are allowed"
         ]
     );
 }
@@ -75,7 +75,7 @@ fn one_that_cannot_be_made_beside_another_volume_is_told_why() {
     assert_eq!(
         found,
         [
-            "ours.yaml:9:3: spec.inject: it is not active, for on a pod `with-init-containers` injection `vault-token` cannot be made: volume `data` is mounted at `/data`, where the Vault token goes (at `spec.containers[0].volumeMounts[0].mountPath`)"
+            "ours.yaml:9:3: spec.inject: it is not active, for on a pod `with-init-containers` (of src/policy/proof/pods.yaml) injection `vault-token` cannot be made: volume `data` is mounted at `/data`, where the Vault token goes (at `spec.containers[0].volumeMounts[0].mountPath`)"
         ]
     );
 }
@@ -86,7 +86,7 @@ fn one_that_clashes_with_a_neighbour_is_told_in_which_order() {
     assert_eq!(
         found,
         [
-            "ours.yaml:9:3: spec.inject: it is not active, for on a pod `plain`, after a cloud's tokens, Doorward in this order, injection `vault-token` cannot be made: volume `aws-iam-token` is mounted inside `/var/run/secrets/eks.amazonaws.com`, where the Vault token goes (at `spec.containers[0].volumeMounts[0].mountPath`)"
+            "ours.yaml:9:3: spec.inject: it is not active, for on a pod `plain` (of src/policy/proof/pods.yaml), after AWS' pod identity webhook, Doorward in this order, injection `vault-token` cannot be made: volume `aws-iam-token` is mounted inside `/var/run/secrets/eks.amazonaws.com`, where the Vault token goes (at `spec.containers[0].volumeMounts[0].mountPath`)"
         ]
     );
 }
@@ -100,5 +100,25 @@ fn the_proof_tries_every_order_and_every_pod() {
     assert_eq!((all.len(), trials(&webhooks, 5).len()), (72, 2 + 14 + 72));
     for webhook in &webhooks {
         assert!(all.iter().any(|order| order.contains(webhook.name())), "{}", webhook.name());
+    }
+}
+
+/// What the API server would refuse in every pod.
+#[test]
+fn one_whose_pods_the_api_server_refuses_is_told_why() {
+    for (inject, reason) in [
+        ("vaultToken: { expirationSeconds: 60 }", "600 seconds at least and 2^32 at most, not 60"),
+        ("vaultToken: { mountPath: \"rel:path\" }", "`rel:path` is no absolute path"),
+        ("vaultToken: { mountPath: /a/../b }", "`/a/../b` is no absolute path"),
+        ("vaultCsi: { mountPath: secrets }", "`secrets` is no absolute path"),
+    ] {
+        let found = errors(&format!("  inject: [{{ {inject} }}]\n"));
+        assert!(found.len() == 1 && found[0].contains("the API server would refuse") && found[0].contains(reason), "{inject}: {found:?}");
+    }
+    // The agent would have two volumes at one path, or one inside another.
+    for path in ["/vault/secrets", "/etc/vault", "/etc/vault/token", "/vault"] {
+        let found = errors(&format!("  inject: [{{ vaultToken: {{ mountPath: {path} }} }}, {{ vaultAgent: {{}} }}]\n"));
+        assert!(found.len() == 1 && found[0].contains("injection `vault-agent` cannot be made"), "{path}: {found:?}");
+        assert!(found[0].contains("lie in each other"), "{path}: {found:?}");
     }
 }

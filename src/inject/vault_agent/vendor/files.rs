@@ -133,8 +133,7 @@ impl<'a> Draft<'a> {
             None => (Cow::Owned(default_template(asked, as_json)?), None),
         };
         let (left, right) = delimiters.unwrap_or(("{{", "}}"));
-        template::check_between(&contents, left, right)
-            .map_err(|reason| asked.refuse(reason, "write the path of a secret as text, below an engine's mount"))?;
+        template::check_between(&contents, left, right).map_err(|flaw| asked.refuse(flaw.reason, &flaw.remedy))?;
         let template = Template { contents, delimiters, error_on_missing_key: self.error_on_missing_key, permissions: self.permissions };
         Ok(Some(File { path, directory: self.directory, template, key: asked.key }))
     }

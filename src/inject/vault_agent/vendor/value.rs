@@ -9,11 +9,11 @@ const FEATURES: [&str; 4] = ["auto-auth", "caching", "proxying", "templating"];
 const UNITS: [&str; 7] = ["ns", "us", "\u{b5}s", "ms", "s", "m", "h"];
 const SUFFIXES: [&str; 14] = ["", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
 
-/// Go's `strconv.ParseBool`.
-pub(super) fn boolean(value: &str) -> Result<bool, String> {
+/// Go's `strconv.ParseBool`, and nothing for no, as the vendors read it.
+pub(in super::super) fn boolean(value: &str) -> Result<bool, String> {
     match value {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        "" | "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
         _ => Err(format!("`{value}` is no boolean")),
     }
 }
@@ -140,6 +140,7 @@ mod tests {
         }
         assert_eq!(user("0"), Err("the agent never runs as root".into()));
         assert_eq!(features("auto-auth, templating"), Ok(vec!["auto-auth", "templating"]));
+        assert_eq!((boolean(""), boolean("T")), (Ok(false), Ok(true)));
         assert_eq!(boolean("yes"), Err("`yes` is no boolean".into()));
     }
 }
