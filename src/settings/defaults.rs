@@ -105,7 +105,9 @@ impl Default for Spiffe {
                 "/var/lib/kubelet",
                 "/proc",
                 "/run/containerd",
+                "/run/k3s",
                 "/run/crio",
+                "/var/lib/containerd",
                 "/run/docker.sock",
                 "/etc/kubernetes",
             ]),
@@ -207,6 +209,7 @@ impl Default for Agent {
             native_sidecar: true,
             resources: Resources { requests: amounts("50m", "64Mi"), limits: amounts("500m", "128Mi") },
             config_mode: ConfigMode::default(),
+            requestable: Vec::new(),
             honour_vendor_annotations: false,
         }
     }

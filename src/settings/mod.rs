@@ -20,8 +20,8 @@ mod parameters;
 pub use enforcement::{Enforcement, EnforcementOverride, Preset, RolloutStep};
 pub use exemption::{Exemption, ExemptionGroup};
 pub use parameters::{
-    Agent, Audience, Cloud, Cluster, ConfigMode, Delegation, Federation, KubeApi, Mesh, MeshKind, OnMissingRelated, PodCertificate, Rbac,
-    Resources, Settings, Spiffe, SpiffeRegistration, Ttl, Vault, VaultCsi, Waiver,
+    Agent, AgentRequest, Audience, Cloud, Cluster, ConfigMode, Delegation, Federation, KubeApi, Mesh, MeshKind, OnMissingRelated,
+    PodCertificate, Rbac, Resources, Settings, Spiffe, SpiffeRegistration, Ttl, Vault, VaultCsi, Waiver,
 };
 
 /// JSON Schema (draft 2020-12) of `doorward.yaml`: also what `params` is when policies are type-checked.
