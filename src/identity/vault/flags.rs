@@ -20,7 +20,7 @@ pub(super) fn read<'a>(
     access: &mut Access<'a>,
     container: Node<'a>,
     environment: &mut Environment<'a>,
-    is_vaults: bool,
+    is_vaults: impl FnOnce() -> bool,
     at: &dyn Fn() -> String,
 ) {
     let words = || {
@@ -32,7 +32,7 @@ pub(super) fn read<'a>(
     if !words().any(|(_, _, word)| word.contains("address") || word.contains(SKIP) || word.contains("$(")) {
         return;
     }
-    let (mut calls, mut awaits_address) = (is_vaults, false);
+    let (mut calls, mut awaits_address) = (is_vaults(), false);
     for (field, index, word) in words() {
         let place = || format!("{}.{field}[{index}]", at());
         for part in environment.word(word).split_ascii_whitespace() {

@@ -49,7 +49,7 @@ pub(super) fn read<'a>(
                 of_variable(&mut access, name, variable, &value, || format!("spec.{list}[{index}].env[{position}]"));
             }
         }
-        flags::read(&mut access, container, &mut environment, is_agent(container, settings), &|| format!("spec.{list}[{index}]"));
+        flags::read(&mut access, container, &mut environment, || is_agent(container, settings), &|| format!("spec.{list}[{index}]"));
         if !has_address && logs_in.binary_search(&container.text("name")).is_ok() {
             // What a Secret or a ConfigMap makes of these names is not seen here.
             let hides = |prefix: &str| ADDRESS_VARIABLES.iter().any(|name| name.starts_with(prefix));
