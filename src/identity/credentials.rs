@@ -111,6 +111,11 @@ pub(super) fn read<'a>(template: PodTemplate<'a>, surroundings: &Surroundings<'a
     walk.found
 }
 
+/// A lifetime as it is written; null is as good as absent.
+fn seconds_of(written: Option<Node<'_>>, default: i64) -> Option<i64> {
+    written.filter(|written| !written.is_null()).map_or(Some(default), Node::as_i64)
+}
+
 fn added_by_plugin<'a>(automount: Automount, lacking: &[(usize, &'a str)]) -> Credential<'a> {
     let field = if automount.source == ApiTokenSource::Pod { "spec.automountServiceAccountToken" } else { "spec" };
     Credential {
@@ -281,7 +286,7 @@ impl<'a> Walk<'a> {
                         let audience = node.text("audience");
                         let credential = Credential {
                             audience: Some(audience),
-                            seconds: node.get("expirationSeconds").map_or(Some(DEFAULT_TOKEN_SECONDS), Node::as_i64),
+                            seconds: seconds_of(node.get("expirationSeconds"), DEFAULT_TOKEN_SECONDS),
                             api_audience: self.settings.is_api_audience(audience),
                             automounted: by_plugin && self.automount.on == Some(true),
                             certainty: if by_plugin && self.automount.on.is_none() { Certainty::Unknown } else { Certainty::Known },
@@ -292,7 +297,7 @@ impl<'a> Walk<'a> {
                     "podCertificate" => {
                         let credential = Credential {
                             audience: Some(node.text("signerName")),
-                            seconds: node.get("maxExpirationSeconds").map_or(Some(DEFAULT_CERTIFICATE_SECONDS), Node::as_i64),
+                            seconds: seconds_of(node.get("maxExpirationSeconds"), DEFAULT_CERTIFICATE_SECONDS),
                             ..Credential::at(CredentialKind::PodCertificate, at)
                         };
                         let files = ["credentialBundlePath", "keyPath", "certificateChainPath"].map(|field| node.text(field));

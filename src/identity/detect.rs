@@ -126,11 +126,45 @@ pub(super) fn is_credential(name: &str) -> bool {
 }
 
 fn in_bytes(bytes: &[u8]) -> Detected {
-    let found = shapes::scan(bytes);
+    let found = as_written(bytes);
     match decoded(bytes) {
-        Some(inner) => found.and(shapes::scan(&inner)),
+        Some(inner) => found.and(as_written(&inner)),
         None => found,
     }
+}
+
+/// What a text holds, also where JSON or YAML writes some of its characters by their numbers.
+fn as_written(bytes: &[u8]) -> Detected {
+    let found = shapes::scan(bytes);
+    match unescaped(bytes) {
+        Some(plain) => found.and(shapes::scan(&plain)),
+        None => found,
+    }
+}
+
+/// A text with `\\u0041` and `\\x41` read as the ASCII characters that they stand for; `None` where it has none.
+fn unescaped(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut plain = Vec::new();
+    let (mut start, mut position) = (0, 0);
+    while let Some(found) = bytes.get(position..).and_then(|rest| rest.iter().position(|byte| *byte == b'\\')) {
+        let at = position + found;
+        let (digits, length) = match bytes.get(at + 1) {
+            Some(b'u') => (bytes.get(at + 2..at + 6), 6),
+            Some(b'x') => (bytes.get(at + 2..at + 4), 4),
+            _ => (None, 2),
+        };
+        let number = digits.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()).filter(u8::is_ascii);
+        if let Some(number) = number {
+            plain.extend(bytes.get(start..at)?);
+            plain.push(number);
+            start = at + length;
+        }
+        position = if number.is_some() { start } else { at + 2 };
+    }
+    (start > 0).then(|| {
+        plain.extend(bytes.get(start..).unwrap_or_default());
+        plain
+    })
 }
 
 /// The bytes that a whole value encodes; `None` where some character shows that it encodes nothing. Lines may be broken.

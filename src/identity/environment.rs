@@ -1,22 +1,27 @@
 //! Static credentials that come by the environment: variables named as such, files of Secrets that variables lead to, and whole objects
 //! turned into variables. Of containers of pods, and of the steps and templates of Tekton's kinds, which have the same fields.
 
-use std::collections::HashMap;
-
 use serde::Serialize;
 
+use super::expansion::Environment;
 use super::mount_path::{MountPath, Relation};
-use crate::object::{Node, PodTemplate};
+use crate::object::{Node, PodTemplate, hex_digest};
 
 /// Variables that name a file of credentials.
-const FILE_VARIABLES: [&str; 4] =
-    ["GOOGLE_APPLICATION_CREDENTIALS", "AWS_SHARED_CREDENTIALS_FILE", "AZURE_CLIENT_CERTIFICATE_PATH", "KUBECONFIG"];
+const FILE_VARIABLES: [&str; 6] = [
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_CONFIG_FILE",
+    "AZURE_CLIENT_CERTIFICATE_PATH",
+    "KUBECONFIG",
+];
 
-/// Findings that are listed of one object.
+/// Findings that are listed of one object, of those that are refused and of those that are warned of each.
 const MOST: usize = 256;
 
-/// How deep embedded specs are followed: a `PipelineRun` holds containers eight fields down.
-const DEEPEST: usize = 24;
+/// How deep embedded specs are followed: a `PipelineRun` holds containers eight fields down, and pipelines may hold pipelines.
+const DEEPEST: usize = 48;
 
 /// A static credential in the environment of a container.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -34,6 +39,9 @@ pub struct StaticCredential<'a> {
     pub container: Option<&'a str>,
     /// Where it stands.
     pub field_path: String,
+    /// Of `more` a digest of what is not listed: by that it is new where one was added or changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// From where a static credential comes.
@@ -56,6 +64,17 @@ pub enum StaticSource {
     Prefix,
     /// Every key of a Secret, whose names cannot be seen.
     EveryKey,
+    /// A file, in a container that sees files of a Secret; which one stands elsewhere.
+    UnseenFile,
+    /// More than can be listed, or deeper than is read.
+    More,
+}
+
+impl StaticSource {
+    /// Whether it is only warned of, for what it is worth cannot be seen here or is worth less.
+    fn is_mild(self) -> bool {
+        matches!(self, Self::Secret | Self::EveryKey | Self::UnseenFile)
+    }
 }
 
 /// Names of variables that hold credentials, those with a `*` apart: every variable of every pod is compared.
@@ -98,7 +117,7 @@ pub(super) fn matches(pattern: &str, name: &str) -> bool {
 
 /// Reads every container of a pod template; `vault_client` makes every key of a Secret a finding (`hardening.md` A19).
 pub(super) fn of_pod<'a>(template: PodTemplate<'a>, names: &[String], vault_client: bool) -> Vec<StaticCredential<'a>> {
-    let mut reader = Reader { names: Names::of(names), every_key: vault_client, found: Vec::new() };
+    let mut reader = Reader::new(names, vault_client);
     let secrets = secret_volumes(template.spec());
     for (list, index, container) in template.containers() {
         reader.container(container, &secrets, &|| format!("spec.{list}[{index}]"));
@@ -108,7 +127,7 @@ pub(super) fn of_pod<'a>(template: PodTemplate<'a>, names: &[String], vault_clie
 
 /// Reads everything below an object's `spec` that has an environment, however deep the kind embeds it.
 pub(super) fn of_embedded<'a>(object: Node<'a>, names: &[String]) -> Vec<StaticCredential<'a>> {
-    let mut reader = Reader { names: Names::of(names), every_key: false, found: Vec::new() };
+    let mut reader = Reader::new(names, false);
     if let Some(spec) = object.get("spec") {
         reader.descend(spec, &[], "spec", 0);
     }
@@ -119,12 +138,21 @@ struct Reader<'a, 's> {
     names: Names<'s>,
     every_key: bool,
     found: Vec<StaticCredential<'a>>,
+    /// How many of them are only warned of.
+    mild: usize,
+    /// The position of the one that stands for more.
+    more: Option<usize>,
 }
 
-impl<'a> Reader<'a, '_> {
+impl<'a, 's> Reader<'a, 's> {
+    fn new(names: &'s [String], every_key: bool) -> Self {
+        Self { names: Names::of(names), every_key, found: Vec::new(), mild: 0, more: None }
+    }
+
     /// `secrets` are the volumes of Secrets of the nearest spec above that lists volumes.
     fn descend(&mut self, node: Node<'a>, secrets: &[&'a str], at: &str, depth: usize) {
-        if depth > DEEPEST || self.found.len() >= MOST {
+        if depth > DEEPEST {
+            self.more("", node);
             return;
         }
         for (position, item) in node.items().enumerate() {
@@ -145,27 +173,35 @@ impl<'a> Reader<'a, '_> {
 
     fn container(&mut self, container: Node<'a>, secrets: &[&'a str], at: &dyn Fn() -> String) {
         let name = Some(container.text("name")).filter(|name| !name.is_empty());
-        // Made only if some value leads to another variable.
-        let mut values: Option<HashMap<&'a str, Node<'a>>> = None;
+        let mut environment = Environment::of(container);
         // Of duplicates the last one counts, as in the kubelet.
-        let mut files: [Option<(usize, &'a str)>; FILE_VARIABLES.len()] = [None; FILE_VARIABLES.len()];
+        let mut files: [Option<(usize, Node<'a>)>; FILE_VARIABLES.len()] = [None; FILE_VARIABLES.len()];
         for (position, variable) in container.list("env").enumerate() {
             let variable_name = variable.text("name");
             if let Some((_, file)) = FILE_VARIABLES.iter().zip(&mut files).find(|(known, _)| **known == variable_name) {
-                *file = Some((position, variable.text("value")));
+                *file = Some((position, variable));
             } else if self.names.hold(variable_name) {
-                let all = || container.list("env").map(|variable| (variable.text("name"), variable)).collect();
-                let mut other = |name: &str| values.get_or_insert_with(all).get(name).copied();
-                let Some((source, from)) = source_of(variable, &mut other) else { continue };
+                let other = environment.alias(position, variable.text("value"));
+                let Some((source, from)) = source_of(variable, other) else { continue };
                 let field_path = format!("{}.env[{position}]", at());
-                self.push(StaticCredential { name: variable_name, source, from, container: name, field_path });
+                self.push(StaticCredential { name: variable_name, source, from, container: name, field_path, key: None }, variable);
             }
         }
         for (variable, file) in FILE_VARIABLES.into_iter().zip(files) {
-            let Some((position, path)) = file else { continue };
-            if let Some(volume) = secret_volume(container, secrets, path) {
-                let (source, field_path) = (StaticSource::SecretFile, format!("{}.env[{position}]", at()));
-                self.push(StaticCredential { name: variable, source, from: Some(volume), container: name, field_path });
+            let Some((position, file)) = file.filter(|_| !secrets.is_empty()) else { continue };
+            let path = environment.value(position, file.text("value"));
+            let (source, from) = if file.text("value").is_empty() && file.get("valueFrom").is_some() || path.contains("$(") {
+                let seen = container.list("volumeMounts").find(|mount| secrets.binary_search(&mount.text("name")).is_ok());
+                (StaticSource::UnseenFile, seen.map(|mount| mount.text("name")))
+            } else {
+                // A list of files is one too.
+                let files = if variable == "KUBECONFIG" { path.split(':') } else { path.split('\0') };
+                let mut volumes = files.filter_map(|file| secret_volume(container, secrets, file));
+                (StaticSource::SecretFile, volumes.next())
+            };
+            if from.is_some() {
+                let field_path = format!("{}.env[{position}]", at());
+                self.push(StaticCredential { name: variable, source, from, container: name, field_path, key: None }, file);
             }
         }
         for (position, all) in container.list("envFrom").enumerate() {
@@ -179,27 +215,42 @@ impl<'a> Reader<'a, '_> {
                 continue;
             };
             let from = secret.or_else(|| all.get("configMapRef").map(|map| map.text("name")));
-            self.push(StaticCredential {
-                name: prefix,
-                source,
-                from,
-                container: name,
-                field_path: format!("{}.envFrom[{position}]", at()),
-            });
+            let field_path = format!("{}.envFrom[{position}]", at());
+            self.push(StaticCredential { name: prefix, source, from, container: name, field_path, key: None }, all);
         }
     }
 
-    fn push(&mut self, credential: StaticCredential<'a>) {
-        if self.found.len() < MOST {
+    /// Those that are only warned of take no place from the others.
+    fn push(&mut self, credential: StaticCredential<'a>, node: Node<'a>) {
+        if credential.source.is_mild() {
+            self.mild += 1;
+            if self.mild <= MOST {
+                self.found.push(credential);
+            }
+        } else if self.found.len() - self.mild.min(MOST) - usize::from(self.more.is_some()) < MOST {
             self.found.push(credential);
+        } else {
+            self.more(credential.container.unwrap_or_default(), node);
         }
+    }
+
+    /// Told of the whole spec, by a digest: whoever adds one more to many old ones shall not add it unseen.
+    fn more(&mut self, container: &str, node: Node<'a>) {
+        let digest = |before: &str| Some(hex_digest(format!("{before}\n{container}\n{}", node.digest()).as_bytes()));
+        if let Some(more) = self.more.and_then(|index| self.found.get_mut(index)) {
+            more.key = digest(more.key.as_deref().unwrap_or_default());
+            return;
+        }
+        self.more = Some(self.found.len());
+        let (name, source, field_path) = ("", StaticSource::More, "spec".to_owned());
+        self.found.push(StaticCredential { name, source, from: None, container: None, field_path, key: digest("") });
     }
 }
 
-/// From where a variable takes its value; `None` if it has none. A value that is nothing but `$(OTHER)` is as static as that one.
-fn source_of<'a>(variable: Node<'a>, other: &mut dyn FnMut(&str) -> Option<Node<'a>>) -> Option<(StaticSource, Option<&'a str>)> {
-    let named = variable.text("value").strip_prefix("$(").and_then(|rest| rest.strip_suffix(')'));
-    match named.and_then(other) {
+/// From where a variable takes its value; `None` if it has none. A value that is nothing but a reference to another variable is as static
+/// as that one.
+fn source_of<'a>(variable: Node<'a>, other: Option<Node<'a>>) -> Option<(StaticSource, Option<&'a str>)> {
+    match other {
         Some(other) if !other.text("value").starts_with("$(") => own_source(other),
         _ => own_source(variable),
     }
@@ -235,14 +286,37 @@ fn secret_volumes(spec: Node<'_>) -> Vec<&str> {
 
 /// The volume that shows a file of a Secret at a path; of nested mounts the innermost counts.
 fn secret_volume<'a>(container: Node<'a>, secrets: &[&'a str], path: &str) -> Option<&'a str> {
-    if secrets.is_empty() || !path.starts_with('/') {
+    if path.is_empty() {
         return None;
     }
-    let path = MountPath::new(path);
+    let path = MountPath::new(&seen_from(container.text("workingDir"), path));
     let mounts = container.list("volumeMounts").map(|mount| (MountPath::new(mount.text("mountPath")), mount.text("name")));
     let above = mounts.filter(|(mount, _)| matches!(path.relation(mount), Relation::Same | Relation::Below));
     let (_, volume) = above.max_by_key(|(mount, _)| mount.as_str().len())?;
     secrets.binary_search(&volume).is_ok().then_some(volume)
+}
+
+/// A path as the process will open it: one that is relative starts from the working directory (in an image's own, which is not known here,
+/// from the root), and what `/proc` shows as the root or the working directory of a process is that.
+fn seen_from(working_directory: &str, path: &str) -> String {
+    let mut steps: Vec<&str> = Vec::new();
+    let start = if path.starts_with('/') { "" } else { working_directory };
+    for step in start.split('/').chain(path.split('/')) {
+        match step {
+            "" | "." => {}
+            ".." => drop(steps.pop()),
+            step => steps.push(step),
+        }
+        match steps.as_slice() {
+            ["proc", _, "root"] | ["proc", _, "task", _, "root"] => steps.clear(),
+            ["proc", _, "cwd"] | ["proc", _, "task", _, "cwd"] => {
+                steps.clear();
+                steps.extend(working_directory.split('/').filter(|step| !step.is_empty()));
+            }
+            _ => {}
+        }
+    }
+    format!("/{}", steps.join("/"))
 }
 
 #[cfg(test)]
@@ -296,6 +370,7 @@ mod tests {
                     { "name": "AWS_SHARED_CREDENTIALS_FILE", "value": "/aws/credentials" },
                     { "name": "KUBECONFIG", "value": "/run/key/config" },
                     { "name": "KUBECONFIG", "value": "/run/key/plain/config" },
+                    { "name": "AWS_CONFIG_FILE", "valueFrom": { "configMapKeyRef": { "name": "cm", "key": "k" } } },
                 ],
                 "envFrom": [{ "prefix": "AWS_SECRET_", "configMapRef": { "name": "cm" } }, { "prefix": "LOG_", "configMapRef": { "name": "cm" } }, { "secretRef": { "name": "s" } }],
             }],
@@ -319,10 +394,71 @@ mod tests {
                 ("OPENAI_API_KEY", "value", "-"),
                 ("GOOGLE_APPLICATION_CREDENTIALS", "secretFile", "key"),
                 ("AWS_SHARED_CREDENTIALS_FILE", "secretFile", "both"),
+                ("AWS_CONFIG_FILE", "unseenFile", "key"),
                 ("AWS_SECRET_", "prefix", "cm"),
             ]
         );
-        assert_eq!(identity["staticCredentials"][9]["fieldPath"], "spec.containers[0].envFrom[0]");
+        assert_eq!(identity["staticCredentials"][10]["fieldPath"], "spec.containers[0].envFrom[0]");
+    }
+
+    #[test]
+    fn a_file_is_found_however_its_path_is_written() {
+        let found = |container: &serde_json::Value| {
+            let scene = Scene::pod(json!({ "volumes": [{ "name": "key", "secret": { "secretName": "gcp" } }], "containers": [container] }));
+            scene.read()["staticCredentials"][0]["source"].clone()
+        };
+        let mounts = json!([{ "name": "key", "mountPath": "/k" }, { "name": "plain", "mountPath": "/k/plain" }]);
+        for (directory, path, source) in [
+            ("", "/k/key.json", json!("secretFile")),
+            ("", "$(D)/key.json", json!("secretFile")),
+            ("", "$(E)/key.json", json!("unseenFile")),
+            ("/k", "key.json", json!("secretFile")),
+            ("/k/deeper/", "./../key.json", json!("secretFile")),
+            ("/app", "key.json", json!(null)),
+            ("", "../../k/key.json", json!("secretFile")),
+            ("", "/proc/self/root/k/key.json", json!("secretFile")),
+            ("", "/proc/self/root/proc/1/task/2/root/../k/key.json", json!("secretFile")),
+            ("/k", "/proc/thread-self/cwd/key.json", json!("secretFile")),
+            ("", "/k/plain/key.json", json!(null)),
+            ("", "", json!(null)),
+        ] {
+            let env = json!([
+                { "name": "D", "value": "/k" },
+                { "name": "E", "valueFrom": { "configMapKeyRef": { "name": "c", "key": "k" } } },
+                { "name": "GOOGLE_APPLICATION_CREDENTIALS", "value": path },
+            ]);
+            let container = json!({ "name": "app", "workingDir": directory, "volumeMounts": mounts, "env": env });
+            assert_eq!(found(&container), source, "{directory} {path}");
+        }
+        let list = json!([{ "name": "KUBECONFIG", "value": "/etc/x:/k/config" }]);
+        assert_eq!(found(&json!({ "name": "app", "volumeMounts": mounts, "env": list })), "secretFile");
+        let unmounted = json!([{ "name": "KUBECONFIG", "valueFrom": { "configMapKeyRef": { "name": "c", "key": "k" } } }]);
+        assert_eq!(found(&json!({ "name": "app", "env": unmounted })), json!(null), "no file of a Secret is there");
+    }
+
+    #[test]
+    fn many_that_are_warned_of_hide_none_that_is_refused() {
+        let of_secrets =
+            (0..MOST + 1).map(|n| json!({ "name": format!("X{n}_PASSWORD"), "valueFrom": { "secretKeyRef": { "name": "s" } } }));
+        let written = (0..MOST + 1).map(|n| json!({ "name": format!("Y{n}_PASSWORD"), "value": "x" }));
+        let env: Vec<_> = of_secrets.chain(written).collect();
+        let identity = Scene::pod(json!({ "containers": [{ "name": "app", "env": env }] })).read();
+        let found = identity["staticCredentials"].as_array().unwrap();
+        assert_eq!((found.len(), &found[MOST]["source"]), (2 * MOST + 1, &json!("value")));
+        let more = &found[2 * MOST];
+        assert_eq!((&more["source"], &more["fieldPath"]), (&json!("more"), &json!("spec")));
+        assert!(more["key"].as_str().is_some_and(|key| key.len() == 64), "{more}");
+    }
+
+    #[test]
+    fn what_lies_too_deep_is_told() {
+        let mut spec = json!({ "steps": [{ "env": [{ "name": "GITHUB_TOKEN", "value": "x" }] }] });
+        for _ in 0..DEEPEST {
+            spec = json!({ "pipelineSpec": spec });
+        }
+        let object = Object::from_json(json!({ "spec": spec }).to_string()).unwrap();
+        let found = of_embedded(object.root(), &["GITHUB_TOKEN".to_owned()]);
+        assert_eq!((found.len(), found[0].source, found[0].field_path.as_str()), (1, StaticSource::More, "spec"));
     }
 
     #[test]

@@ -3,10 +3,20 @@
 use serde::Serialize;
 
 use super::detect::{self, Detected, Detector};
-use crate::object::{GroupVersionKind, Node, PodTemplate};
+use crate::object::{GroupVersionKind, Node, PodTemplate, hex_digest};
 
-/// Findings that are listed of one object; more of them would tell nothing more.
+/// Findings that are listed of one object, each by its place. What is found beyond is told of the whole part of the object that holds it,
+/// so that old findings do not hide a new one.
 const MOST: usize = 64;
+
+/// What stands in the place of a detector's name for findings that are not listed.
+const MORE: &str = "more than are listed";
+
+/// What kubectl writes: the object once more, which is read where it stands.
+const REPEATED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// How deep a value is followed.
+const DEEPEST: usize = 32;
 
 /// Probes and hooks of a container, each with the fields that lead to its handler.
 const HANDLERS: [&[&str]; 5] =
@@ -16,10 +26,13 @@ const HANDLERS: [&[&str]; 5] =
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CredentialMaterial {
-    /// The detector's name.
+    /// The detector's name, or that there are more findings than are listed.
     pub detector: &'static str,
     /// Where the value stands.
     pub field_path: String,
+    /// Of findings that are not listed a digest: by that they are new where one was added or changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// Reads variables, commands, annotations and handlers of a pod template (`hardening.md` A18).
@@ -49,7 +62,24 @@ pub(super) fn of_pod(template: PodTemplate<'_>) -> Vec<CredentialMaterial> {
     found.0
 }
 
-/// Reads the data of a Secret or a `ConfigMap`, keys and values; nothing for any other kind.
+/// Reads the annotations of an object.
+pub(super) fn of_annotations(object: Node<'_>) -> Vec<CredentialMaterial> {
+    let mut found = Findings::default();
+    found.annotations(object);
+    found.0
+}
+
+/// Reads every text below an object's `spec`, and its annotations.
+pub(super) fn of_spec(object: Node<'_>) -> Vec<CredentialMaterial> {
+    let mut found = Findings::default();
+    if let Some(spec) = object.get("spec") {
+        found.below(spec, "spec", 0);
+    }
+    found.annotations(object);
+    found.0
+}
+
+/// Reads a Secret or a `ConfigMap`, keys and values of its data and its annotations; nothing for any other kind.
 ///
 /// A Secret is the place for a private key, and the controller manager's own token is for `no-legacy-token-secret`.
 pub(super) fn of_data(kind: &GroupVersionKind, object: Node<'_>) -> Vec<CredentialMaterial> {
@@ -73,10 +103,11 @@ pub(super) fn of_data(kind: &GroupVersionKind, object: Node<'_>) -> Vec<Credenti
             // A key that is a credential may not be shown as a part of a path.
             let shown = !detect::is_credential(key);
             let place = || if shown { format!("{field}[{key}]") } else { (*field).to_owned() };
-            found.add(detected, expected, place);
-            found.add(detect::in_text(key), |_| false, || (*field).to_owned());
+            found.add(text, detected, expected, place);
+            found.add(key, detect::in_text(key), |_| false, || (*field).to_owned());
         }
     }
+    found.annotations(object);
     found.0
 }
 
@@ -86,7 +117,29 @@ struct Findings(Vec<CredentialMaterial>);
 impl Findings {
     fn text(&mut self, value: Option<Node<'_>>, place: impl Fn() -> String) {
         if let Some(text) = value.and_then(Node::as_str) {
-            self.add(detect::in_text(text), |_| false, place);
+            self.add(text, detect::in_text(text), |_| false, place);
+        }
+    }
+
+    fn annotations(&mut self, object: Node<'_>) {
+        let annotations = object.path(&["metadata", "annotations"]).map(Node::sorted_entries).unwrap_or_default();
+        for (key, value) in annotations.into_iter().filter(|(key, _)| *key != REPEATED) {
+            self.text(Some(value), || format!("metadata.annotations[{key}]"));
+        }
+    }
+
+    /// Every text of a value, however deep; what lies deeper than any kind goes is a finding of its own.
+    fn below(&mut self, node: Node<'_>, at: &str, depth: usize) {
+        if depth > DEEPEST {
+            self.more(at, &node.digest());
+            return;
+        }
+        self.text(Some(node), || at.to_owned());
+        for (position, item) in node.items().enumerate() {
+            self.below(item, &format!("{at}[{position}]"), depth + 1);
+        }
+        for (field, value) in node.sorted_entries() {
+            self.below(value, &format!("{at}.{field}"), depth + 1);
         }
     }
 
@@ -98,12 +151,24 @@ impl Findings {
         }
     }
 
-    fn add(&mut self, detected: Detected, expected: impl Fn(Detector) -> bool, place: impl Fn() -> String) {
+    fn add(&mut self, text: &str, detected: Detected, expected: impl Fn(Detector) -> bool, place: impl Fn() -> String) {
         for detector in detected.iter().filter(|detector| !expected(*detector)) {
-            let finding = CredentialMaterial { detector: detector.name(), field_path: place() };
-            if self.0.len() < MOST && self.0.last() != Some(&finding) {
+            let finding = CredentialMaterial { detector: detector.name(), field_path: place(), key: None };
+            if self.0.len() >= MOST {
+                self.more(&finding.field_path, text);
+            } else if self.0.last() != Some(&finding) {
                 self.0.push(finding);
             }
+        }
+    }
+
+    /// Tells of a place that is not listed by the part of the object that holds it: `spec.containers`, `data`, `metadata.annotations`.
+    fn more(&mut self, place: &str, text: &str) {
+        let part = place.split('[').next().unwrap_or_default();
+        let digest = |before: &str| Some(hex_digest(format!("{before}\n{text}").as_bytes()));
+        match self.0.iter_mut().rev().find(|finding| finding.detector == MORE && finding.field_path == part) {
+            Some(told) => told.key = digest(told.key.as_deref().unwrap_or_default()),
+            None => self.0.push(CredentialMaterial { detector: MORE, field_path: part.to_owned(), key: digest("") }),
         }
     }
 }
@@ -152,6 +217,29 @@ mod tests {
         expected.push("metadata.annotations[example.com/note]".into());
         assert_eq!(places, expected);
         assert!(!identity["credentialMaterial"].to_string().contains("AKIA"), "a value is shown");
+    }
+
+    #[test]
+    fn what_is_not_listed_is_told_of_the_whole() {
+        let data: serde_json::Map<String, Value> = (0..MOST + 2).map(|n| (format!("k{n:03}"), json!(key()))).collect();
+        let object = json!({ "kind": "ConfigMap", "data": data, "metadata": { "annotations": { "note": key(), REPEATED: key() } } });
+        let object = Object::from_json(object.to_string()).unwrap();
+        let found = of_data(&GroupVersionKind::new("", "v1", "ConfigMap"), object.root());
+        let last: Vec<_> = found.iter().skip(MOST - 1).map(|found| (found.detector, found.field_path.as_str())).collect();
+        assert_eq!(last, [("aws-access-key", "data[k063]"), (MORE, "data"), (MORE, "metadata.annotations")]);
+    }
+
+    #[test]
+    fn every_text_of_a_spec_is_read() {
+        let mut deep = json!("x");
+        for _ in 0..=DEEPEST {
+            deep = json!([deep]);
+        }
+        let object = json!({ "spec": { "rules": [{ "backendRefs": [{ "filters": [{ "value": key() }] }] }], "x": deep } });
+        let object = Object::from_json(object.to_string()).unwrap();
+        let found: Vec<_> = of_spec(object.root()).into_iter().map(|found| (found.detector, found.field_path)).collect();
+        let at = |detector, place: &str| (detector, place.to_owned());
+        assert_eq!(found, [at("aws-access-key", "spec.rules[0].backendRefs[0].filters[0].value"), at(MORE, "spec.x")]);
     }
 
     #[test]

@@ -15,6 +15,7 @@
 //! - `mesh`: whether the mesh carries it, with proof
 //! - `vault`: whether and how it logs in to Vault
 //! - `environment`: static credentials in the environment of containers
+//! - `expansion`: variables that refer to others
 //! - `detect`: credentials recognised by their shape
 //! - `material`: where they are written down
 //! - `operators`: kinds without a pod template that hold or hand out credentials
@@ -24,6 +25,7 @@
 mod credentials;
 mod detect;
 mod environment;
+mod expansion;
 #[cfg(test)]
 mod fixture;
 mod grants;
@@ -68,10 +70,16 @@ pub use signing_request::SigningRequest;
 pub use surroundings::{Class, Surroundings};
 pub use vault::{AgentShape, AuthMethod, AuthMount, Named, TokenAudiences, TokenSeconds, VaultAccess, VaultAddress, VaultRole};
 
-use crate::object::PodTemplate;
+use crate::object::{Node, PodTemplate};
 
 /// JSON Schema of an [`Identity`] as rules see it.
 pub const SCHEMA: &str = include_str!("identity.schema.json");
+
+/// Credentials in the annotations of a workload itself, beside those of its pod template.
+#[must_use]
+pub fn workload_material(workload: Node<'_>) -> Vec<CredentialMaterial> {
+    material::of_annotations(workload)
+}
 
 /// Reads a pod template once into what it can obtain and who it will be. Linear in the template; never fails: what cannot be known is
 /// said to be unknown.
@@ -102,6 +110,7 @@ pub fn read<'a>(template: PodTemplate<'a>, surroundings: &Surroundings<'a>) -> I
         credential_material: material::of_pod(template),
         injections: Vec::new(),
         workload: std::borrow::Cow::Borrowed(""),
+        workload_material: Vec::new(),
         neighbours: Vec::new(),
     }
 }

@@ -50,6 +50,9 @@ pub struct Identity<'a> {
     /// The workload that the template belongs to: label `app.kubernetes.io/name`, else the name of its controller, else its own.
     /// Filled by the policy room.
     pub workload: Cow<'a, str>,
+    /// Credentials in the annotations of the workload itself; empty for a Pod, whose annotations are the template's. Filled by the policy
+    /// room.
+    pub workload_material: Vec<CredentialMaterial>,
     /// Other workloads among the files that run as the same `ServiceAccount`, the first few; empty in a cluster. Filled by the policy
     /// room.
     pub neighbours: Vec<&'a str>,
@@ -428,7 +431,7 @@ pub(super) mod sample {
     }
 
     fn material() -> CredentialMaterial {
-        CredentialMaterial { detector: "vault-token", field_path: "spec".into() }
+        CredentialMaterial { detector: "vault-token", field_path: "spec".into(), key: Some("k".into()) }
     }
 
     fn static_credential() -> StaticCredential<'static> {
@@ -438,6 +441,7 @@ pub(super) mod sample {
             from: Some("db"),
             container: Some("app"),
             field_path: "spec".into(),
+            key: Some("k".into()),
         }
     }
 
@@ -457,6 +461,8 @@ pub(super) mod sample {
             secrets: vec![named()],
             mounts: vec![AuthMount { name: "m".into(), listed: true, expected: "m".into(), field_path: field_path() }],
             roles: vec![VaultRole { name: "r".into(), own: true, expected: "r".into(), field_path: field_path() }],
+            unreadable: vec![named()],
+            unread: vec![named()],
             audiences: vec![TokenAudiences { names: vec!["vault".into()], field_path: field_path() }],
             token_seconds: vec![TokenSeconds { seconds: 600, field_path: field_path() }],
         }
@@ -562,6 +568,7 @@ pub(super) mod sample {
                 conflict: Some(Conflict { field_path: "spec.volumes[0]".into(), reason: "taken".into(), remedy: "rename it".into() }),
             }],
             workload: "api".into(),
+            workload_material: vec![material()],
             neighbours: vec!["web"],
         }
     }

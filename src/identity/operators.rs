@@ -1,6 +1,6 @@
 //! Kinds without a pod template that hold credentials, or log in to hand them out, read as identities: stores of the External Secrets
-//! Operator and its generators, cert-manager's issuers, the Vault Secrets Operator, the Secrets Store CSI driver, Tekton's kinds, and
-//! Secrets and `ConfigMap`s themselves.
+//! Operator and its generators, cert-manager's issuers, the Vault Secrets Operator, the Secrets Store CSI driver, Tekton's kinds,
+//! routes, and Secrets and `ConfigMap`s themselves.
 
 mod cert_manager;
 mod external_secrets;
@@ -37,6 +37,9 @@ pub(super) fn read<'a>(
     let mut access = Access::new(settings, false);
     match kind.group.as_str() {
         "" if matches!(kind.kind.as_str(), "Secret" | "ConfigMap") => identity.credential_material = material::of_data(kind, object),
+        "gateway.networking.k8s.io" | "policy.linkerd.io" if kind.kind == "HTTPRoute" => {
+            identity.credential_material = material::of_spec(object);
+        }
         "tekton.dev" => identity.static_credentials = environment::of_embedded(object, &settings.credential_env_names),
         "external-secrets.io" | "generators.external-secrets.io" => {
             let mut store = SecretStore::default();

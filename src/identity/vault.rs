@@ -6,6 +6,7 @@
 //! - `access`: how an object reaches Vault, in words that pods and the operators' kinds share
 //! - `address`: where it connects
 //! - `config`: the configuration of an agent
+//! - `flags`: what a command line says in place of both
 //! - `login`: how an agent logs in
 //! - `pod_access`: how a pod reaches Vault
 //! - `shape`: whether a pod can start and end with its agents
@@ -14,6 +15,7 @@
 pub(super) mod access;
 mod address;
 mod config;
+mod flags;
 mod login;
 mod pod_access;
 mod shape;
@@ -229,12 +231,29 @@ fn called<'a>(words: impl Iterator<Item = &'a str>) -> Called {
         if program && !word.starts_with('-') {
             return if matches!(word, "agent" | "proxy") { Called::Agent } else { Called::Another };
         }
-        program |= matches!(word.rsplit('/').next(), Some("vault" | "bao"));
-        if word.contains(' ') && ["vault agent", "bao agent", "vault proxy", "bao proxy"].iter().any(|call| word.contains(call)) {
+        program |= is_program(word);
+        if word.contains(char::is_whitespace) && script_runs_agent(word) {
             return Called::Agent;
         }
     }
     Called::Unknown
+}
+
+fn is_program(word: &str) -> bool {
+    matches!(word.rsplit('/').next(), Some("vault" | "bao"))
+}
+
+/// Whether a script calls the program's `agent` or `proxy`, whatever stands between the words.
+fn script_runs_agent(script: &str) -> bool {
+    let mut program = false;
+    for word in script.split_ascii_whitespace() {
+        let word = word.trim_matches(['"', '\'', '(', ')', ';', '&', '|', '`']);
+        if program && matches!(word, "agent" | "proxy") {
+            return true;
+        }
+        program = is_program(word) || program && (word.is_empty() || word == "\\");
+    }
+    false
 }
 
 /// An image without tag and digest.

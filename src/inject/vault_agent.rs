@@ -23,7 +23,7 @@ use super::vault_token::Token;
 use super::{AgentMode, Step};
 use crate::identity::{Class, MountPath, Relation};
 use crate::object::{FieldPath, Node, Operation};
-use crate::settings::ConfigMode;
+use crate::settings::{AgentRequest, ConfigMode};
 
 const INIT: &str = "vault-agent-init";
 const AGENT: &str = "vault-agent";
@@ -194,8 +194,7 @@ fn add(pod: &Pod<'_>, mode: AgentMode, asked: &Asked<'_>, token: &Token<'_>) -> 
             json!({"name": CONFIG, "downwardAPI": {"items": [{"path": "config.hcl", "fieldRef": reference}]}})
         }
         ConfigMode::ConfigMap => {
-            let default = || format!("{}-vault-config", pod.template.service_account_name());
-            let name = pod.template.annotation(config::MAP_ANNOTATION).map_or_else(default, str::to_owned);
+            let name = config_map(pod)?;
             json!({"name": CONFIG, "configMap": {"name": name}})
         }
     };
@@ -327,6 +326,21 @@ fn present(pod: &Pod<'_>, form: Form, agent: &Agent) -> Result<Option<usize>, Co
 
 fn is_agent_name(name: &str) -> bool {
     [INIT, AGENT].contains(&name)
+}
+
+/// The `ConfigMap` with the agent's configuration. Whoever chooses it chooses everything that the agent does, so its author may only if the
+/// operator says so (`hardening.md` A11).
+fn config_map(pod: &Pod<'_>) -> Result<String, Conflict> {
+    let own = format!("{}-vault-config", pod.template.service_account_name());
+    match pod.template.annotation(config::MAP_ANNOTATION) {
+        None => Ok(own),
+        Some(asked) if asked == own || pod.settings().vault.agent.requestable.contains(&AgentRequest::ConfigMap) => Ok(asked.to_owned()),
+        Some(_) => Err(Conflict::new(
+            annotation_path(config::MAP_ANNOTATION),
+            format!("annotation `{}` chooses the agent's whole configuration, which the operator leaves to nobody", config::MAP_ANNOTATION),
+            format!("remove it and write the ConfigMap `{own}`, or have `configMap` listed in the setting `vault.agent.requestable`"),
+        )),
+    }
 }
 
 /// Whether the operator lists a role for a ServiceAccount, as `namespace/name` (`hardening.md` A12).

@@ -51,6 +51,9 @@ impl<'a> Stage<'a> {
             let mut identity = self.read_identity(pod);
             identity.injections = injections.to_vec();
             identity.workload = workload_of(self.subject.object.unwrap_or(pod.node), Some(pod)).into();
+            if let Some(object) = self.subject.object.filter(|_| !self.subject.is_pod()) {
+                identity.workload_material = crate::identity::workload_material(object);
+            }
             identity.neighbours.clone_from(&self.facts.neighbours);
             // Its fields are strings, numbers and lists of them: it always serialises.
             Object::from_serialize(&identity).unwrap_or_default()

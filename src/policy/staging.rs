@@ -8,7 +8,7 @@ use super::waiver_object;
 use crate::identity::{Class, Conflict, InjectionState, Surroundings};
 use crate::inject::{self, Step};
 use crate::object::Operation as Change;
-use crate::object::{FieldPath, Object, OriginMap, PodTemplate};
+use crate::object::{FieldPath, Node, Object, OriginMap, PodTemplate};
 
 /// What a pod will be, and how that came about.
 #[derive(Debug, Default)]
@@ -164,9 +164,36 @@ pub(super) fn run(
     inject::inject(&request, steps)
 }
 
-/// What the API server fills in that a template lacks: the ServiceAccount's name and lifetimes of tokens and certificates.
+/// Fields of null that are taken out of one template.
+const NULLS: usize = 256;
+
+/// Takes out the fields whose value is null: to the API server they are absent, and no expression need know of them.
+fn nulls(node: Node<'_>, at: &FieldPath, operations: &mut Vec<Change>) {
+    for (name, value) in node.entries().filter(|(_, value)| value.is_null() || holds_null(*value)) {
+        let path = at.clone().field(name.to_owned());
+        if !value.is_null() {
+            nulls(value, &path, operations);
+        } else if operations.len() < NULLS {
+            operations.push(Change::remove(path));
+        }
+    }
+    for (index, value) in node.items().enumerate().filter(|(_, value)| holds_null(*value)) {
+        nulls(value, &at.clone().index(index), operations);
+    }
+}
+
+/// Whether some field is null. Nearly no template has one, and then nothing is made.
+fn holds_null(node: Node<'_>) -> bool {
+    node.entries().any(|(_, value)| value.is_null() || holds_null(value)) || node.items().any(holds_null)
+}
+
+/// What the API server makes of a template before it looks at it: fields of null go, and the ServiceAccount's name and lifetimes of tokens and
+/// certificates are filled in.
 fn defaults(template: PodTemplate<'_>) -> Vec<Change> {
     let mut operations = Vec::new();
+    if holds_null(template.spec()) {
+        nulls(template.spec(), &FieldPath::of(&["spec"]), &mut operations);
+    }
     let spec = template.spec();
     let path = FieldPath::of(&["spec"]);
     if spec.text("serviceAccountName").is_empty() && template.node.get("spec").is_some() {

@@ -106,7 +106,9 @@ impl Default for Spiffe {
                 "/var/lib/kubelet",
                 "/proc",
                 "/run/containerd",
+                "/run/k3s",
                 "/run/crio",
+                "/var/lib/containerd",
                 "/run/docker.sock",
                 "/etc/kubernetes",
             ]),
@@ -208,6 +210,7 @@ impl Default for Agent {
             // No limit of processor time: it would count against quotas and throttle a login (`hardening.md` B15).
             resources: Resources { requests: amounts(&[("cpu", "50m"), ("memory", "64Mi")]), limits: amounts(&[("memory", "128Mi")]) },
             config_mode: ConfigMode::default(),
+            requestable: Vec::new(),
             honour_vendor_annotations: false,
         }
     }

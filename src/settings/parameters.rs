@@ -219,6 +219,9 @@ pub struct Agent {
     pub resources: Resources,
     /// Where the agent's configuration comes from.
     pub config_mode: ConfigMode,
+    /// What a pod's author may ask for beside it. Empty: nothing, and a pod that asks all the same is an injection conflict; rule
+    /// `injection-conflict`.
+    pub requestable: Vec<AgentRequest>,
     /// Whether pods that ask for a vendor's injector get this agent in its place, told by the vendor's annotations
     /// (`docs/from-vault-k8s.md`). Unset: the vendor's injector acts on them.
     pub honour_vendor_annotations: bool,
@@ -247,12 +250,21 @@ pub enum ConfigMode {
     ConfigMap,
 }
 
+/// What a pod's author may ask of the injected agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub enum AgentRequest {
+    /// The `ConfigMap` with its whole configuration, by annotation `doorward.dev/vault-config-map`, while `configMode` is `configMap`.
+    ConfigMap,
+}
+
 /// The Kubernetes API as an audience.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct KubeApi {
-    /// What `kube-api-token` asks for; empty: whatever the API server accepts.
+    /// What `kube-api-token` asks for, which counts as the API server as `aliases` do; empty: whatever the API server accepts.
     pub audience: String,
     /// Audiences that count as the API server.
     pub aliases: Vec<String>,
@@ -475,10 +487,10 @@ impl Settings {
         fill(template, namespace, service_account, &self.cluster.name)
     }
 
-    /// Whether an audience means the API server: empty, or one of its aliases.
+    /// Whether an audience means the API server: empty, the one that injected tokens ask for, or one of its aliases.
     #[must_use]
     pub fn is_api_audience(&self, audience: &str) -> bool {
-        audience.is_empty() || self.kube_api.aliases.iter().any(|alias| alias == audience)
+        audience.is_empty() || audience == self.kube_api.audience || self.kube_api.aliases.iter().any(|alias| alias == audience)
     }
 }
 

@@ -152,29 +152,49 @@ fn is_client_key(text: &[u8]) -> bool {
     text.strip_prefix(b"client-key-data".as_slice()).is_some_and(has_value)
 }
 
-/// A kubeconfig with a token or a password of a user; its clusters were seen.
+/// A kubeconfig with a token or a password of a user; its clusters were seen. Clients read one without its `kind` too.
 fn is_kubeconfig(text: &[u8]) -> bool {
     contains(text, b"users")
-        && contains(text, b"Config")
-        && ["token", "password"].iter().any(|key| has_key_with_value(text, key.as_bytes()))
+        && (contains(text, b"Config") || has_key(text, b"user", |after| value_after(after).is_some()))
+        && ["token", "password"].iter().any(|key| has_key(text, key.as_bytes(), has_value))
 }
 
-/// Whether a key stands somewhere with a value after it.
-fn has_key_with_value(text: &[u8], key: &[u8]) -> bool {
+/// Whether a key stands somewhere with what is wanted after it.
+fn has_key(text: &[u8], key: &[u8], wanted: impl Fn(&[u8]) -> bool) -> bool {
     let mut before = b' ';
     text.iter().enumerate().any(|(start, byte)| {
         let begins = !is_url_safe(before);
         before = *byte;
-        begins && text.get(start..).and_then(|rest| rest.strip_prefix(key)).is_some_and(has_value)
+        begins && text.get(start..).and_then(|rest| rest.strip_prefix(key)).is_some_and(&wanted)
     })
 }
 
-/// Whether a colon and then a value on the same line follow a key, in YAML or JSON.
+/// What follows the colon after a key, in YAML or JSON; between the two may be blanks, and in JSON broken lines.
+fn value_after(after_key: &[u8]) -> Option<&[u8]> {
+    let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let after = match after_key {
+        [b'"' | b'\'', rest @ ..] => rest.trim_ascii_start(),
+        plain => plain.get(plain.iter().position(|byte| !blank(byte))?..)?,
+    };
+    after.strip_prefix(b":")
+}
+
+/// Whether a key has a value: on its line, or on the next one as a text of its own and no further key.
 fn has_value(after_key: &[u8]) -> bool {
-    let after = after_key.strip_prefix(b"\"").unwrap_or(after_key);
-    let Some(value) = after.strip_prefix(b":") else { return false };
-    let value = value.iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'"' | b'\''));
-    value.is_some_and(|byte| is_url_safe(*byte) || matches!(byte, b'+' | b'/' | b'|' | b'>'))
+    let Some(value) = value_after(after_key) else { return false };
+    let begins = |value: &[u8]| {
+        let first = value.iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'"' | b'\''));
+        first.is_some_and(|byte| is_url_safe(*byte) || matches!(byte, b'+' | b'/' | b'|' | b'>' | b'!' | b'&' | b'*'))
+    };
+    let line = |text: &'_ [u8]| text.iter().position(|byte| matches!(byte, b'\n' | b'\r')).unwrap_or(text.len());
+    let own = value.get(..line(value)).unwrap_or_default();
+    if !own.trim_ascii().is_empty() {
+        return begins(own);
+    }
+    let next = value.trim_ascii_start();
+    let next = next.get(..line(next)).unwrap_or_default();
+    let is_key = next.contains(&b':') && !matches!(next.first(), Some(b'"' | b'\''));
+    !is_key && !next.starts_with(b"- ") && begins(next)
 }
 
 /// A JWT whose claims are those of a Kubernetes ServiceAccount. Its header begins `{"`, which is `eyJ` in base64.

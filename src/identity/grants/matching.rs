@@ -38,7 +38,7 @@ const fn in_namespace(ask: Ask) -> Ask {
 
 /// The dangerous requests, those of one power together. The verbs `impersonate:...` are those of constrained impersonation
 /// (`pkg/endpoints/filters/impersonation` of `k8s.io/apiserver`), whose users and groups stand in another API group than those of `impersonate`.
-pub(super) const ASKS: [Ask; 27] = [
+pub(super) const ASKS: [Ask; 28] = [
     ask(Power::Escalate, "escalate", RBAC, "clusterroles"),
     in_namespace(ask(Power::Escalate, "escalate", RBAC, "roles")),
     // A RoleBinding to a ClusterRole is asked in the binding's namespace.
@@ -52,6 +52,7 @@ pub(super) const ASKS: [Ask; 27] = [
     ask(Power::Impersonate, "impersonate:user-info", AUTHENTICATION, "users"),
     ask(Power::Impersonate, "impersonate:user-info", AUTHENTICATION, "groups"),
     ask(Power::Impersonate, "impersonate:user-info", AUTHENTICATION, "uids"),
+    below("*", ask(Power::Impersonate, "impersonate:user-info", AUTHENTICATION, "userextras")),
     in_namespace(ask(Power::Impersonate, "impersonate:serviceaccount", AUTHENTICATION, "serviceaccounts")),
     ask(Power::Impersonate, "impersonate:arbitrary-node", AUTHENTICATION, "nodes"),
     ask(Power::Impersonate, "impersonate:associated-node", AUTHENTICATION, "nodes"),
@@ -139,14 +140,14 @@ fn has(list: &[&str], wanted: &str) -> bool {
 }
 
 /// `ResourceMatches`: everything, the very resource, or `*/subresource`. Asked for any subresource (`*`), a rule that names one of this
-/// resource's counts.
+/// resource's, or of every resource's, counts.
 fn resource_matches(rule: &str, resource: &str, subresource: &str) -> bool {
     if rule == "*" {
         return true;
     }
     match (rule.split_once('/'), subresource) {
         (None, _) => subresource.is_empty() && rule == resource,
-        (Some((named, _)), "*") => named == resource,
+        (Some((named, _)), "*") => named == resource || named == "*",
         (Some((named, below)), _) => !subresource.is_empty() && below == subresource && (named == resource || named == "*"),
     }
 }

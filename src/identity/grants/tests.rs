@@ -34,6 +34,8 @@ fn hardening_a21_a_role_is_asked_as_the_authorizer_asks_it() {
         ("`*` on ServiceAccounts impersonates", "ClusterRole", rule(&["*"], &[""], &["serviceaccounts"]), &["impersonate"]),
         ("users only for the cluster", "Role", rule(&["impersonate"], &[""], &["users", "groups"]), &[]),
         ("extras", "ClusterRole", rule(&["impersonate"], &["authentication.k8s.io"], &["userextras/scopes"]), &["impersonate"]),
+        ("extras of every resource", "ClusterRole", rule(&["impersonate"], &["authentication.k8s.io"], &["*/scopes"]), &["impersonate"]),
+        ("constrained extras", "ClusterRole", rule(&["impersonate:user-info"], &["*"], &["userextras/scopes"]), &["impersonate"]),
         ("constrained", "ClusterRole", rule(&["impersonate:user-info"], &["authentication.k8s.io"], &["users"]), &["impersonate"]),
         ("constrained, no such group", "ClusterRole", rule(&["impersonate:user-info"], &[""], &["users"]), &[]),
         ("on behalf", "Role", rule(&["impersonate-on:user-info:get"], &[""], &["pods"]), &["impersonate"]),

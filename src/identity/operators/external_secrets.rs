@@ -13,6 +13,33 @@ const CLOUD_GENERATORS: [(&str, &str); 4] = [
     ("ACRAccessToken", "acrAccessTokenSpec"),
 ];
 
+/// Further providers whose logins rest on what stands in a Secret, though they could do with a ServiceAccount.
+const STATIC_PROVIDERS: [(&str, &[&str]); 12] = [
+    ("kubernetes", &["auth", "token"]),
+    ("kubernetes", &["auth", "cert"]),
+    ("kubernetes", &["authRef"]),
+    ("oracle", &["auth", "secretRef"]),
+    ("alibaba", &["auth", "secretRef"]),
+    ("ibm", &["auth", "secretRef"]),
+    ("volcengine", &["auth", "secretRef"]),
+    ("akeyless", &["authSecretRef", "secretRef"]),
+    ("akeyless", &["authSecretRef", "kubernetesAuth", "secretRef"]),
+    ("conjur", &["auth", "apikey"]),
+    ("conjur", &["auth", "jwt", "secretRef"]),
+    ("infisical", &["auth", "universalAuthCredentials"]),
+];
+
+/// Logins that a provider makes with what the operator's own pod or node holds: a token or key in its files, or the node's metadata.
+const OPERATORS_OWN: [(&str, &str); 7] = [
+    ("alibaba", "rrsa"),
+    ("ibm", "containerAuth"),
+    ("infisical", "kubernetesAuthCredentials"),
+    ("infisical", "awsAuthCredentials"),
+    ("infisical", "azureAuthCredentials"),
+    ("infisical", "gcpIdTokenAuthCredentials"),
+    ("infisical", "gcpIamAuthCredentials"),
+];
+
 /// Methods of Vault's that rest on a credential given beforehand, each with the field that asks for it.
 const STATIC_METHODS: [(&str, &str); 5] =
     [("tokenSecretRef", "token"), ("appRole", "approle"), ("userPass", "userpass"), ("ldap", "ldap"), ("cert", "cert")];
@@ -62,6 +89,45 @@ impl<'a> Reader<'_, 'a> {
         }
         if let Some(azure) = provider.get("azurekv") {
             self.azure(azure);
+        }
+        self.others(provider);
+    }
+
+    /// The providers that are neither Vault nor one of the three large clouds, as far as they act as the operator's own pod or node, or
+    /// take what opens a cluster or a cloud.
+    fn others(&mut self, provider: Node<'a>) {
+        for (name, path) in STATIC_PROVIDERS {
+            if provider.get(name).is_some_and(|spec| spec.path(path).is_some_and(|found| !found.is_null())) {
+                let path = path.join(".");
+                self.store.secrets.push(Named { name: path.clone().into(), field_path: format!("spec.provider.{name}.{path}") });
+            }
+        }
+        if let Some(oracle) = provider.get("oracle") {
+            // Unset it is the user's if there is one, else the node's.
+            let ambient = match oracle.text("principalType") {
+                "UserPrincipal" => false,
+                "Workload" => oracle.get("serviceAccountRef").is_none(),
+                "" => oracle.get("auth").is_none_or(Node::is_empty),
+                _ => true,
+            };
+            if ambient {
+                self.ambient("oracle", "spec.provider.oracle.principalType".into());
+            }
+        }
+        for (name, field) in OPERATORS_OWN {
+            if provider.path(&[name, "auth", field]).is_some_and(|login| !login.is_null()) {
+                self.ambient(name, format!("spec.provider.{name}.auth.{field}"));
+            }
+        }
+        // Without a Secret it takes the token of the operator's own pod.
+        if provider.get("volcengine").is_some_and(|spec| spec.path(&["auth", "secretRef"]).is_none_or(Node::is_null)) {
+            self.ambient("volcengine", "spec.provider.volcengine.auth".into());
+        }
+        if let Some(login) = provider.path(&["akeyless", "authSecretRef", "kubernetesAuth"])
+            && login.get("serviceAccountRef").is_none()
+            && login.get("secretRef").is_none()
+        {
+            self.ambient("akeyless", "spec.provider.akeyless.authSecretRef.kubernetesAuth".into());
         }
     }
 

@@ -12,6 +12,8 @@ pub(super) const INTEGER: u8 = 0x02;
 pub(super) const OCTET_STRING: u8 = 0x04;
 /// `OBJECT IDENTIFIER`.
 pub(super) const OBJECT_IDENTIFIER: u8 = 0x06;
+/// `BMPString`.
+pub(super) const BMP_STRING: u8 = 0x1e;
 
 /// The values that stand one behind the other in some bytes.
 #[derive(Clone, Copy, Debug)]

@@ -31,6 +31,10 @@ pub struct VaultAccess<'a> {
     pub audiences: Vec<TokenAudiences<'a>>,
     /// The lifetimes of those tokens.
     pub token_seconds: Vec<TokenSeconds>,
+    /// Configurations that stand in the object and cannot be read, each by the variable that holds it.
+    pub unreadable: Vec<Named<'a>>,
+    /// Where an agent takes its configuration from that is not read, in words.
+    pub unread: Vec<Named<'a>>,
 }
 
 /// Something by name, and where it stands.
@@ -142,6 +146,14 @@ impl<'a> Access<'a> {
 
     pub(in super::super) fn address_from_elsewhere(&mut self, at: String) {
         push(&mut self.said.addresses, Servers::unreadable(at));
+    }
+
+    pub(in super::super) fn unreadable(&mut self, name: impl Into<Cow<'a, str>>, at: String) {
+        push(&mut self.said.unreadable, Named { name: name.into(), field_path: at });
+    }
+
+    pub(in super::super) fn unread(&mut self, found: Named<'a>) {
+        push(&mut self.said.unread, found);
     }
 
     pub(in super::super) fn unverified(&mut self, name: impl Into<Cow<'a, str>>, at: String) {

@@ -40,11 +40,11 @@ impl<'s> Servers<'s> {
 
     /// An address as it is written. `in_pod` tells whether it is a pod that connects, so that loopback is its own.
     pub(in super::super) fn judge(&self, url: &str, in_pod: bool, field_path: String) -> VaultAddress {
-        // A variable can put anything anywhere in it.
-        if url.contains("$(") || url.contains("${") {
+        let (scheme, rest) = parts(url);
+        // A variable can put anything in its place; behind the host it changes nothing of where this leads.
+        if authority(rest).contains(['$', '`']) {
             return Self::unreadable(field_path);
         }
-        let (scheme, rest) = parts(url);
         if scheme == "unix" {
             return VaultAddress { host: None, readable: true, https: false, local: in_pod, listed: in_pod, field_path };
         }
@@ -77,13 +77,17 @@ fn parts(url: &str) -> (String, &str) {
 
 /// The host of what follows a scheme, or of `host:port`, in lower case and without the dot of the DNS's root.
 fn authority_host(rest: &str) -> String {
-    let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
+    let authority = authority(rest);
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     let name = match host.strip_prefix('[') {
         Some(address) => address.split(']').next().unwrap_or_default(),
         None => host.split(':').next().unwrap_or_default(),
     };
     name.trim_end_matches('.').to_ascii_lowercase()
+}
+
+fn authority(rest: &str) -> &str {
+    rest.split(['/', '?', '#', '\\']).next().unwrap_or_default()
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -141,7 +145,14 @@ mod tests {
             let address = servers.judge(url, true, String::new());
             assert!(address.local && address.listed, "{url}");
         }
-        assert!(!servers.judge("https://$(HOST)", true, String::new()).readable);
+        for url in ["https://$(HOST)", "https://vault.example.com:$(PORT)", "$(SCHEME)://vault.example.com", "https://$HOST/", "$(ADDRESS)"]
+        {
+            assert!(!servers.judge(url, true, String::new()).readable, "{url}");
+        }
+        for url in ["http://evil.com/$(NOTHING)", "http://evil.com?$(NOTHING)"] {
+            let address = servers.judge(url, true, String::new());
+            assert!(address.readable && !address.listed, "{url}");
+        }
         assert!(Servers::of(&Settings::default()).judge("http://anything", false, String::new()).listed, "nothing is set");
     }
 }

@@ -5,8 +5,7 @@ use std::borrow::Cow;
 use super::super::credentials::TOKEN_DIRECTORY;
 use super::super::model::{Credential, Login};
 use super::super::mount_path::MountPath;
-use super::config::{AgentConfig, variable};
-use super::pod_access::block;
+use super::config::{AgentConfig, blocks, texts, variable};
 use super::{ADDRESS_VARIABLES, Agent, PREFIXES, annotation};
 use crate::object::{Node, PodTemplate};
 
@@ -76,17 +75,18 @@ pub(super) fn same(one: &Login<'_>, other: &Login<'_>) -> bool {
 
 /// Reads `auto_auth` and `vault` of an agent's configuration in JSON, where HCL's blocks may be lists of one.
 fn read_config(login: &mut Login<'_>, config: Node<'_>) {
-    let owned = |node: Node<'_>, key: &str| node.get(key).and_then(Node::as_str).map(|value| Cow::Owned(value.to_owned()));
+    let block = |node, key| blocks(node, key).last();
+    let owned = |node: Node<'_>, key: &str| texts(node, key).last().map(|value| Cow::Owned(value.to_owned()));
     if let Some(address) = block(config, "vault").and_then(|vault| owned(vault, "address")) {
         login.address = Some(address);
     }
     let Some(method) = block(config, "auto_auth").and_then(|auth| block(auth, "method")) else { return };
-    let kind = method.text("type");
+    let kind = texts(method, "type").last().unwrap_or_default();
     login.mount = owned(method, "mount_path").or_else(|| (!kind.is_empty()).then(|| Cow::Owned(format!("auth/{kind}"))));
     login.method = Some(Cow::Owned(kind.to_owned()));
     let settings = block(method, "config");
     login.role = settings.and_then(|settings| owned(settings, "role"));
-    let path = settings.map(|settings| settings.text("token_path")).filter(|path| !path.is_empty());
+    let path = settings.and_then(|settings| texts(settings, "token_path").last()).filter(|path| !path.is_empty());
     login.token_path = match (path, kind) {
         (Some(path), _) => Some(MountPath::new(path)),
         (None, "kubernetes") => Some(MountPath::new(TOKEN_DIRECTORY).join("token")),

@@ -1,10 +1,11 @@
 //! How a pod reaches Vault: by the variables of its containers, the configurations of its agents, and what it asks of the vendors'
 //! injectors.
 
+use super::super::expansion::Environment;
 use super::access::{Access, VaultAccess, Who};
-use super::config::AgentConfig;
-use super::{ADDRESS_VARIABLES, PREFIXES, annotation, go_true};
-use crate::object::{Kind, Node, PodTemplate};
+use super::config::{AgentConfig, blocks, is_on, texts};
+use super::{ADDRESS_VARIABLES, PREFIXES, annotation, flags, go_true, is_agent};
+use crate::object::{Node, PodTemplate};
 use crate::settings::Settings;
 
 /// Variables of Vault's own client that lead to an agent or a proxy that speaks for it.
@@ -39,13 +40,16 @@ pub(super) fn read<'a>(
     logs_in.sort_unstable();
     for (list, index, container) in template.containers() {
         let mut has_address = false;
+        let mut environment = Environment::of(container);
         for (position, variable) in container.list("env").enumerate() {
             let name = variable.text("name");
             if name.starts_with("VAULT_") || name.starts_with("BAO_") {
                 has_address |= ADDRESS_VARIABLES.contains(&name);
-                of_variable(&mut access, name, variable, || format!("spec.{list}[{index}].env[{position}]"));
+                let value = environment.value(position, variable.text("value"));
+                of_variable(&mut access, name, variable, &value, || format!("spec.{list}[{index}].env[{position}]"));
             }
         }
+        flags::read(&mut access, container, &mut environment, || is_agent(container, settings), &|| format!("spec.{list}[{index}]"));
         if !has_address && logs_in.binary_search(&container.text("name")).is_ok() {
             // What a Secret or a ConfigMap makes of these names is not seen here.
             let hides = |prefix: &str| ADDRESS_VARIABLES.iter().any(|name| name.starts_with(prefix));
@@ -54,10 +58,15 @@ pub(super) fn read<'a>(
             }
         }
     }
-    for config in configs {
+    for unread in configs.iter().flat_map(|config| &config.unread) {
+        access.unread(unread.clone());
+    }
+    for config in configs.iter().flat_map(|config| [Some(config), config.other.as_deref()]).flatten() {
         if let Some(root) = config.root() {
             of_config(&mut access, root, who, &config.field_path);
-        } else if config.is_hidden() {
+        } else if let Some(variable) = config.unreadable() {
+            access.unreadable(variable, config.field_path.clone());
+        } else if config.is_elsewhere() {
             access.address_from_elsewhere(config.field_path.clone());
         }
     }
@@ -74,8 +83,8 @@ pub(super) fn read<'a>(
     access.finish()
 }
 
-fn of_variable<'a>(access: &mut Access<'a>, name: &'a str, variable: Node<'a>, at: impl Fn() -> String) {
-    let (value, elsewhere) = (variable.text("value"), variable.get("valueFrom").is_some());
+fn of_variable<'a>(access: &mut Access<'a>, name: &'a str, variable: Node<'a>, value: &str, at: impl Fn() -> String) {
+    let elsewhere = value.is_empty() && variable.get("valueFrom").is_some();
     let is_address = ADDRESS_VARIABLES.contains(&name) || RELAY_VARIABLES.contains(&name);
     let is_proxy = PROXY_VARIABLES.contains(&name);
     if (is_address || is_proxy) && elsewhere {
@@ -91,27 +100,32 @@ fn of_variable<'a>(access: &mut Access<'a>, name: &'a str, variable: Node<'a>, a
     }
 }
 
-/// Reads an agent's configuration, where HCL's blocks may be lists of one.
+/// Reads an agent's configuration. Of a setting that stands there twice both are judged.
 fn of_config(access: &mut Access<'_>, config: Node<'_>, who: Who<'_>, at: &str) {
-    if let Some(vault) = block(config, "vault") {
-        if let Some(url) = vault.get("address").and_then(Node::as_str).filter(|url| !url.is_empty()) {
+    for vault in blocks(config, "vault") {
+        for url in texts(vault, "address").filter(|url| !url.is_empty()) {
             access.address(url, at.to_owned());
         }
-        if vault.get("tls_skip_verify").is_some_and(is_on) {
+        if blocks(vault, "tls_skip_verify").any(is_on) {
             access.unverified("tls_skip_verify", at.to_owned());
         }
     }
-    let methods = block(config, "auto_auth").and_then(|auth| auth.get("method"));
-    let methods =
-        methods.into_iter().flat_map(|methods| if methods.kind() == Kind::List { methods.items().collect() } else { vec![methods] });
-    for method in methods {
-        let kind = method.text("type");
-        access.method(kind.to_owned(), false, at.to_owned());
-        if kind == "kubernetes" {
-            let mount = method.get("mount_path").and_then(Node::as_str).unwrap_or("auth/kubernetes");
-            access.mount(mount.to_owned(), at.to_owned());
+    for method in blocks(config, "auto_auth").flat_map(|auth| blocks(auth, "method")) {
+        let mut kinds = texts(method, "type").peekable();
+        if kinds.peek().is_none() {
+            access.method("", false, at.to_owned());
         }
-        if let Some(role) = block(method, "config").and_then(|config| config.get("role")).and_then(Node::as_str) {
+        for kind in kinds {
+            access.method(kind.to_owned(), false, at.to_owned());
+            if kind == "kubernetes" {
+                let mut mounts = texts(method, "mount_path").peekable();
+                if mounts.peek().is_none() {
+                    access.mount("auth/kubernetes", at.to_owned());
+                }
+                mounts.for_each(|mount| access.mount(mount.to_owned(), at.to_owned()));
+            }
+        }
+        for role in blocks(method, "config").flat_map(|config| texts(config, "role")) {
             access.role(role.to_owned(), who, at.to_owned());
         }
     }
@@ -144,14 +158,4 @@ fn of_vendor<'a>(access: &mut Access<'a>, template: PodTemplate<'a>, asked_by: &
     if let Some((_, at)) = value("tls-skip-verify").filter(|(value, _)| go_true(value)) {
         access.unverified("tls-skip-verify", at);
     }
-}
-
-pub(super) fn block<'a>(node: Node<'a>, key: &str) -> Option<Node<'a>> {
-    let value = node.get(key)?;
-    if value.kind() == Kind::List { value.item(0) } else { Some(value) }
-}
-
-/// Whether a switch of a configuration is on: the agent takes booleans and their words.
-pub(super) fn is_on(value: Node<'_>) -> bool {
-    value.as_bool() == Some(true) || value.as_str().is_some_and(go_true) || value.as_i64() == Some(1)
 }

@@ -253,10 +253,8 @@ fn hardening_a27_a_configuration_that_is_not_seen_is_told() {
         agent("hcl", json!({ "name": "VAULT_CONFIG", "value": STANDARD.encode("vault { address = \"https://evil.example.com\" }") })),
         agent("secret", json!({ "name": "BAO_CONFIG", "valueFrom": { "secretKeyRef": { "name": "s", "key": "k" } } })),
     ] }));
-    assert_eq!(
-        said(&scene, "addresses", ["fieldPath", "readable", "listed"]),
-        ["spec.containers[0].env[0].value false false", "spec.containers[1].env[0] false false"]
-    );
+    assert_eq!(said(&scene, "addresses", ["fieldPath", "readable", "listed"]), ["spec.containers[1].env[0] false false"]);
+    assert_eq!(said(&scene, "unreadable", ["name", "fieldPath", "none"]), ["VAULT_CONFIG spec.containers[0].env[0].value null"]);
     let many: Vec<Value> = (0..9).map(|n| json!({ "name": format!("a{n}"), "args": ["vault agent"] })).collect();
     let scene = Scene::pod(json!({ "containers": many }));
     assert_eq!(said(&scene, "methods", ["name", "attested", "fieldPath"]), ["unknown false spec.containers[8].name"]);

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::Scene;
 use super::neighbours::{self, plugin_volume};
 use crate::identity::Class;
-use crate::settings::ConfigMode;
+use crate::settings::{AgentRequest, ConfigMode};
 
 #[expect(clippy::needless_pass_by_value, reason = "every caller makes the value in place")]
 fn pod(spec: Value) -> Value {
@@ -599,5 +599,12 @@ fn a_config_map_may_hold_the_configuration() {
     assert_eq!(of_map(plain()), json!({"name": "vault-config", "configMap": {"name": "api-vault-config"}}));
     let mut named = plain();
     named["metadata"]["annotations"] = json!({"doorward.dev/vault-config-map": "mine"});
-    assert_eq!(of_map(named), json!({"name": "vault-config", "configMap": {"name": "mine"}}));
+    let scene = Scene::new(named, json!([{"vaultAgent": {}}])).with(|scene| scene.settings.vault.agent.config_mode = ConfigMode::ConfigMap);
+    let refused = scene.run();
+    assert_eq!(refused.operations(), [""; 0], "`hardening.md` A11: neither agent nor token");
+    let [token, agent] = refused.states().try_into().unwrap();
+    assert_eq!(token, "vault-token?");
+    assert!(agent.starts_with("vault-agent: metadata.annotations[doorward.dev/vault-config-map]: annotation"), "{agent}");
+    let asked = scene.with(|scene| scene.settings.vault.agent.requestable = vec![AgentRequest::ConfigMap]).run();
+    assert_eq!(asked.at("/spec/volumes/2"), &json!({"name": "vault-config", "configMap": {"name": "mine"}}));
 }

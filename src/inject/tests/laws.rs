@@ -199,10 +199,12 @@ fn scene() -> impl Strategy<Value = Scene> {
         any::<bool>(),
         any::<bool>(),
         any::<bool>(),
+        select(vec!["", "kubernetes.default.svc", "https://kubernetes.prod.example.com"]),
     );
-    (pod(), steps(), around).prop_map(|(pod, steps, (class, account, native, before, honour))| {
+    (pod(), steps(), around).prop_map(|(pod, steps, (class, account, native, before, honour, audience))| {
         let mut scene = Scene::new(pod, steps).stamped().of_class(class);
         scene.account = account;
+        scene.settings.kube_api.audience = audience.into();
         scene.settings.vault.agent.native_sidecar = native;
         scene.settings.vault.agent.honour_vendor_annotations = honour;
         if before {
@@ -239,6 +241,24 @@ fn what_the_plugin_adopts_in_between_changes_nothing() {
         assert_eq!(
             free.at("/spec/containers/0/volumeMounts/0"),
             &json!({"name": "kube-api-access-evil", "mountPath": path, "readOnly": true})
+        );
+    }
+}
+
+/// What the injection made of any `kubeApi.audience` is taken for what it is: by a second run, and by the identity model.
+#[test]
+fn whatever_the_audience_of_the_api_an_injected_token_is_one_for_it() {
+    for audience in ["", "kubernetes.default.svc", "https://kubernetes.prod.example.com", "api", "vault"] {
+        let pod = json!({"spec": {"serviceAccountName": "api", "containers": [{"name": "app"}]}});
+        let mut scene = Scene::new(pod, json!([{"kubeApiToken": {}}])).stamped();
+        scene.settings.kube_api.audience = audience.into();
+        let ran = scene.run();
+        assert_eq!(ran.states(), ["automount-off", "kube-api-token", "stamp"], "{audience}");
+        let token = &scene.identity(&ran.after)["apiToken"];
+        assert_eq!(
+            (&token["mounted"], &token["source"], &token["containers"]),
+            (&json!(true), &json!("projected"), &json!(["app"])),
+            "{audience}"
         );
     }
 }

@@ -92,6 +92,21 @@ impl Scene {
         )
     }
 
+    /// What rules see of a pod.
+    fn identity(&self, pod: &Value) -> Value {
+        let object = Object::from_json(pod.to_string()).unwrap();
+        let surroundings = Surroundings {
+            settings: &self.settings,
+            namespace: "payments",
+            namespace_object: &Fact::Absent,
+            service_account: &Fact::Absent,
+            class: self.class,
+            token_secrets: &Fact::Absent,
+        };
+        let template = PodTemplate::of(&GroupVersionKind::new("", "v1", "Pod"), object.root()).unwrap();
+        serde_json::to_value(crate::identity::read(template, &surroundings)).unwrap()
+    }
+
     /// Runs, and checks what holds for every run: the operations are JSON Patch as another implementation reads it, lead to the
     /// template given, and are the same bytes again.
     fn once(&self, pod: &Value) -> Ran {
