@@ -386,9 +386,12 @@ pub struct IdentityWaiverSpec {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct IdentityWaiverStatus {
-    /// Who made it, or asked for it to be renewed.
+    /// Who made it, or asked for it to be renewed last.
     #[serde(default)]
     pub requested_by: String,
+    /// Everybody who asked for it, its maker and each who had it renewed: none of them can approve it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requesters: Vec<String>,
     /// Who approved it; without an approval it lifts nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approved_by: Option<String>,
