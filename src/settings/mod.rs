@@ -3,6 +3,7 @@
 //! - `parameters`: the fields
 //! - `defaults`: their defaults
 //! - `check`: what a file may not say although it has the right shape
+//! - `shape`: lists and numbers that serde would take for what they are not
 //! - `built_in_roles`: the roles that Kubernetes makes for itself
 //! - `enforcement`: presets, and which enforcement holds for a rule in a namespace
 //! - `exemption`: who is free of which rules
@@ -16,6 +17,7 @@ mod defaults;
 mod enforcement;
 mod exemption;
 mod parameters;
+mod shape;
 
 pub use enforcement::{Enforcement, EnforcementOverride, Preset, RolloutStep};
 pub use exemption::{Exemption, ExemptionGroup};
