@@ -398,6 +398,9 @@ pub struct IdentityWaiverStatus {
     /// When, as RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approved_at: Option<String>,
+    /// Until when it lifts what it was approved for, as RFC 3339: while a renewal waits for its approval, this end still holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved_until: Option<String>,
     /// How often it was renewed.
     #[serde(default)]
     pub renewals: i64,
@@ -414,8 +417,9 @@ pub struct IdentityWaiverStatus {
 pub struct BoundUids {
     /// Of the waiver itself.
     pub waiver: String,
-    /// Of the Namespace.
-    pub namespace: String,
+    /// Of the Namespace; absent for a cluster-scoped object, which is in none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
     /// Of the ServiceAccount, where the waiver names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_account: Option<String>,
@@ -432,7 +436,7 @@ pub struct WaiverSubject {
     /// ServiceAccount, exact.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_account: Option<String>,
-    /// Object, exact.
+    /// Object, exact. What makes pods is named by its `serviceAccount`: its pods are judged by themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object: Option<WaivedObject>,
 }

@@ -10,7 +10,7 @@ use super::schema::{BoundUids, IdentityWaiverSpec, IdentityWaiverStatus, Related
 use super::set::PolicySet;
 use super::subject::{Facts, Operation, Source, Subject};
 use super::verdict::{Certainty, Verdict, Violation};
-use super::waive::Waiver;
+use super::waive::{Waiver, is_namespace, place};
 use crate::object::{Fact, FieldPath, GroupVersionKind, Node, Operation as Change, escaped, hex_digest, quoted};
 use crate::settings::Enforcement;
 
@@ -87,7 +87,7 @@ impl<'a> Request<'a> {
             _ => Deed::Touch,
         };
         let requester = subject.username;
-        let asked = |requesters| IdentityWaiverStatus { requested_by: requester.to_owned(), requesters, ..Default::default() };
+        let asked = |requesters| IdentityWaiverStatus { requested_by: requester.to_owned(), requesters, ..IdentityWaiverStatus::default() };
         let status = match deed {
             Deed::Make => Ok(asked(vec![requester.to_owned()])),
             Deed::Renew => {
@@ -96,11 +96,15 @@ impl<'a> Request<'a> {
                 if !requesters.is_empty() && !requesters.iter().any(|known| known == requester) {
                     requesters.push(requester.to_owned());
                 }
-                Ok(IdentityWaiverStatus { renewals: before.renewals.saturating_add(1), ..asked(requesters) })
+                // What was approved holds until the end that it was approved for.
+                let approved_until = end_of_approval(&before, old);
+                let bound_uids = before.bound_uids.clone().filter(|_| approved_until.is_some());
+                Ok(IdentityWaiverStatus { renewals: before.renewals.saturating_add(1), approved_until, bound_uids, ..asked(requesters) })
             }
-            Deed::Approve => bound(new, facts).map(|bound_uids| IdentityWaiverStatus {
+            Deed::Approve => bound(new, &facts.namespace, facts).map(|bound_uids| IdentityWaiverStatus {
                 approved_by: Some(requester.to_owned()),
                 approved_at: jiff::Timestamp::from_second(facts.now).ok().map(|now| now.to_string()),
+                approved_until: field(new, "expiresAt").and_then(Node::as_str).map(str::to_owned),
                 bound_uids: Some(bound_uids),
                 ..before.clone()
             }),
@@ -110,12 +114,35 @@ impl<'a> Request<'a> {
     }
 }
 
-fn bound(object: Option<Node<'_>>, facts: &Facts<'_>) -> Result<BoundUids, String> {
+/// Until when a waiver lifts what it was approved for; none without an approval. One approved before that was written down holds until
+/// its own end.
+fn end_of_approval(status: &IdentityWaiverStatus, object: Option<Node<'_>>) -> Option<String> {
+    let approved = status.approved_by.as_deref().is_some_and(|by| !by.is_empty());
+    let own = || expiry(object).filter(|_| approved).and_then(Node::as_str).map(str::to_owned);
+    status.approved_until.clone().or_else(own)
+}
+
+/// A waiver of the cluster as far as it is approved: it ends with its approval, or with itself if that is sooner.
+pub(super) fn approved(object: Node<'_>, now: i64) -> Option<Waiver> {
+    let approved_until: jiff::Timestamp = end_of_approval(&status(Some(object)), Some(object))?.parse().ok()?;
+    let waiver = content(object, now)?;
+    Some(Waiver { expires_at: waiver.expires_at.min(approved_until.as_second()), ..waiver })
+}
+
+/// What a waiver of the cluster says, however far ahead it ends.
+pub(super) fn content(object: Node<'_>, now: i64) -> Option<Waiver> {
+    let name = object.path(&["metadata", "name"])?.as_str()?;
+    Waiver::checked(name, object.get("spec")?.read().ok()?, i64::MAX / 86_400 / 2, now).ok()
+}
+
+/// The objects that a waiver speaks of, as they are now. `namespace` is the one that the waiver names.
+fn bound(object: Option<Node<'_>>, namespace: &Fact<Node<'_>>, facts: &Facts<'_>) -> Result<BoundUids, String> {
     let object = object.ok_or("there is no object")?;
     let names_account = waived(object).is_some_and(|(_, account)| account.is_some());
+    let names_namespace = waived(object).is_some_and(|(namespace, _)| !namespace.is_empty());
     Ok(BoundUids {
         waiver: object.get("metadata").map(|metadata| metadata.text("uid")).unwrap_or_default().to_owned(),
-        namespace: uid(&facts.namespace, "Namespace")?.to_owned(),
+        namespace: names_namespace.then(|| uid(namespace, "Namespace").map(str::to_owned)).transpose()?,
         service_account: names_account.then(|| uid(&facts.service_account, "ServiceAccount").map(str::to_owned)).transpose()?,
     })
 }
@@ -181,9 +208,20 @@ fn spec_mistakes(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>, spec
         }
     }
     // What an approved waiver says is not asked again when a label changes.
-    let asked_anew = subject.operation == Operation::Create || expiry(subject.object) != expiry(subject.old_object);
-    if asked_anew && let Err((field, message)) = Waiver::checked(subject.name, spec, set.settings.waiver.max_days, facts.now) {
-        mistakes.add(field, message);
+    let is_made = subject.operation == Operation::Create;
+    if !is_made && expiry(subject.object) == expiry(subject.old_object) {
+        return;
+    }
+    if let Some(message) = Waiver::beyond(&spec, |id| set.policy(id)) {
+        mistakes.add("spec.subject.object", message);
+    }
+    match Waiver::checked(subject.name, spec, set.settings.waiver.max_days, facts.now) {
+        Err((field, message)) => mistakes.add(field, message),
+        // Among files one that is over may stand, as it may in the cluster.
+        Ok(waiver) if is_made && subject.source == Source::Validating && waiver.expires_at <= facts.now => {
+            mistakes.add("spec.expiresAt", "is over already, so that it would lift nothing; set it ahead");
+        }
+        Ok(_) => {}
     }
 }
 
@@ -287,14 +325,16 @@ pub(super) fn lifted_by(rule: &str, subject: &Subject<'_>, service_account: Opti
         return None;
     }
     let Some(Fact::Found(waivers)) = facts.related.get(&waivers_resource()) else { return None };
-    waivers.iter().filter(|waiver| waived(**waiver).is_some_and(|(namespace, _)| namespace == subject.namespace)).find_map(|waiver| {
-        let name = waiver.path(&["metadata", "name"])?.as_str()?;
-        let status = status(Some(*waiver));
-        let approved = status.approved_by.as_deref().is_some_and(|by| !by.is_empty());
-        (approved && status.bound_uids == bound(Some(*waiver), facts).ok()).then_some(())?;
-        let spec = waiver.get("spec")?.read().ok()?;
-        let waiver = Waiver::checked(name, spec, i64::MAX / 86_400 / 2, facts.now).ok()?;
-        waiver.covers(rule, subject, service_account, facts.now).then(|| format!("waiver {name}"))
+    // A Namespace is in none: it stands for itself.
+    let itself = || subject.old_object.or(subject.object).map_or(Fact::Absent, Fact::Found);
+    let namespace = if is_namespace(subject) { itself() } else { facts.namespace.clone() };
+    let place = place(subject);
+    waivers.iter().filter(|waiver| waived(**waiver).is_some_and(|(namespace, _)| namespace == place)).find_map(|object| {
+        let waiver = approved(*object, facts.now)?;
+        let approved_for = status(Some(*object)).bound_uids?;
+        let lifts = bound(Some(*object), &namespace, facts).is_ok_and(|bound| bound == approved_for)
+            && waiver.covers(rule, subject, service_account, facts.now);
+        lifts.then(|| format!("waiver {}", waiver.name))
     })
 }
 

@@ -119,6 +119,7 @@ fn an_approval_names_who_gave_it_and_binds_the_very_objects() {
         approved["status"],
         json!({
             "requestedBy": "ann", "requesters": ["ann"], "approvedBy": "chief", "approvedAt": "2027-01-15T08:00:00Z", "renewals": 0,
+            "approvedUntil": "2027-02-01T00:00:00Z",
             "boundUIDs": { "waiver": "w-1", "namespace": "ns-1", "serviceAccount": "sa-1" },
         })
     );
@@ -210,7 +211,13 @@ fn a_renewal_is_asked_for_and_approved_anew_and_counted() {
     let mut longer = approved.clone();
     longer["spec"]["expiresAt"] = json!("2027-03-01T00:00:00Z");
     let renewed = cluster.send("ann", &longer, Some(&approved)).unwrap();
-    assert_eq!(renewed["status"], json!({ "requestedBy": "ann", "requesters": ["ann"], "renewals": 1 }));
+    assert_eq!(
+        renewed["status"],
+        json!({
+            "requestedBy": "ann", "requesters": ["ann"], "renewals": 1, "approvedUntil": "2027-02-01T00:00:00Z",
+            "boundUIDs": { "waiver": "w-1", "namespace": "ns-1", "serviceAccount": "sa-1" },
+        })
+    );
     let mut old = renewed.clone();
     old["status"]["renewals"] = json!(2);
     let mut again = old.clone();
@@ -263,4 +270,116 @@ fn a_rule_that_does_not_exist_is_named() {
     wrong["spec"]["rules"] = json!(["no-host-namespace"]);
     let refused = refusal(cluster().send("ann", &wrong, None));
     assert!(refused.contains("there is no rule `no-host-namespace`; did you mean `no-host-namespaces`?"), "{refused}");
+}
+
+/// A waiver of `no-wildcard-rbac` or another rule on one object, approved by `chief`.
+fn approved_for(cluster: &mut Cluster, rule: &str, subject: &Value) -> Value {
+    let mut waiver = waiver();
+    waiver["spec"]["rules"] = json!([rule]);
+    waiver["spec"]["subject"] = subject.clone();
+    let made = cluster.send("ann", &waiver, None).unwrap();
+    let mut asked = made.clone();
+    asked["status"]["approvedBy"] = json!("me");
+    let approved = cluster.send("chief", &asked, Some(&made)).unwrap();
+    cluster.waivers = vec![object(&approved)];
+    approved
+}
+
+#[test]
+fn a_cluster_scoped_object_is_waived_too() {
+    let mut cluster = cluster();
+    let account = std::mem::replace(&mut cluster.account, object(&json!({})));
+    let approved = approved_for(&mut cluster, "no-wildcard-rbac", &json!({ "object": { "kind": "ClusterRole", "name": "argocd" } }));
+    assert_eq!(approved["status"]["boundUIDs"], json!({ "waiver": "w-1" }));
+    cluster.account = account;
+    let lifted = |kind: &str, name: &str, namespace: &str| {
+        let role = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": { "name": name, "namespace": namespace, "uid": "r" },
+            "rules": [{ "apiGroups": ["*"], "resources": ["*"], "verbs": ["*"] }],
+        });
+        cluster.request(Source::Validating, "ann", &role, None, |subject, facts| {
+            let subject = Subject { name, ..subject.clone() };
+            lifted_by("no-wildcard-rbac", &subject, None, facts)
+        })
+    };
+    assert_eq!(lifted("ClusterRole", "argocd", "").as_deref(), Some("waiver w"));
+    assert_eq!(lifted("ClusterRole", "other", ""), None);
+    assert_eq!(lifted("Role", "argocd", "payments"), None);
+}
+
+#[test]
+fn a_namespace_is_waived_as_itself_and_its_namesake_is_not() {
+    let mut cluster = cluster();
+    let subject = json!({ "namespace": "payments", "object": { "kind": "Namespace", "name": "payments" } });
+    approved_for(&mut cluster, "no-mesh-opt-out", &subject);
+    // In a review of a Namespace no Namespace is looked up.
+    cluster.namespace = object(&json!({}));
+    let lifted = |uid: &str| {
+        let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "payments", "uid": uid } });
+        cluster.request(Source::Validating, "ann", &namespace, Some(&namespace), |subject, facts| {
+            let subject = Subject { name: "payments", ..subject.clone() };
+            lifted_by("no-mesh-opt-out", &subject, None, facts)
+        })
+    };
+    assert_eq!(lifted("ns-1").as_deref(), Some("waiver w"));
+    assert_eq!(lifted("ns-2"), None, "made anew under the same name");
+}
+
+#[test]
+fn what_was_approved_holds_while_a_renewal_waits() {
+    let mut cluster = cluster();
+    let approved = cluster.approved();
+    let mut longer = approved.clone();
+    longer["spec"]["expiresAt"] = json!("2027-03-01T00:00:00Z");
+    let renewed = cluster.send("ann", &longer, Some(&approved)).unwrap();
+    cluster.waivers = vec![object(&renewed)];
+    assert_eq!(cluster.waived().as_deref(), Some("waiver w"));
+    let end = |waiver: &Value| super::approved(object(waiver).root(), NOW).map(|waiver| waiver.expires_at);
+    assert_eq!(end(&renewed), end(&approved));
+    // A second request does not lengthen what was approved, and a nearer end holds at once.
+    longer["spec"]["expiresAt"] = json!("2027-03-02T00:00:00Z");
+    let again = cluster.send("ann", &longer, Some(&renewed)).unwrap();
+    assert_eq!(end(&again), end(&approved));
+    let mut nearer = approved.clone();
+    nearer["spec"]["expiresAt"] = json!("2027-01-20T00:00:00Z");
+    assert!(end(&cluster.send("ann", &nearer, Some(&approved)).unwrap()) < end(&approved));
+    // One that was never approved gains nothing by it.
+    let made = cluster
+        .send(
+            "bob",
+            &{
+                let mut other = waiver();
+                other["spec"]["rules"] = json!(["no-legacy-token-use"]);
+                other
+            },
+            None,
+        )
+        .unwrap();
+    let mut moved = made.clone();
+    moved["spec"]["expiresAt"] = json!("2027-03-01T00:00:00Z");
+    moved["status"]["approvedUntil"] = json!("2027-03-01T00:00:00Z");
+    let moved = cluster.send("bob", &moved, Some(&made)).unwrap();
+    assert_eq!((end(&moved), moved["status"].get("approvedUntil")), (None, None));
+}
+
+#[test]
+fn an_approval_that_binds_nothing_is_none() {
+    let mut cluster = cluster();
+    let mut forged = waiver();
+    forged["status"] = json!({ "requestedBy": "ann", "approvedBy": "chief", "renewals": 0 });
+    cluster.waivers = vec![object(&forged)];
+    cluster.namespace = object(&json!({}));
+    assert_eq!(cluster.waived(), None);
+}
+
+#[test]
+fn one_that_is_over_or_that_cannot_hold_is_refused_when_made() {
+    let cluster = cluster();
+    let mut over = waiver();
+    over["spec"]["expiresAt"] = json!("2027-01-01T00:00:00Z");
+    assert!(refusal(cluster.send("ann", &over, None)).contains("`spec.expiresAt` is over already"));
+    let mut workload = waiver();
+    workload["spec"]["subject"] = json!({ "namespace": "payments", "object": { "kind": "Deployment", "name": "web" } });
+    let refused = refusal(cluster.send("ann", &workload, None));
+    assert!(refused.contains("name the `serviceAccount` of its pods instead"), "{refused}");
 }
