@@ -77,6 +77,12 @@ impl FieldPath {
         &self.0
     }
 
+    /// What a message about this field begins with; nothing for the whole object.
+    #[must_use]
+    pub fn lead(&self) -> String {
+        if self.is_root() { String::new() } else { format!("{self}: ") }
+    }
+
     /// Whether this is the root.
     #[must_use]
     pub fn is_root(&self) -> bool {

@@ -24,7 +24,7 @@ pub struct ReadError {
 
 /// Why a document does not have the shape that its kind asks for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{path}: {message}")]
+#[error("{}{message}", .path.lead())]
 pub struct ShapeError {
     /// The field that does not fit.
     pub path: FieldPath,
@@ -216,8 +216,24 @@ impl Node<'_> {
                     serde_path_to_error::Segment::Enum { .. } | serde_path_to_error::Segment::Unknown => {}
                 }
             }
-            ShapeError { path, message: suggesting(ReadError::from(error.into_inner()).message) }
+            let message = ReadError::from(error.into_inner()).message;
+            let plain = path.resolve(self).and_then(|found| in_plain_words(&message, found));
+            ShapeError { path, message: plain.unwrap_or_else(|| suggesting(message)) }
         })
+    }
+
+    /// What sort of value this is, for messages; never the value itself, which may be secret.
+    #[must_use]
+    pub fn in_words(self) -> &'static str {
+        match self.kind() {
+            Kind::Null => "nothing",
+            Kind::Bool if self.as_bool() == Some(true) => "`true`",
+            Kind::Bool => "`false`",
+            Kind::Int | Kind::Float => "a number",
+            Kind::String => "a text",
+            Kind::List => "a list",
+            Kind::Map => "a map",
+        }
     }
 
     /// SHA-256 of the canonical JSON, as 64 hexadecimal digits: equal for equal values, whatever the order of their keys.
@@ -234,6 +250,33 @@ impl Node<'_> {
 pub fn nearest_name<'k>(known: impl IntoIterator<Item = &'k str>, wrong: &str) -> Option<&'k str> {
     let near = known.into_iter().map(|known| (strsim::jaro_winkler(known, wrong), known)).max_by(|a, b| a.0.total_cmp(&b.0));
     near.filter(|(score, _)| *score > 0.8).map(|(_, known)| known)
+}
+
+/// serde's words for a value of a wrong type, in those of somebody who writes YAML.
+fn in_plain_words(message: &str, found: Node<'_>) -> Option<String> {
+    // Of a choice among words, serde's reader of JSON says only that it found none.
+    let is_choice = message == "expected value";
+    let expected = match message.strip_prefix("invalid type: ") {
+        Some(rest) => rest.rsplit_once(", expected ")?.1,
+        None if is_choice => "a string",
+        None => return None,
+    };
+    let wanted = match expected {
+        "i64" | "u64" | "i32" | "u32" | "u16" | "usize" => "a whole number",
+        "f64" => "a number",
+        "a string" | "string" => "a text",
+        "a boolean" => "`true` or `false`",
+        "a sequence" => "a list",
+        "a map" => "a map",
+        expected if expected.starts_with("struct ") => "a map",
+        other => other,
+    };
+    let remedy = match found.as_bool() {
+        Some(false) if is_choice => ", as YAML reads an unquoted `Off` or `No`: write `\"Off\"`",
+        Some(_) if wanted == "a text" => ", as YAML reads some words without quotes: put the word in quotes",
+        _ => "",
+    };
+    Some(format!("must be {wanted}; this is {}{remedy}", found.in_words()))
 }
 
 /// serde's words for a name that does not exist list those that do; the nearest of them is most likely meant.

@@ -12,7 +12,7 @@ use super::staging::mutate;
 use super::subject::{Operation, Source, Subject, manifest_request};
 use super::verdict::{Certainty, Verdict};
 use crate::manifest::{self, InputError};
-use crate::object::{GroupVersionKind, Node, Object, namespace_of};
+use crate::object::{GroupVersionKind, Node, Object, ShapeError, namespace_of};
 use crate::settings::Settings;
 
 /// What a case says about its object.
@@ -166,9 +166,10 @@ impl CaseFile {
     /// What is wrong with them.
     pub fn settings(&self) -> Result<Settings, CaseFailure> {
         let Some(settings) = &self.case.settings else { return Ok(Settings::default()) };
-        Object::from_serialize(settings)
-            .map_err(|error| CaseFailure::Broken(error.to_string()))
-            .and_then(|object| Settings::read(&object).map_err(|error| CaseFailure::Broken(format!("settings.{error}"))))
+        Object::from_serialize(settings).map_err(|error| CaseFailure::Broken(error.to_string())).and_then(|object| {
+            let between = |error: &ShapeError| if error.path.is_root() { ": " } else { "." };
+            Settings::read(&object).map_err(|error| CaseFailure::Broken(format!("settings{}{error}", between(&error))))
+        })
     }
 }
 

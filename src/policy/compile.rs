@@ -37,7 +37,7 @@ pub(super) mod slot {
 
 /// One mistake in a policy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{path}: {message}")]
+#[error("{}{message}", .path.lead())]
 pub struct PolicyError {
     /// The field that holds it.
     pub path: FieldPath,

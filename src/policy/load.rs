@@ -13,7 +13,7 @@ use super::set::{PolicySet, PolicySetBuilder, PolicySource};
 use super::waive::Waiver;
 use crate::cel::Expression;
 use crate::manifest::{self, Document, InputError, SourceMap};
-use crate::object::{FieldPath, GroupVersionKind};
+use crate::object::{FieldPath, GroupVersionKind, Node, Operation};
 use crate::settings::Settings;
 
 /// The text of a file and the name under which mistakes in it are told.
@@ -164,6 +164,14 @@ fn placed(document: &Document, errors: Vec<PolicyError>) -> Vec<InputError> {
     errors.into_iter().map(place).collect()
 }
 
+/// What takes away from a waiver what only a cluster writes, so that one that was read from a cluster can be given as a file. Its status
+/// counts for nothing there: giving the file is the approval.
+fn kept_by_the_cluster(waiver: Node<'_>) -> Vec<Operation> {
+    const METADATA: [&str; 5] = ["uid", "resourceVersion", "generation", "creationTimestamp", "managedFields"];
+    let fields = METADATA.iter().map(|field| FieldPath::of(&["metadata", field])).chain([FieldPath::of(&["status"])]);
+    fields.filter(|path| path.resolve(waiver).is_some()).map(Operation::remove).collect()
+}
+
 #[derive(Default)]
 struct Loader {
     builder: PolicySetBuilder,
@@ -274,9 +282,20 @@ impl Loader {
                 self.mistakes(&document, vec![PolicyError { path: FieldPath::of(&["kind"]), message }]);
                 continue;
             }
-            match read::<IdentityWaiverSpec>(node) {
+            let authored = match document.object.patched(&kept_by_the_cluster(node)) {
+                Ok(authored) => authored,
+                Err(error) => {
+                    self.mistakes(&document, vec![PolicyError { path: FieldPath::root(), message: error.to_string() }]);
+                    continue;
+                }
+            };
+            match read::<IdentityWaiverSpec>(authored.root()) {
                 Ok(waiver) => match Waiver::check(waiver, max_days, now) {
-                    Ok(waiver) => self.builder.waiver(Waiver { place: (file.name.clone(), document.first_line), ..waiver }),
+                    Ok(waiver) => {
+                        let mistakes = self.rule_mistakes(&waiver.spec);
+                        self.mistakes(&document, mistakes);
+                        self.builder.waiver(Waiver { place: (file.name.clone(), document.first_line), ..waiver });
+                    }
                     Err((field, message)) => {
                         let path = FieldPath::parse(field).unwrap_or_default();
                         self.mistakes(&document, vec![PolicyError { path, message }]);
@@ -287,19 +306,31 @@ impl Loader {
         }
     }
 
+    fn rule_mistakes(&self, spec: &IdentityWaiverSpec) -> Vec<PolicyError> {
+        let path = |index| FieldPath::of(&["spec", "rules"]).index(index);
+        let unknown = spec.rules.iter().enumerate().filter(|(_, rule)| !self.builder.has_rule(rule));
+        let unknown = unknown.map(|(index, rule)| PolicyError { path: path(index), message: self.no_such_rule(rule) });
+        let beyond = Waiver::beyond(spec, |id| self.builder.rule(id))
+            .map(|message| PolicyError { path: FieldPath::of(&["spec", "subject", "object"]), message });
+        unknown.chain(beyond).collect()
+    }
+
+    fn no_such_rule(&self, rule: &str) -> String {
+        format!("there is no rule `{rule}`{}", self.builder.nearest_rule(rule))
+    }
+
     /// A rule that no policy has is a typing mistake, and a silent one would leave a hole.
     fn check_names(&mut self, settings: &Settings, file: Option<&Text>) {
         let Some(file) = file else { return };
-        let named = settings.enforcement.iter().enumerate().flat_map(|(index, entry)| {
-            entry
-                .rules
-                .iter()
-                .enumerate()
-                .map(move |(rule_index, rule)| (FieldPath::of(&["enforcement"]).index(index).field("rules").index(rule_index), rule))
+        let enforced = settings.enforcement.iter().map(|entry| &entry.rules).enumerate().map(|entry| ("enforcement", entry));
+        let exempted = settings.exemptions.iter().map(|entry| &entry.rules).enumerate().map(|entry| ("exemptions", entry));
+        let named = enforced.chain(exempted).flat_map(|(list, (index, rules))| {
+            let path = move |rule_index| FieldPath::of(&[list]).index(index).field("rules").index(rule_index);
+            rules.iter().enumerate().map(move |(rule_index, rule)| (path(rule_index), rule))
         });
         let unknown: Vec<PolicyError> = named
             .filter(|(_, rule)| *rule != "*" && !self.builder.has_rule(rule))
-            .map(|(path, rule)| PolicyError { path, message: format!("there is no rule `{rule}`{}", self.builder.nearest_rule(rule)) })
+            .map(|(path, rule)| PolicyError { path, message: self.no_such_rule(rule) })
             .collect();
         if !unknown.is_empty()
             && let Some(document) = manifest::read(&file.name, &file.text).documents.into_iter().next()

@@ -386,15 +386,21 @@ pub struct IdentityWaiverSpec {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct IdentityWaiverStatus {
-    /// Who made it, or asked for it to be renewed.
+    /// Who made it, or asked for it to be renewed last.
     #[serde(default)]
     pub requested_by: String,
+    /// Everybody who asked for it, its maker and each who had it renewed: none of them can approve it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requesters: Vec<String>,
     /// Who approved it; without an approval it lifts nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approved_by: Option<String>,
     /// When, as RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approved_at: Option<String>,
+    /// Until when it lifts what it was approved for, as RFC 3339: while a renewal waits for its approval, this end still holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved_until: Option<String>,
     /// How often it was renewed.
     #[serde(default)]
     pub renewals: i64,
@@ -411,8 +417,9 @@ pub struct IdentityWaiverStatus {
 pub struct BoundUids {
     /// Of the waiver itself.
     pub waiver: String,
-    /// Of the Namespace.
-    pub namespace: String,
+    /// Of the Namespace; absent for a cluster-scoped object, which is in none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
     /// Of the ServiceAccount, where the waiver names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_account: Option<String>,
@@ -429,7 +436,7 @@ pub struct WaiverSubject {
     /// ServiceAccount, exact.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_account: Option<String>,
-    /// Object, exact.
+    /// Object, exact. What makes pods is named by its `serviceAccount`: its pods are judged by themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object: Option<WaivedObject>,
 }

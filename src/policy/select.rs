@@ -39,6 +39,20 @@ impl Match {
         if selector.matches(holder.and_then(labels)) { Selected::Yes } else { Selected::No }
     }
 
+    /// Whether objects of a kind that carries a pod template are meant, whatever their names and labels.
+    pub(super) fn is_of(&self, kind: &PodTemplateKind) -> bool {
+        let listed = |list: &[String], value: &str| list.iter().any(|item| item == "*" || item == value);
+        let by_carrier = self.pod_template.is_some_and(|carrier| match carrier {
+            Carrier::Any => true,
+            Carrier::Pod => kind.is_pod(),
+            Carrier::Workload => !kind.is_pod(),
+        });
+        by_carrier
+            || self.resource_rules.iter().any(|rule| {
+                listed(&rule.api_groups, kind.group) && rule.resources.iter().any(|wanted| is_resource(wanted, kind.resource, ""))
+            })
+    }
+
     fn selects_labels(&self, subject: &Subject<'_>) -> bool {
         self.object_selector.as_ref().is_none_or(|selector| {
             [subject.object, subject.old_object].into_iter().flatten().any(|object| selector.matches(labels(object)))

@@ -103,6 +103,11 @@ impl PolicySetBuilder {
         self.policies.contains_key(id)
     }
 
+    /// The rule of this id.
+    pub(super) fn rule(&self, id: &str) -> Option<&IdentityPolicy> {
+        self.policies.get(id).map(|(policy, _)| policy)
+    }
+
     /// `; did you mean ...?` with the rule whose id is nearest, if one is near.
     #[must_use]
     pub fn nearest_rule(&self, id: &str) -> String {

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use super::compile::IdentityPolicy;
 use super::schema::{Document, IdentityWaiverSpec};
 use super::subject::{Facts, Subject};
 use super::waiver_object;
+use crate::object::{POD_TEMPLATE_KINDS, PodTemplateKind};
 use crate::settings::Settings;
 
 /// A waiver that was read and checked.
@@ -44,6 +46,9 @@ impl Waiver {
             let message = "must name a namespace and in it a `serviceAccount` or an `object`; for a cluster-scoped kind an `object` alone";
             return Err(("spec.subject", message.into()));
         }
+        if subject.namespace.is_empty() && subject.service_account.is_some() {
+            return Err(("spec.subject.serviceAccount", "is in a namespace, which must be named too: write `namespace`".into()));
+        }
         let expires_at = spec
             .expires_at
             .parse::<jiff::Timestamp>()
@@ -53,6 +58,27 @@ impl Waiver {
             return Err(("spec.expiresAt", format!("lies more than {max_days} days ahead; set it nearer (setting `waiver.maxDays`)")));
         }
         Ok(Self { name: name.into(), spec, expires_at, place: (String::new(), 0) })
+    }
+
+    /// Why an `object` cannot be let off these rules: what a controller makes of it has names of its own, is judged by itself, and
+    /// would be refused where its maker was let in.
+    pub(super) fn beyond<'p>(spec: &IdentityWaiverSpec, rule: impl Fn(&str) -> Option<&'p IdentityPolicy>) -> Option<String> {
+        let kind = &spec.subject.object.as_ref()?.kind;
+        let made: &[&str] = match kind.as_str() {
+            "Deployment" => &["ReplicaSet", "Pod"],
+            "CronJob" => &["Job", "Pod"],
+            "ReplicaSet" | "StatefulSet" | "DaemonSet" | "ReplicationController" | "Job" => &["Pod"],
+            _ => return None,
+        };
+        let is_made = |known: &&PodTemplateKind| made.contains(&known.kind);
+        spec.rules.iter().find_map(|id| {
+            let policy = rule(id)?;
+            let judged = POD_TEMPLATE_KINDS.iter().filter(is_made).find(|known| policy.rules.iter().any(|rule| rule.matches.is_of(known)))?;
+            let made = judged.kind;
+            Some(format!(
+                "is a {kind}: `{id}` judges each {made} that comes of it too, and would refuse that; name the `serviceAccount` of its pods instead"
+            ))
+        })
     }
 
     /// Whether this waiver lifts a rule for a subject now.
@@ -67,10 +93,14 @@ impl Waiver {
     }
 }
 
+/// Whether the object is a Namespace itself.
+pub(super) fn is_namespace(subject: &Subject<'_>) -> bool {
+    subject.kind.group.is_empty() && subject.kind.kind == "Namespace"
+}
+
 /// The namespace that an object counts to: a Namespace object counts to itself, every other cluster-scoped one to none.
-fn place<'a>(subject: &Subject<'a>) -> &'a str {
-    let is_namespace = subject.kind.group.is_empty() && subject.kind.kind == "Namespace";
-    if is_namespace { subject.name } else { subject.namespace }
+pub(super) fn place<'a>(subject: &Subject<'a>) -> &'a str {
+    if is_namespace(subject) { subject.name } else { subject.namespace }
 }
 
 /// What lifts a rule for a subject: the first exemption, else the first waiver that covers it, of the files before the cluster's.
@@ -99,7 +129,7 @@ mod tests {
     use super::*;
     use crate::object::{GroupVersionKind, Object};
     use crate::policy::schema::{Metadata, WaivedObject, WaiverSubject};
-    use crate::policy::{Source, manifest_request};
+    use crate::policy::{Source, Sources, Text, load, manifest_request};
 
     fn waiver(namespace: &str, service_account: Option<&str>, object: Option<(&str, &str)>) -> Result<Waiver, (&'static str, String)> {
         let object = object.map(|(kind, name)| WaivedObject { kind: kind.into(), name: name.into() });
@@ -136,6 +166,72 @@ mod tests {
         let spire = waiver("spire", None, Some(("Namespace", "spire"))).unwrap();
         assert!(covers(&spire, "v1", "Namespace", "", "spire"));
         assert!(!covers(&spire, "v1", "Namespace", "", "other"));
+    }
+
+    #[test]
+    fn an_object_is_not_let_off_what_judges_what_it_makes() {
+        const NATIVE: &str = "
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: { name: replicas }
+spec:
+  matchConstraints: { resourceRules: [{ apiGroups: [apps], apiVersions: [v1], operations: [CREATE], resources: [deployments] }] }
+  validations: [{ expression: 'object.spec.replicas < 9' }]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: { name: replicas }
+spec: { policyName: replicas, validationActions: [Deny] }
+";
+        let text = |name: &str, text: String| Text { name: name.into(), text };
+        let loaded = |rule: &str, subject: &str, end: &str| {
+            let waiver = format!(
+                "apiVersion: doorward.dev/v1alpha1\nkind: IdentityWaiver\nmetadata: {{ name: w, uid: u, resourceVersion: '7' }}\n\
+                 spec:\n  rules: [{rule}]\n  subject: {{ namespace: payments, {subject} }}\n  owner: o\n  reason: r\n  ticket: t\n  \
+                 expiresAt: \"1970-02-01T00:00:00Z\"\n{end}"
+            );
+            let sources =
+                Sources { waivers: vec![text("w.yaml", waiver)], policies: vec![text("native.yaml", NATIVE.into())], ..Sources::default() };
+            load(&sources).map(|set| set.waivers().len()).map_err(|errors| errors.iter().map(ToString::to_string).collect::<String>())
+        };
+        let refused = loaded("no-host-namespaces", "object: { kind: Deployment, name: web }", "").unwrap_err();
+        assert!(refused.contains("spec.subject.object: is a Deployment: `no-host-namespaces` judges each"), "{refused}");
+        assert!(refused.contains("name the `serviceAccount` of its pods instead"), "{refused}");
+        assert!(loaded("no-host-namespaces", "object: { kind: Job, name: web }", "").unwrap_err().contains("is a Job"));
+        for (rule, subject) in [
+            ("no-host-namespaces", "object: { kind: Pod, name: web-0 }"),
+            ("no-host-namespaces", "serviceAccount: web"),
+            ("no-wildcard-rbac", "object: { kind: Role, name: web }"),
+            ("replicas", "object: { kind: Deployment, name: web }"),
+        ] {
+            assert_eq!(loaded(rule, subject, ""), Ok(1), "{rule} {subject}");
+        }
+        // As `kubectl get -o yaml` writes it.
+        assert_eq!(loaded("replicas", "serviceAccount: web", "status: { approvedBy: chief, renewals: 1 }\n"), Ok(1));
+        let unknown = loaded("no-host-namespace", "serviceAccount: web", "").unwrap_err();
+        assert!(unknown.contains("w.yaml:5:") && unknown.contains("did you mean `no-host-namespaces`?"), "{unknown}");
+    }
+
+    #[test]
+    fn settings_name_rules_that_exist() {
+        let loaded = |rule: &str| {
+            let text = format!(
+                "exemptions:\n- rules: [no-host-namespaces, '{rule}']\n  namespace: spire\n\
+                 enforcement:\n- rules: ['{rule}']\n  enforcement: Audit\n"
+            );
+            let settings = Some(Text { name: "doorward.yaml".into(), text });
+            load(&Sources { settings, ..Sources::default() }).map(|_| ()).map_err(|errors| errors.iter().map(ToString::to_string).collect())
+        };
+        assert_eq!(loaded("no-wildcard-rbac"), Ok(()));
+        assert_eq!(loaded("*"), Ok(()));
+        let refused: Vec<String> = loaded("no-wildcards-rbac").unwrap_err();
+        assert_eq!(refused.len(), 2, "{refused:?}");
+        for (mistake, path) in refused.iter().zip(["enforcement[0].rules[0]", "exemptions[0].rules[1]"]) {
+            assert!(
+                mistake.contains(&format!("{path}: there is no rule `no-wildcards-rbac`; did you mean `no-wildcard-rbac`?")),
+                "{mistake}"
+            );
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::schema::{BoundUids, IdentityWaiverSpec, IdentityWaiverStatus, Related
 use super::set::PolicySet;
 use super::subject::{Facts, Operation, Source, Subject};
 use super::verdict::{Certainty, Verdict, Violation};
-use super::waive::Waiver;
+use super::waive::{Waiver, is_namespace, place};
 use crate::object::{Fact, FieldPath, GroupVersionKind, Node, Operation as Change, escaped, hex_digest, quoted};
 use crate::settings::Enforcement;
 
@@ -58,6 +58,15 @@ pub(super) fn status(object: Option<Node<'_>>) -> IdentityWaiverStatus {
     object.and_then(|object| object.get("status")).and_then(|status| status.read().ok()).unwrap_or_default()
 }
 
+/// Everybody who asked for a waiver so far: its maker, and each who had it renewed. Empty if its maker is not known, because our hook was
+/// absent or kept no list when it was made.
+fn requesters(status: &IdentityWaiverStatus) -> Vec<String> {
+    if status.requesters.is_empty() && status.renewals == 0 && !status.requested_by.is_empty() {
+        return vec![status.requested_by.clone()];
+    }
+    status.requesters.clone()
+}
+
 fn uid<'a>(fact: &Fact<Node<'a>>, what: &str) -> Result<&'a str, String> {
     match fact {
         Fact::Found(object) => Ok(object.get("metadata").map(|metadata| metadata.text("uid")).unwrap_or_default()),
@@ -78,13 +87,24 @@ impl<'a> Request<'a> {
             _ => Deed::Touch,
         };
         let requester = subject.username;
-        let asked = IdentityWaiverStatus { requested_by: requester.to_owned(), ..IdentityWaiverStatus::default() };
+        let asked = |requesters| IdentityWaiverStatus { requested_by: requester.to_owned(), requesters, ..IdentityWaiverStatus::default() };
         let status = match deed {
-            Deed::Make => Ok(asked),
-            Deed::Renew => Ok(IdentityWaiverStatus { renewals: before.renewals + 1, ..asked }),
-            Deed::Approve => bound(new, facts).map(|bound_uids| IdentityWaiverStatus {
+            Deed::Make => Ok(asked(vec![requester.to_owned()])),
+            Deed::Renew => {
+                let mut requesters = requesters(&before);
+                // With its maker unknown the list stays empty: one that began with who renews would let the maker approve.
+                if !requesters.is_empty() && !requesters.iter().any(|known| known == requester) {
+                    requesters.push(requester.to_owned());
+                }
+                // What was approved holds until the end that it was approved for.
+                let approved_until = end_of_approval(&before, old);
+                let bound_uids = before.bound_uids.clone().filter(|_| approved_until.is_some());
+                Ok(IdentityWaiverStatus { renewals: before.renewals.saturating_add(1), approved_until, bound_uids, ..asked(requesters) })
+            }
+            Deed::Approve => bound(new, &facts.namespace, facts).map(|bound_uids| IdentityWaiverStatus {
                 approved_by: Some(requester.to_owned()),
                 approved_at: jiff::Timestamp::from_second(facts.now).ok().map(|now| now.to_string()),
+                approved_until: field(new, "expiresAt").and_then(Node::as_str).map(str::to_owned),
                 bound_uids: Some(bound_uids),
                 ..before.clone()
             }),
@@ -94,12 +114,35 @@ impl<'a> Request<'a> {
     }
 }
 
-fn bound(object: Option<Node<'_>>, facts: &Facts<'_>) -> Result<BoundUids, String> {
+/// Until when a waiver lifts what it was approved for; none without an approval. One approved before that was written down holds until
+/// its own end.
+fn end_of_approval(status: &IdentityWaiverStatus, object: Option<Node<'_>>) -> Option<String> {
+    let approved = status.approved_by.as_deref().is_some_and(|by| !by.is_empty());
+    let own = || expiry(object).filter(|_| approved).and_then(Node::as_str).map(str::to_owned);
+    status.approved_until.clone().or_else(own)
+}
+
+/// A waiver of the cluster as far as it is approved: it ends with its approval, or with itself if that is sooner.
+pub(super) fn approved(object: Node<'_>, now: i64) -> Option<Waiver> {
+    let approved_until: jiff::Timestamp = end_of_approval(&status(Some(object)), Some(object))?.parse().ok()?;
+    let waiver = content(object, now)?;
+    Some(Waiver { expires_at: waiver.expires_at.min(approved_until.as_second()), ..waiver })
+}
+
+/// What a waiver of the cluster says, however far ahead it ends.
+pub(super) fn content(object: Node<'_>, now: i64) -> Option<Waiver> {
+    let name = object.path(&["metadata", "name"])?.as_str()?;
+    Waiver::checked(name, object.get("spec")?.read().ok()?, i64::MAX / 86_400 / 2, now).ok()
+}
+
+/// The objects that a waiver speaks of, as they are now. `namespace` is the one that the waiver names.
+fn bound(object: Option<Node<'_>>, namespace: &Fact<Node<'_>>, facts: &Facts<'_>) -> Result<BoundUids, String> {
     let object = object.ok_or("there is no object")?;
     let names_account = waived(object).is_some_and(|(_, account)| account.is_some());
+    let names_namespace = waived(object).is_some_and(|(namespace, _)| !namespace.is_empty());
     Ok(BoundUids {
         waiver: object.get("metadata").map(|metadata| metadata.text("uid")).unwrap_or_default().to_owned(),
-        namespace: uid(&facts.namespace, "Namespace")?.to_owned(),
+        namespace: names_namespace.then(|| uid(namespace, "Namespace").map(str::to_owned)).transpose()?,
         service_account: names_account.then(|| uid(&facts.service_account, "ServiceAccount").map(str::to_owned)).transpose()?,
     })
 }
@@ -165,9 +208,20 @@ fn spec_mistakes(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>, spec
         }
     }
     // What an approved waiver says is not asked again when a label changes.
-    let asked_anew = subject.operation == Operation::Create || expiry(subject.object) != expiry(subject.old_object);
-    if asked_anew && let Err((field, message)) = Waiver::checked(subject.name, spec, set.settings.waiver.max_days, facts.now) {
-        mistakes.add(field, message);
+    let is_made = subject.operation == Operation::Create;
+    if !is_made && expiry(subject.object) == expiry(subject.old_object) {
+        return;
+    }
+    if let Some(message) = Waiver::beyond(&spec, |id| set.policy(id)) {
+        mistakes.add("spec.subject.object", message);
+    }
+    match Waiver::checked(subject.name, spec, set.settings.waiver.max_days, facts.now) {
+        Err((field, message)) => mistakes.add(field, message),
+        // Among files one that is over may stand, as it may in the cluster.
+        Ok(waiver) if is_made && subject.source == Source::Validating && waiver.expires_at <= facts.now => {
+            mistakes.add("spec.expiresAt", "is over already, so that it would lift nothing; set it ahead");
+        }
+        Ok(_) => {}
     }
 }
 
@@ -192,16 +246,8 @@ fn request_mistakes(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>, m
             mistakes.add("status", "is written by Doorward alone; leave it as it is");
         }
         (Ok(_), Deed::Approve) => {
-            let groups = subject.request.get("userInfo").into_iter().flat_map(|user| user.list("groups")).filter_map(Node::as_str);
-            let mut groups = groups.filter(|group| bounds.approvers.iter().any(|approver| approver == group));
-            if request.requester == request.old.requested_by {
-                mistakes.add("status.approvedBy", "who asked for a waiver cannot approve it: ask another member of the approving groups");
-            } else if request.requester.starts_with("system:serviceaccount:") {
-                mistakes.add("status.approvedBy", "a ServiceAccount cannot approve a waiver: a person must answer for it");
-            } else if groups.next().is_none() {
-                let who =
-                    if bounds.approvers.is_empty() { "no group (setting `waiver.approvers`)".into() } else { bounds.approvers.join(", ") };
-                mistakes.add("status.approvedBy", format!("only members of {who} approve waivers"));
+            if let Some(reason) = unfit(&request, subject, &bounds.approvers) {
+                mistakes.add("status.approvedBy", reason);
             }
         }
         (Ok(wanted), Deed::Renew) if wanted.renewals > bounds.max_renewals => {
@@ -214,6 +260,27 @@ fn request_mistakes(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>, m
         (Ok(_), Deed::Make) => in_the_way(subject, facts, bounds.max_per_namespace, mistakes),
         _ => {}
     }
+}
+
+/// Why the requester cannot approve a waiver. Nobody who ever asked for it may, or its maker could approve it as soon as somebody else
+/// moved its end by a second.
+fn unfit(request: &Request<'_>, subject: &Subject<'_>, approvers: &[String]) -> Option<String> {
+    let groups = subject.request.get("userInfo").into_iter().flat_map(|user| user.list("groups")).filter_map(Node::as_str);
+    let asked = requesters(&request.old);
+    if asked.is_empty() {
+        return Some("nobody knows who made it, since Doorward did not see that: delete it and make it anew".into());
+    }
+    if asked.iter().any(|asked| asked == request.requester) {
+        return Some("who asked for a waiver, or for its renewal, cannot approve it: ask another member of the approving groups".into());
+    }
+    if request.requester.starts_with("system:serviceaccount:") || groups.clone().any(|group| group == "system:serviceaccounts") {
+        return Some("a ServiceAccount cannot approve a waiver: a person must answer for it".into());
+    }
+    if groups.into_iter().any(|group| approvers.iter().any(|approver| approver == group)) {
+        return None;
+    }
+    let who = if approvers.is_empty() { "no group (setting `waiver.approvers`)".into() } else { approvers.join(", ") };
+    Some(format!("only members of {who} approve waivers"))
 }
 
 /// Two statuses that say the same; the moment of an approval is the mutating call's to say.
@@ -258,238 +325,18 @@ pub(super) fn lifted_by(rule: &str, subject: &Subject<'_>, service_account: Opti
         return None;
     }
     let Some(Fact::Found(waivers)) = facts.related.get(&waivers_resource()) else { return None };
-    waivers.iter().filter(|waiver| waived(**waiver).is_some_and(|(namespace, _)| namespace == subject.namespace)).find_map(|waiver| {
-        let name = waiver.path(&["metadata", "name"])?.as_str()?;
-        let status = status(Some(*waiver));
-        let approved = status.approved_by.as_deref().is_some_and(|by| !by.is_empty());
-        (approved && status.bound_uids == bound(Some(*waiver), facts).ok()).then_some(())?;
-        let spec = waiver.get("spec")?.read().ok()?;
-        let waiver = Waiver::checked(name, spec, i64::MAX / 86_400 / 2, facts.now).ok()?;
-        waiver.covers(rule, subject, service_account, facts.now).then(|| format!("waiver {name}"))
+    // A Namespace is in none: it stands for itself.
+    let itself = || subject.old_object.or(subject.object).map_or(Fact::Absent, Fact::Found);
+    let namespace = if is_namespace(subject) { itself() } else { facts.namespace.clone() };
+    let place = place(subject);
+    waivers.iter().filter(|waiver| waived(**waiver).is_some_and(|(namespace, _)| namespace == place)).find_map(|object| {
+        let waiver = approved(*object, facts.now)?;
+        let approved_for = status(Some(*object)).bound_uids?;
+        let lifts = bound(Some(*object), &namespace, facts).is_ok_and(|bound| bound == approved_for)
+            && waiver.covers(rule, subject, service_account, facts.now);
+        lifts.then(|| format!("waiver {}", waiver.name))
     })
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use serde_json::{Value, json};
-
-    use super::super::{Limits, Sources, evaluate, load, mutate};
-    use super::*;
-    use crate::object::Object;
-    use crate::settings::Settings;
-
-    const NOW: i64 = 1_800_000_000;
-
-    /// A cluster with one namespace and one ServiceAccount, and the waivers that it holds.
-    struct Cluster {
-        set: PolicySet,
-        namespace: Object,
-        account: Object,
-        waivers: Vec<Object>,
-    }
-
-    fn object(value: &Value) -> Object {
-        Object::from_serialize(value).unwrap()
-    }
-
-    fn cluster() -> Cluster {
-        let mut settings = Settings::default();
-        settings.waiver.approvers = vec!["security".into()];
-        let set = load(&Sources { fallback: Some(settings), ..Sources::default() }).unwrap();
-        Cluster {
-            set,
-            namespace: object(&json!({ "metadata": { "name": "payments", "uid": "ns-1" } })),
-            account: object(&json!({ "metadata": { "name": "api", "uid": "sa-1" } })),
-            waivers: Vec::new(),
-        }
-    }
-
-    fn waiver() -> Value {
-        json!({
-            "apiVersion": "doorward.dev/v1alpha1", "kind": "IdentityWaiver", "metadata": { "name": "w", "uid": "w-1" },
-            "spec": {
-                "rules": ["no-host-namespaces"], "subject": { "namespace": "payments", "serviceAccount": "api" },
-                "owner": "team", "reason": "moves", "ticket": "T-1", "expiresAt": "2027-02-01T00:00:00Z",
-            },
-        })
-    }
-
-    impl Cluster {
-        fn request<R>(
-            &self,
-            source: Source,
-            by: &str,
-            new: &Value,
-            old: Option<&Value>,
-            ask: impl FnOnce(&Subject<'_>, &Facts<'_>) -> R,
-        ) -> R {
-            let (new, old) = (object(new), old.map(object));
-            let kind = GroupVersionKind::of(new.root()).unwrap();
-            let resource = crate::object::resource_of(&kind.kind);
-            let groups = if by == "chief" || by.starts_with("system:") { json!(["security"]) } else { json!([]) };
-            let request = object(&json!({
-                "uid": "u", "operation": if old.is_some() { "UPDATE" } else { "CREATE" }, "name": "w",
-                "namespace": new.root().get("metadata").unwrap().text("namespace"),
-                "kind": { "group": kind.group, "version": kind.version, "kind": kind.kind },
-                "resource": { "group": kind.group, "version": kind.version, "resource": resource },
-                "userInfo": { "username": by, "groups": groups },
-            }));
-            let subject = Subject::from_request(source, request.root(), Some(new.root()), old.as_ref().map(Object::root)).unwrap();
-            let facts = Facts {
-                namespace: Fact::Found(self.namespace.root()),
-                service_account: Fact::Found(self.account.root()),
-                token_secrets: Fact::Absent,
-                related: BTreeMap::from([(waivers_resource(), Fact::Found(self.waivers.iter().map(Object::root).collect()))]),
-                parameters: Vec::new(),
-                neighbours: Vec::new(),
-                now: NOW,
-            };
-            ask(&subject, &facts)
-        }
-
-        /// The object as the API server stores it, or what refuses it.
-        fn send(&self, by: &str, new: &Value, old: Option<&Value>) -> Result<Value, Vec<String>> {
-            let changes = self.request(Source::Mutating, by, new, old, |subject, facts| mutate(&self.set, subject, facts).operations);
-            let stored: Value = serde_json::from_str(&object(new).patched(&changes).unwrap().root().to_json()).unwrap();
-            let verdict =
-                self.request(Source::Validating, by, &stored, old, |subject, facts| evaluate(&self.set, subject, facts, Limits::default()));
-            let refused: Vec<_> = verdict.violations.iter().map(Violation::line).collect();
-            if refused.is_empty() { Ok(stored) } else { Err(refused) }
-        }
-
-        fn approved(&mut self) -> Value {
-            let made = self.send("ann", &waiver(), None).unwrap();
-            let mut asked = made.clone();
-            asked["status"]["approvedBy"] = json!("me");
-            let approved = self.send("chief", &asked, Some(&made)).unwrap();
-            self.waivers = vec![object(&approved)];
-            approved
-        }
-
-        fn waived(&self) -> Option<String> {
-            let pod = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "p", "namespace": "payments" },
-                "spec": { "serviceAccountName": "api", "automountServiceAccountToken": false, "hostPID": true, "containers": [{ "name": "a" }] } });
-            let verdict = self
-                .request(Source::Validating, "ann", &pod, None, |subject, facts| evaluate(&self.set, subject, facts, Limits::default()));
-            let violation = verdict.violations.into_iter().find(|violation| &*violation.rule == "no-host-namespaces").unwrap();
-            violation.waived_by
-        }
-    }
-
-    fn refusal(answer: Result<Value, Vec<String>>) -> String {
-        answer.unwrap_err().join("\n")
-    }
-
-    #[test]
-    fn what_its_author_writes_into_the_status_is_replaced() {
-        let mut forged = waiver();
-        forged["status"] = json!({ "requestedBy": "chief", "approvedBy": "chief", "renewals": 0 });
-        let stored = cluster().send("ann", &forged, None).unwrap();
-        assert_eq!(stored["status"], json!({ "requestedBy": "ann", "renewals": 0 }));
-    }
-
-    #[test]
-    fn an_approval_names_who_gave_it_and_binds_the_very_objects() {
-        let approved = cluster().approved();
-        assert_eq!(
-            approved["status"],
-            json!({
-                "requestedBy": "ann", "approvedBy": "chief", "approvedAt": "2027-01-15T08:00:00Z", "renewals": 0,
-                "boundUIDs": { "waiver": "w-1", "namespace": "ns-1", "serviceAccount": "sa-1" },
-            })
-        );
-    }
-
-    #[test]
-    fn who_asked_cannot_approve_nor_can_a_service_account_or_just_anybody() {
-        let cluster = cluster();
-        for (requester, approver, reason) in [
-            ("chief", "chief", "who asked for a waiver cannot approve it"),
-            ("ann", "system:serviceaccount:ci:robot", "a ServiceAccount cannot approve a waiver"),
-            ("ann", "bob", "only members of security approve waivers"),
-        ] {
-            let made = cluster.send(requester, &waiver(), None).unwrap();
-            let mut asked = made.clone();
-            asked["status"]["approvedBy"] = json!("x");
-            let refused = refusal(cluster.send(approver, &asked, Some(&made)));
-            assert!(refused.starts_with("[identity-waiver] INV-9,INV-11: status.approvedBy") && refused.contains(reason), "{refused}");
-        }
-    }
-
-    #[test]
-    fn an_approved_waiver_says_what_was_approved() {
-        let mut cluster = cluster();
-        let approved = cluster.approved();
-        let mut wider = approved.clone();
-        wider["spec"]["rules"] = json!(["no-host-namespaces", "no-legacy-token-use"]);
-        assert!(refusal(cluster.send("ann", &wider, Some(&approved))).contains("cannot be changed but for `expiresAt`"));
-        // An attempt at the status is undone by the mutating hook, so that nothing is left to refuse.
-        let mut handed = approved.clone();
-        handed["status"]["approvedBy"] = json!("boss");
-        assert_eq!(cluster.send("ann", &handed, Some(&approved)).unwrap(), approved);
-    }
-
-    #[test]
-    fn a_renewal_is_asked_for_and_approved_anew_and_counted() {
-        let mut cluster = cluster();
-        let approved = cluster.approved();
-        let mut longer = approved.clone();
-        longer["spec"]["expiresAt"] = json!("2027-03-01T00:00:00Z");
-        let renewed = cluster.send("ann", &longer, Some(&approved)).unwrap();
-        assert_eq!(renewed["status"], json!({ "requestedBy": "ann", "renewals": 1 }));
-        let mut old = renewed.clone();
-        old["status"]["renewals"] = json!(2);
-        let mut again = old.clone();
-        again["spec"]["expiresAt"] = json!("2027-03-02T00:00:00Z");
-        assert!(refusal(cluster.send("ann", &again, Some(&old))).contains("was renewed 2 times already"));
-        let mut far = approved.clone();
-        far["spec"]["expiresAt"] = json!("2028-01-01T00:00:00Z");
-        assert!(refusal(cluster.send("ann", &far, Some(&approved))).contains("more than 90 days ahead"));
-    }
-
-    #[test]
-    fn it_lifts_only_once_approved_and_only_for_the_objects_it_was_approved_for() {
-        let mut cluster = cluster();
-        let made = cluster.send("ann", &waiver(), None).unwrap();
-        cluster.waivers = vec![object(&made)];
-        assert_eq!(cluster.waived(), None, "nobody approved it");
-        cluster.waivers.clear();
-        cluster.approved();
-        assert_eq!(cluster.waived().as_deref(), Some("waiver w"));
-        cluster.namespace = object(&json!({ "metadata": { "name": "payments", "uid": "ns-2" } }));
-        assert_eq!(cluster.waived(), None, "another namespace of that name");
-        cluster.namespace = object(&json!({ "metadata": { "name": "payments", "uid": "ns-1" } }));
-        cluster.account = object(&json!({ "metadata": { "name": "api", "uid": "sa-2" } }));
-        assert_eq!(cluster.waived(), None, "another ServiceAccount of that name");
-    }
-
-    #[test]
-    fn a_copied_or_forged_approval_is_none() {
-        let mut cluster = cluster();
-        let mut copied = cluster.approved();
-        copied["metadata"] = json!({ "name": "copy", "uid": "w-2" });
-        cluster.waivers = vec![object(&copied)];
-        assert_eq!(cluster.waived(), None);
-    }
-
-    #[test]
-    fn a_namespace_has_a_budget_and_a_second_waiver_is_no_renewal() {
-        let mut cluster = cluster();
-        cluster.approved();
-        assert!(refusal(cluster.send("ann", &waiver(), None)).contains("is waived by `w` already"));
-        cluster.waivers = (0..10)
-            .map(|number| object(&json!({ "metadata": { "name": format!("w{number}") }, "spec": { "rules": ["other"], "subject": { "namespace": "payments" } } })))
-            .collect();
-        assert!(refusal(cluster.send("ann", &waiver(), None)).contains("has 10 waivers already"));
-    }
-
-    #[test]
-    fn a_rule_that_does_not_exist_is_named() {
-        let mut wrong = waiver();
-        wrong["spec"]["rules"] = json!(["no-host-namespace"]);
-        let refused = refusal(cluster().send("ann", &wrong, None));
-        assert!(refused.contains("there is no rule `no-host-namespace`; did you mean `no-host-namespaces`?"), "{refused}");
-    }
-}
+mod tests;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::waive::Waiver;
-use super::waiver_object::status;
+use super::waiver_object::{approved, content, status};
 use crate::object::Node;
 
 /// Where a waiver stands. Each stands in exactly one place.
@@ -47,13 +47,9 @@ pub fn waiver_states<'a>(
     let of_file = move |waiver: &Waiver| if waiver.expires_at <= now { WaiverState::Expired } else { in_force(&waiver.name) };
     let of_cluster = move |object: &Node<'_>| {
         let metadata = |key: &str| object.get("metadata").map(|metadata| metadata.text(key)).unwrap_or_default();
-        let spec = object.get("spec").and_then(|spec| spec.read().ok());
-        let Some(waiver) = spec.and_then(|spec| Waiver::checked(metadata("name"), spec, i64::MAX / 86_400 / 2, now).ok()) else {
-            return WaiverState::Pending;
-        };
-        let status = status(Some(*object));
-        let approved = status.approved_by.is_some_and(|by| !by.is_empty());
-        let is_bound = status.bound_uids.is_some_and(|bound| bound.waiver == metadata("uid"));
+        let Some(waiver) = content(*object, now) else { return WaiverState::Pending };
+        let approved = approved(*object, now).is_some_and(|waiver| now < waiver.expires_at);
+        let is_bound = status(Some(*object)).bound_uids.is_some_and(|bound| bound.waiver == metadata("uid"));
         match of_file(&waiver) {
             WaiverState::Expired => WaiverState::Expired,
             state if approved && is_bound => state,

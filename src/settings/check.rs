@@ -1,8 +1,10 @@
 //! What a settings file may not say although it has the right shape: mistakes that would open the door without a word.
 
+use std::net::IpAddr;
+
 use super::exemption::Exemption;
 use super::parameters::Settings;
-use crate::object::{FieldPath, ShapeError};
+use crate::object::{FieldPath, ShapeError, quoted};
 
 impl Settings {
     /// Refuses what would not do what its author believes.
@@ -10,6 +12,10 @@ impl Settings {
         self.check_selectors()?;
         self.check_api_token()?;
         self.check_injections()?;
+        self.check_waivers()?;
+        self.check_trust_domains()?;
+        self.check_vault()?;
+        self.check_skips()?;
         self.check_exemptions()
     }
 
@@ -54,6 +60,105 @@ impl Settings {
         let message = "names nobody; write a `namespace`, or the `name` of a cluster-scoped object".to_owned();
         Err(ShapeError { path: FieldPath::of(&["exemptions"]).index(index), message })
     }
+
+    /// An exception ends, and is renewed twice at most (`hardening.md` A30).
+    fn check_waivers(&self) -> Result<(), ShapeError> {
+        let bounds = [("maxDays", self.waiver.max_days, 1..=90), ("maxRenewals", self.waiver.max_renewals, 0..=2)];
+        for (field, value, bound) in bounds {
+            if !bound.contains(&value) {
+                let message = format!("`{value}` must be from {} to {}: a waiver is an exception, and ends", bound.start(), bound.end());
+                return Err(ShapeError { path: FieldPath::of(&["waiver", field]), message });
+            }
+        }
+        Ok(())
+    }
+
+    /// A name that no SPIFFE ID can have would match none, and the rules that compare with it would say nothing or refuse everything.
+    fn check_trust_domains(&self) -> Result<(), ShapeError> {
+        let own = self.spiffe.trust_domain.iter().map(|name| (FieldPath::of(&["spiffe", "trustDomain"]), name));
+        let mesh = [(FieldPath::of(&["mesh", "trustDomain"]), &self.mesh.trust_domain)];
+        let listed = self.federation.trust_domains.iter().enumerate().filter(|(_, name)| *name != "*");
+        let foreign = listed.map(|(index, name)| (FieldPath::of(&["federation", "trustDomains"]).index(index), name));
+        for (path, name) in own.chain(mesh).chain(foreign) {
+            let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'_');
+            let message = if name.to_ascii_lowercase().starts_with("spiffe://") {
+                format!("`{}` must be the name alone: leave `spiffe://` out", quoted(name))
+            } else if name.is_empty() || name.len() > 255 || !name.bytes().all(fits) {
+                format!(
+                    "`{}` is no trust domain: write lower-case letters, digits, `.`, `-` and `_`, such as `prod.example.com`",
+                    quoted(name)
+                )
+            } else {
+                continue;
+            };
+            return Err(ShapeError { path, message });
+        }
+        Ok(())
+    }
+
+    /// Workloads send their tokens there: to a server that proves itself, or to the pod's own agent. The URL is not told, since it may
+    /// hold a password.
+    fn check_vault(&self) -> Result<(), ShapeError> {
+        let own = self.vault.address.iter().map(|url| (FieldPath::of(&["vault", "address"]), url));
+        let listed = self.vault.addresses.iter().enumerate().filter(|(_, url)| *url != "*");
+        let listed = listed.map(|(index, url)| (FieldPath::of(&["vault", "addresses"]).index(index), url));
+        match own.chain(listed).find(|(_, url)| !is_server(url)) {
+            Some((path, _)) => {
+                let message = "must be the URL of a server by `https`, such as `https://vault.example.com:8200`, without a user in it; \
+                               `http` is for loopback alone";
+                Err(ShapeError { path, message: message.into() })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// What is none of these would allow nothing, and its author would believe that it does.
+    fn check_skips(&self) -> Result<(), ShapeError> {
+        let skips = &self.mesh.allowed_skip;
+        let Some((index, entry)) = skips.iter().enumerate().find(|(_, entry)| *entry != "*" && !is_ports(entry) && !is_network(entry))
+        else {
+            return Ok(());
+        };
+        let message = format!(
+            "`{}` is no port, no range of ports and no network; write them as `25`, `1000-2000` or `10.0.0.0/8`, or `*` for any",
+            quoted(entry)
+        );
+        Err(ShapeError { path: FieldPath::of(&["mesh", "allowedSkip"]).index(index), message })
+    }
+}
+
+/// Whether this is the URL of a server that can be trusted with tokens.
+fn is_server(url: &str) -> bool {
+    let Some((scheme, rest)) = url.split_once("://") else { return false };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let in_host = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']');
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => {
+            if port.parse::<u16>().is_err() {
+                return false;
+            }
+            host
+        }
+        _ => authority,
+    };
+    let is_loopback = host == "localhost"
+        || host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    !host.is_empty() && authority.bytes().all(in_host) && (scheme == "https" || (scheme == "http" && is_loopback))
+}
+
+/// Whether this is a port or a range of ports.
+fn is_ports(entry: &str) -> bool {
+    let port = |text: &str| text.trim().parse::<u16>().ok();
+    let (first, last) = entry.split_once('-').unwrap_or((entry, entry));
+    port(first).zip(port(last)).is_some_and(|(first, last)| first <= last)
+}
+
+/// Whether this is an address, or a network as CIDR.
+fn is_network(entry: &str) -> bool {
+    let (address, prefix) = entry.split_once('/').map_or((entry, None), |(address, prefix)| (address, Some(prefix)));
+    let Ok(address) = address.parse::<IpAddr>() else { return false };
+    let bits = if address.is_ipv4() { 32 } else { 128 };
+    prefix.is_none_or(|prefix| prefix.parse::<u8>().is_ok_and(|prefix| prefix <= bits))
 }
 
 #[cfg(test)]
@@ -93,5 +198,63 @@ mod tests {
             assert_eq!(error.to_string(), "exemptions[0]: names nobody; write a `namespace`, or the `name` of a cluster-scoped object");
         }
         assert!(read(r#"{"rules":["no-wildcard-rbac"],"name":"argocd"}"#).is_ok() && read(r#"{"rules":["*"],"namespace":"a"}"#).is_ok());
+    }
+
+    fn refused(text: &str) -> String {
+        Settings::read(&Object::from_json(text).unwrap()).map_or_else(|error| error.to_string(), |_| String::new())
+    }
+
+    #[test]
+    fn hardening_a30_waivers_have_bounds_that_settings_cannot_widen() {
+        let days = |days: i64| refused(&format!(r#"{{"waiver":{{"maxDays":{days}}}}}"#));
+        assert_eq!(days(91), "waiver.maxDays: `91` must be from 1 to 90: a waiver is an exception, and ends");
+        assert!(days(0).contains("from 1 to 90") && days(90).is_empty() && days(1).is_empty());
+        assert!(refused(r#"{"waiver":{"maxRenewals":3}}"#).starts_with("waiver.maxRenewals: `3` must be from 0 to 2"));
+        assert_eq!(refused(r#"{"waiver":{"maxRenewals":0}}"#), "");
+    }
+
+    #[test]
+    fn a_trust_domain_is_a_name() {
+        let own = |name: &str| refused(&format!(r#"{{"spiffe":{{"trustDomain":"{name}"}}}}"#));
+        assert_eq!(
+            own("spiffe://prod.example.com"),
+            "spiffe.trustDomain: `spiffe://prod.example.com` must be the name alone: leave `spiffe://` out"
+        );
+        for wrong in ["", "Prod.example.com", "prod.example.com/ns", "prod:8443", "*"] {
+            assert!(own(wrong).contains("is no trust domain: write lower-case letters"), "{wrong}");
+        }
+        assert_eq!(own("prod_1.example.com"), "");
+        assert!(refused(r#"{"federation":{"trustDomains":["*","SPIFFE://a"]}}"#).starts_with("federation.trustDomains[1]: "));
+        assert_eq!(refused(r#"{"federation":{"trustDomains":["*"]}}"#), "");
+    }
+
+    #[test]
+    fn tokens_are_sent_to_a_server_that_proves_itself() {
+        let own = |url: &str| refused(&format!(r#"{{"vault":{{"address":"{url}"}}}}"#));
+        for wrong in
+            ["vault:8200", "http://vault:8200", "https://", "https://:8200", "https://me:secret@vault", "https://a b", "https://v:x", "*"]
+        {
+            let refused = own(wrong);
+            assert!(refused.starts_with("vault.address: must be the URL of a server by `https`"), "{wrong}: {refused}");
+            assert!(!refused.contains("secret"), "{refused}");
+        }
+        for right in
+            ["https://vault.vault.svc:8200/", "https://10.0.0.1", "https://[fd00::1]:8200", "http://127.0.0.1:8200", "http://[::1]"]
+        {
+            assert_eq!(own(right), "", "{right}");
+        }
+        assert_eq!(refused(r#"{"vault":{"addresses":["*"]}}"#), "");
+        assert!(refused(r#"{"vault":{"addresses":["https://a","b"]}}"#).starts_with("vault.addresses[1]: "));
+    }
+
+    #[test]
+    fn what_may_skip_the_mesh_are_ports_and_networks() {
+        let skip = |entry: &str| refused(&format!(r#"{{"mesh":{{"allowedSkip":["{entry}"]}}}}"#));
+        for right in ["*", "25", "1000-2000", "10.0.0.0/8", "10.1.2.3", "fd00::/16"] {
+            assert_eq!(skip(right), "", "{right}");
+        }
+        for wrong in ["", "smtp", "25,80", "2000-1000", "70000", "10.0.0.0/33"] {
+            assert!(skip(wrong).starts_with("mesh.allowedSkip[0]: ") && skip(wrong).contains("is no port, no range of ports"), "{wrong}");
+        }
     }
 }

@@ -5,6 +5,7 @@
 //! - `agent_image`: which images are the injected agent's
 //! - `check`: what a file may not say although it has the right shape
 //! - `check_injection`: the same of what is injected
+//! - `shape`: lists and numbers that serde would take for what they are not
 //! - `built_in_roles`: the roles that Kubernetes makes for itself
 //! - `enforcement`: presets, and which enforcement holds for a rule in a namespace
 //! - `exemption`: who is free of which rules
@@ -22,6 +23,7 @@ mod enforcement;
 mod exemption;
 mod parameters;
 mod previous;
+mod shape;
 
 pub use enforcement::{Enforcement, EnforcementOverride, Preset, RolloutStep};
 pub use exemption::{Exemption, ExemptionGroup};

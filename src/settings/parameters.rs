@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::enforcement::{EnforcementOverride, Preset, RolloutStep};
 use super::exemption::Exemption;
 use super::previous::Previous;
+use super::shape;
 use crate::object::{Object, ShapeError};
 
 /// Everything the operator sets.
@@ -434,6 +435,8 @@ impl Settings {
         if document.root().is_null() {
             return Ok(Self::default());
         }
+        let document = shape::without_nulls(document.root());
+        shape::check(document.root())?;
         let mut settings: Self = document.root().read()?;
         settings.check()?;
         settings.prepare();
@@ -532,7 +535,7 @@ mod tests {
         assert!(error.message.ends_with("; did you mean `pipelines`?"), "{error}");
         let error = Settings::read(&Object::from_json(r#"{"audiences":{"vault":{"maxSeconds":"600"}}}"#).unwrap()).unwrap_err();
         assert_eq!(error.path.to_string(), "audiences.vault.maxSeconds");
-        assert!(error.message.starts_with("invalid type: string \"600\", expected i64"), "{error}");
+        assert_eq!(error.message, "must be a whole number; this is a text");
     }
 
     #[test]

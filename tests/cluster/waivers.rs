@@ -90,8 +90,13 @@ async fn one_asks_another_approves_and_a_namesake_inherits_nothing() {
 
     denied(approve(&ann, &asked).await).by("identity-waiver").at("status.approvedBy");
     denied(approve(&eve, &asked).await).by("identity-waiver").at("status.approvedBy");
+    // Somebody else moves its end by a second and is the last who asked; its maker is not forgotten by that.
+    let moved = json!({ "spec": { "expiresAt": soon() }, "status": { "requesters": ["nobody"] } });
+    let renewed = eve.patch(&path_of(&asked), MERGE, &moved).await.object();
+    assert_eq!(renewed["status"]["requesters"], json!(["ann", "eve"]), "{}", renewed["status"]);
+    denied(approve(&ann, &asked).await).by("identity-waiver").at("status.approvedBy");
     let status = approve(&bob, &asked).await.object()["status"].take();
-    assert_eq!((&status["requestedBy"], &status["approvedBy"]), (&json!("ann"), &json!("bob")), "{status}");
+    assert_eq!((&status["requestedBy"], &status["approvedBy"]), (&json!("eve"), &json!("bob")), "{status}");
     assert_eq!(status["boundUIDs"]["waiver"], made["metadata"]["uid"]);
     shown(&door, "unused").await;
 
