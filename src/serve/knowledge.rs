@@ -154,6 +154,14 @@ impl Knowledge {
         }
     }
 
+    /// Whether a Namespace is known to be gone, without asking anybody.
+    pub(super) fn lacks_namespace(&self, name: &str) -> bool {
+        match self {
+            Self::Files(known) => !known.namespaces.contains_key(name),
+            Self::Cluster(surroundings) => surroundings.lacks_namespace(name),
+        }
+    }
+
     async fn namespace(&self, name: &str) -> Fact<Arc<Object>> {
         match self {
             Self::Files(known) => known.namespaces.get(name).cloned().map_or(Fact::Absent, Fact::Found),

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use super::built_in_roles::BUILT_IN_ROLES;
 use super::enforcement::Preset;
 use super::exemption::Exemption;
+use super::grantee::Classes;
 use super::parameters::{
-    Agent, Audience, Cloud, Cluster, ConfigMode, Delegation, Federation, KubeApi, Mesh, MeshKind, PodCertificate, Rbac, Resources,
+    Agent, Audience, Cloud, Cluster, ConfigMode, Delegation, Federation, KubeApi, Mesh, MeshKind, Metrics, PodCertificate, Rbac, Resources,
     Settings, Spiffe, SpiffeRegistration, Ttl, Vault, VaultCsi, Waiver,
 };
 
@@ -86,7 +87,10 @@ impl Default for Settings {
             protected_label_groups: strings(&["system:masters"]),
             update_ratchet: true,
             waiver: Waiver::default(),
+            metrics: Metrics::default(),
             exemptions: Exemption::shipped(),
+            pod_templates: Vec::new(),
+            classes: Classes::default(),
         }
     }
 }
@@ -136,6 +140,7 @@ impl Default for Vault {
             role_template: "{namespace}.{serviceAccount}".into(),
             roles: BTreeMap::new(),
             secrets_path: "/vault/secrets".into(),
+            clients: Vec::new(),
             vendor_annotations: strings(&[
                 "agent-inject",
                 "agent-inject-containers",
@@ -248,6 +253,12 @@ impl Default for Mesh {
             proxy_uid: 2102,
             probe_authentications: Vec::new(),
         }
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self { max_namespaces: 2_000 }
     }
 }
 

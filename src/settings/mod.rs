@@ -6,6 +6,8 @@
 //! - `built_in_roles`: the roles that Kubernetes makes for itself
 //! - `enforcement`: presets, and which enforcement holds for a rule in a namespace
 //! - `exemption`: who is free of which rules
+//! - `listed_template`: kinds of others' that carry a pod template
+//! - `grantee`: who is of a class that only the operator gives
 //!
 //! An unset trust domain turns the SPIFFE rules off, an unset `mesh.kind` is `none`, an unset Vault address turns the agent
 //! injection off: example values are never defaults.
@@ -15,12 +17,16 @@ mod check;
 mod defaults;
 mod enforcement;
 mod exemption;
+mod grantee;
+mod listed_template;
 mod parameters;
 
 pub use enforcement::{Enforcement, EnforcementOverride, Preset, RolloutStep};
 pub use exemption::{Exemption, ExemptionGroup};
+pub use grantee::{Classes, Grantee};
+pub use listed_template::ListedTemplate;
 pub use parameters::{
-    Agent, Audience, Cloud, Cluster, ConfigMode, Delegation, Federation, KubeApi, Mesh, MeshKind, OnMissingRelated, PodCertificate, Rbac,
+    Agent, Audience, Cloud, Cluster, ConfigMode, Delegation, Federation, KubeApi, Mesh, MeshKind, Metrics, OnMissingRelated, PodCertificate, Rbac,
     Resources, Settings, Spiffe, SpiffeRegistration, Ttl, Vault, VaultCsi, Waiver,
 };
 
