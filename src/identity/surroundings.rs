@@ -53,11 +53,8 @@ impl Surroundings<'_> {
     #[must_use]
     pub fn granted(&self, service_account: &str) -> Option<Class> {
         let classes = &self.settings.classes;
-        let lists = [
-            (&classes.infrastructure, Class::Infrastructure),
-            (&classes.controller, Class::Controller),
-            (&classes.agent, Class::Agent),
-        ];
+        let lists =
+            [(&classes.infrastructure, Class::Infrastructure), (&classes.controller, Class::Controller), (&classes.agent, Class::Agent)];
         let named = |list: &[Grantee]| list.iter().any(|entry| entry.is(self.namespace, service_account, self.namespace_uid()));
         lists.into_iter().find(|(list, _)| named(list)).map(|(_, class)| class)
     }

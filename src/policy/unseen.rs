@@ -85,7 +85,9 @@ mod tests {
         let found = path(r#"{"spec":{"replicas":1,"templates":[{"name":"a"},{"spec":{"containers":[{"image":"a:1"}]}}]}}"#);
         assert_eq!(found.as_deref(), Some("spec.templates[1].spec.containers"));
         // A schema of containers, and a list of their names.
-        for other in [r#"{"properties":{"containers":{"items":{"image":{}}}}}"#, r#"{"containers":["a"]}"#, r#"{"containers":[{"image":{}}]}"#] {
+        for other in
+            [r#"{"properties":{"containers":{"items":{"image":{}}}}}"#, r#"{"containers":["a"]}"#, r#"{"containers":[{"image":{}}]}"#]
+        {
             assert_eq!(path(other), None, "{other}");
         }
     }

@@ -402,6 +402,7 @@ mod tests {
         );
     }
 
+    /// Hardening A30: nobody approves his own waiver, and no ServiceAccount does.
     #[test]
     fn who_asked_cannot_approve_nor_can_a_service_account_or_just_anybody() {
         let cluster = cluster();
@@ -431,6 +432,7 @@ mod tests {
         assert_eq!(cluster.send("ann", &handed, Some(&approved)).unwrap(), approved);
     }
 
+    /// Hardening A30: renewals are counted, and end.
     #[test]
     fn a_renewal_is_asked_for_and_approved_anew_and_counted() {
         let mut cluster = cluster();
@@ -449,6 +451,7 @@ mod tests {
         assert!(refusal(cluster.send("ann", &far, Some(&approved))).contains("more than 90 days ahead"));
     }
 
+    /// Hardening A30: without a hook-written approval, and for a Namespace made anew, it lifts nothing.
     #[test]
     fn it_lifts_only_once_approved_and_only_for_the_objects_it_was_approved_for() {
         let mut cluster = cluster();

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use super::checklist::{Marks, checklist};
 use super::model::{Enforcement, ObjectRef, Report, RuleInfo, Severity, Status, Violation};
 use crate::manifest::{Document, InputError, SourceMap};
-use crate::policy::{self, Certainty, Facts, Limits, PolicySet, RelatedIndex, RequestError, Source, Subject, Verdict, Waiver, evaluate, unseen};
+use crate::policy::{
+    self, Certainty, Facts, Limits, PolicySet, RelatedIndex, RequestError, Source, Subject, Verdict, Waiver, evaluate, unseen,
+};
 
 /// What judging a document found, with the places. Nothing of it hangs on other documents, so they may be judged side by side.
 #[derive(Debug, Default)]

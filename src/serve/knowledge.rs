@@ -269,6 +269,7 @@ metadata: { name: payments }
         }
     }
 
+    /// Hardening A38: names come as a list, so that nobody need be allowed to list Secrets.
     #[test]
     fn a_list_of_token_secrets_is_read_line_by_line() {
         let names = TokenSecrets::read("tokens", "# made by the audit\n\npayments/legacy # old\npayments/older\nshop/x\n").unwrap();

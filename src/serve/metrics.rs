@@ -173,7 +173,9 @@ impl Metrics {
 
     /// Whether the namespace has, or now gets, a label of its own.
     fn has_label(&self, namespace: &str) -> bool {
-        if matches!(namespace, "" | OTHER_NAMESPACES | UNVERIFIED) || self.namespaces.read().unwrap_or_else(PoisonError::into_inner).contains(namespace) {
+        if matches!(namespace, "" | OTHER_NAMESPACES | UNVERIFIED)
+            || self.namespaces.read().unwrap_or_else(PoisonError::into_inner).contains(namespace)
+        {
             return true;
         }
         let mut known = self.namespaces.write().unwrap_or_else(PoisonError::into_inner);

@@ -26,8 +26,8 @@ pub use exemption::{Exemption, ExemptionGroup};
 pub use grantee::{Classes, Grantee};
 pub use listed_template::ListedTemplate;
 pub use parameters::{
-    Agent, Audience, Cloud, Cluster, ConfigMode, Delegation, Federation, KubeApi, Mesh, MeshKind, Metrics, OnMissingRelated, PodCertificate, Rbac,
-    Resources, Settings, Spiffe, SpiffeRegistration, Ttl, Vault, VaultCsi, Waiver,
+    Agent, Audience, Cloud, Cluster, ConfigMode, Delegation, Federation, KubeApi, Mesh, MeshKind, Metrics, OnMissingRelated,
+    PodCertificate, Rbac, Resources, Settings, Spiffe, SpiffeRegistration, Ttl, Vault, VaultCsi, Waiver,
 };
 
 /// JSON Schema (draft 2020-12) of `doorward.yaml`: also what `params` is when policies are type-checked.
