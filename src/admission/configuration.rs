@@ -138,6 +138,7 @@ fn validating_entry(installation: &Installation, shape: Shape, rules: &[Rule]) -
         Shape::EphemeralContainers => ("ephemeralcontainers.guard.doorward.dev", guard, &[]),
         Shape::Tokens => ("tokens.guard.doorward.dev", guard, &[NOT_KUBELET]),
         Shape::Grants => ("grants.guard.doorward.dev", guard, &[NOT_THE_DEFAULT_ACCOUNT, OBJECT_CHANGED]),
+        Shape::Finalized => ("finalize.guard.doorward.dev", guard, &[MARKS_CHANGED]),
         Shape::Waivers => ("waivers.guard.doorward.dev", guard, &[WAIVER_CHANGED]),
         Shape::LegacyTokens => ("legacytokens.guard.doorward.dev", guard, &[LEGACY_TOKEN, OBJECT_CHANGED]),
         Shape::Secrets => ("secrets.watch.doorward.dev", Class::Watch, &[NOT_LEGACY_TOKEN, OBJECT_CHANGED]),
@@ -244,6 +245,15 @@ const NOT_THE_DEFAULT_ACCOUNT: Condition = Condition {
     expression: "!(request.resource.resource == 'serviceaccounts' && has(request.name) && request.name == 'default' && \
                  request.userInfo.username in ['system:serviceaccount:kube-system:service-account-controller', \
                  'system:kube-controller-manager'])",
+};
+
+/// A namespace that ends must not wait for us: the controller that ends it changes no label and no annotation.
+const MARKS_CHANGED: Condition = Condition {
+    name: "labels-or-annotations-changed",
+    expression: "(has(object.metadata.labels) ? object.metadata.labels : {}) != \
+                 (has(oldObject.metadata.labels) ? oldObject.metadata.labels : {}) || \
+                 (has(object.metadata.annotations) ? object.metadata.annotations : {}) != \
+                 (has(oldObject.metadata.annotations) ? oldObject.metadata.annotations : {})",
 };
 
 /// What a waiver says and who approved it; nothing else of it matters to anybody.

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::object::{POD_TEMPLATE_KINDS, PodTemplateKind};
+use crate::object::{POD_TEMPLATE_KINDS, PodTemplateKind, resource_of};
 use crate::policy::{Carrier, InjectionPolicy, OperationName, PolicySet, ResourceRule, waivers_resource};
+use crate::settings::ListedTemplate;
 
 /// An admission operation that a webhook rule can name.
 ///
@@ -102,6 +103,9 @@ impl Coverage {
                 if let Some(carrier) = matches.pod_template {
                     covered.extend(pod_templates(carrier));
                 }
+                if matches!(matches.pod_template, Some(Carrier::Any | Carrier::Workload)) {
+                    covered.extend(set.settings().pod_templates.iter().map(listed));
+                }
                 covered.extend(matches.resource_rules.iter().flat_map(|rule| named(rule, policy.is_native())));
             }
         }
@@ -109,8 +113,8 @@ impl Coverage {
     }
 
     /// What policies match and no entry will hold, because a webhook on it would hang the cluster or never judge anything: nodes,
-    /// leases, events and the reviews of the API server itself, and every subresource but `pods/ephemeralcontainers` and
-    /// `serviceaccounts/token`.
+    /// leases, events and the reviews of the API server itself, and every subresource but `pods/ephemeralcontainers`,
+    /// `serviceaccounts/token` and `namespaces/finalize`.
     #[must_use]
     pub fn unserved(&self) -> Vec<&Covered> {
         let known = known();
@@ -183,6 +187,14 @@ fn pod_templates(carrier: Carrier) -> Vec<Covered> {
     covered
 }
 
+/// A kind of others' that carries a pod template. It is watched: the pods that come of it are guarded themselves.
+fn listed(listed: &ListedTemplate) -> Covered {
+    match &listed.resource {
+        Some(resource) => Covered::new(&listed.group, resource),
+        None => Covered::new(&listed.group, &resource_of(&listed.kind)),
+    }
+}
+
 /// The resources that a rule of a policy names, on the operations that a webhook is asked for.
 fn named(rule: &ResourceRule, native: bool) -> Vec<Covered> {
     let mut operations = BTreeSet::new();
@@ -241,6 +253,8 @@ pub(super) enum Shape {
     Tokens,
     /// Who may do what and who is who: RBAC, SPIRE, ServiceAccounts, changes of Namespaces, Doorward's policies.
     Grants,
+    /// `namespaces/finalize`, by which labels and annotations can be changed as well.
+    Finalized,
     /// IdentityWaivers, whose status is ours to write.
     Waivers,
     /// Secrets of type `kubernetes.io/service-account-token`.
@@ -431,6 +445,8 @@ fn known() -> Vec<KnownKind> {
         // each of its pods. Changing one (leaving the mesh, a protected label) is guarded.
         kind("", &["v1"], "namespaces", "", &[Shape::Operators], &[Operation::Create]),
         kind("", &["v1"], "namespaces", "", &[Shape::Grants], &[Operation::Update]),
+        // Labels and annotations can be changed by this one too; what it is there for changes neither, and waits for nobody.
+        kind("", &["v1"], "namespaces", "finalize", &[Shape::Finalized], &[Operation::Update]),
     ];
     for carrier in POD_TEMPLATE_KINDS {
         let shapes: &[Shape] = if carrier.is_pod() { &[Shape::Pods] } else { &[Shape::Workloads] };

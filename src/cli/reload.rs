@@ -50,6 +50,7 @@ impl Files {
         let mut failed = String::new();
         loop {
             door.show_waivers().await;
+            door.forget_namespaces();
             tokio::time::sleep(every).await;
             if self.are_none() {
                 continue;

@@ -47,6 +47,12 @@ impl Surroundings {
         self.related.ready().await;
     }
 
+    /// Whether the cache is complete and holds no such Namespace.
+    #[must_use]
+    pub fn lacks_namespace(&self, name: &str) -> bool {
+        self.caches.is_ready() && self.caches.namespace(name).is_none()
+    }
+
     /// A Namespace. One that was made a moment ago is found by a live `GET`.
     pub async fn namespace(&self, name: &str) -> Fact<Arc<Object>> {
         match self.caches.namespace(name) {

@@ -91,13 +91,16 @@ pub fn read<'a>(template: PodTemplate<'a>, surroundings: &Surroundings<'a>) -> I
     let api_token = credentials::api_token(template, &credentials, automount);
     let mesh = mesh::read(template, surroundings, &credentials);
     let settings = surroundings.settings;
-    let (vault, vault_access) = vault::read(template, settings, surroundings.namespace, &credentials);
+    let (vault, vault_access) = vault::read(template, surroundings, &credentials);
+    let granted_class = surroundings.granted(service_account);
     let mounts = identity_mounts::read(template, settings, &credentials, &vault);
     let static_credentials = environment::of_pod(template, &settings.credential_env_names, vault.client);
     Identity {
         namespace: surroundings.namespace,
         service_account,
-        class: surroundings.class,
+        // A Job ends, whoever it is.
+        class: if surroundings.class == Class::Job { Class::Job } else { granted_class.unwrap_or(surroundings.class) },
+        granted_class,
         spiffe_id: surroundings.settings.expected_spiffe_id(surroundings.namespace, service_account),
         api_token,
         credentials,

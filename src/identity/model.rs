@@ -23,6 +23,9 @@ pub struct Identity<'a> {
     pub service_account: &'a str,
     /// What sort of workload it is.
     pub class: Class,
+    /// The class that the operator gives it; absent if none. What a pod says of itself lifts nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub granted_class: Option<Class>,
     /// The SPIFFE ID to expect; absent without a trust domain.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spiffe_id: Option<String>,
@@ -495,6 +498,7 @@ pub(super) mod sample {
             namespace: "payments",
             service_account: "api",
             class: Class::App,
+            granted_class: Some(Class::Controller),
             spiffe_id: Some("spiffe://demo.example.com/ns/payments/sa/api".into()),
             api_token: ApiToken { mounted: true, explicit: Some(true), source: ApiTokenSource::Pod, containers: vec!["app"] },
             credentials: vec![Credential {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::object::{Fact, GroupVersionKind, Node, PodTemplate};
-use crate::settings::Settings;
+use crate::settings::{Grantee, Settings};
 
 /// Everything beside the template that an identity depends on. All of it was fetched before.
 #[derive(Clone, Copy, Debug)]
@@ -34,12 +34,30 @@ pub enum Class {
     App,
     /// Its template sits in a Job or `CronJob`, or the job controller made it for a Job.
     Job,
-    /// It talks to the Kubernetes API; granted by a policy.
+    /// It talks to the Kubernetes API; granted by the setting `classes`.
     Controller,
-    /// It serves the node or the cluster; granted by a policy.
+    /// It serves the node or the cluster; granted by the setting `classes`.
     Infrastructure,
     /// It acts for a human or another agent; may be self-declared because it is stricter.
     Agent,
+}
+
+impl Surroundings<'_> {
+    /// The UID of the Namespace, if that is known.
+    #[must_use]
+    pub fn namespace_uid(&self) -> Option<&str> {
+        self.namespace_object.as_ref().found()?.path(&["metadata", "uid"])?.as_str()
+    }
+
+    /// The class that the operator gives the pods of a ServiceAccount here, if any.
+    #[must_use]
+    pub fn granted(&self, service_account: &str) -> Option<Class> {
+        let classes = &self.settings.classes;
+        let lists =
+            [(&classes.infrastructure, Class::Infrastructure), (&classes.controller, Class::Controller), (&classes.agent, Class::Agent)];
+        let named = |list: &[Grantee]| list.iter().any(|entry| entry.is(self.namespace, service_account, self.namespace_uid()));
+        lists.into_iter().find(|(list, _)| named(list)).map(|(_, class)| class)
+    }
 }
 
 impl Class {

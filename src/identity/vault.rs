@@ -1,7 +1,7 @@
 //! Whether a pod is a client of Vault or `OpenBao`, which containers log in, and with which token.
 //!
 //! A pod is a client by any one sign: an agent container, a token of the Vault audience, the vendor's annotation, `VAULT_ADDR` or
-//! `BAO_ADDR`, or a Vault server's host anywhere in env, command or args.
+//! `BAO_ADDR`, a Vault server's host anywhere in env, command or args, or because the setting `vault.clients` lists it.
 //!
 //! - `access`: how an object reaches Vault, in words that pods and the operators' kinds share
 //! - `address`: where it connects
@@ -31,8 +31,9 @@ use std::borrow::Cow;
 use config::AgentConfig;
 
 use super::model::{Credential, CredentialKind, VaultLogin, VaultToken};
+use super::surroundings::Surroundings;
 use crate::object::{Node, PodTemplate};
-use crate::settings::Settings;
+use crate::settings::{Grantee, Settings};
 
 /// Annotation prefixes of vault-k8s and openbao-k8s.
 const PREFIXES: [&str; 2] = ["vault.hashicorp.com/", "openbao.org/"];
@@ -63,10 +64,10 @@ struct Sign<'a> {
 /// Reads the pod as a client of Vault.
 pub(super) fn read<'a>(
     template: PodTemplate<'a>,
-    settings: &'a Settings,
-    namespace: &'a str,
+    surroundings: &Surroundings<'a>,
     credentials: &[Credential<'a>],
 ) -> (VaultLogin<'a>, Option<VaultAccess<'a>>) {
+    let Surroundings { settings, namespace, .. } = *surroundings;
     let vendor = PREFIXES.into_iter().find(|prefix| annotation(template, prefix, "agent-inject").is_some_and(go_true));
     let hosts: Vec<Host<'_>> = settings.vault.address.iter().chain(&settings.vault.addresses).filter_map(|url| Host::of(url)).collect();
     let mut agents: Vec<Agent<'a>> = Vec::new();
@@ -98,6 +99,9 @@ pub(super) fn read<'a>(
     if let Some(token) = tokens.first() {
         let evidence = Cow::Owned(format!("a projected token has the audience `{}`", settings.vault.audience));
         sign = sign.or_else(|| Some(Sign { evidence, field_path: token.field_path.clone() }));
+    }
+    if sign.is_none() && is_listed(template, surroundings) {
+        sign = Some(Sign { evidence: Cow::Borrowed("the setting `vault.clients` lists it"), field_path: "spec.serviceAccountName".into() });
     }
     // A container that was added to a running pod, or a variable of the client alone, makes no client; where it leads is read all the same.
     let Some(sign) = sign else { return (VaultLogin::none(), pod_access::read(template, settings, namespace, &[], &[], None, None)) };
@@ -161,6 +165,13 @@ pub(super) fn read<'a>(
         }),
     };
     (login, access)
+}
+
+/// Whether the operator says that the pod is a client, as far as is known: to be one adds duties.
+fn is_listed(template: PodTemplate<'_>, surroundings: &Surroundings<'_>) -> bool {
+    let Surroundings { settings, namespace, .. } = *surroundings;
+    let named = |client: &Grantee| client.may_be(namespace, template.service_account_name(), surroundings.namespace_uid());
+    settings.vault.clients.iter().any(named)
 }
 
 impl VaultLogin<'_> {

@@ -12,7 +12,11 @@ use crate::object::{Node, Operation};
 /// Not for infrastructure, and not where pod or ServiceAccount say `true`: that is refused by its rule, never repaired. A
 /// ServiceAccount that could not be read counts as silent.
 pub(super) fn is_due(pod: &Pod<'_>) -> bool {
-    pod.surroundings.class != Class::Infrastructure && Automount::of(pod.template, pod.surroundings.service_account).explicit != Some(true)
+    let infrastructure = Some(Class::Infrastructure);
+    let granted = pod.surroundings.granted(pod.template.service_account_name());
+    granted != infrastructure
+        && Some(pod.surroundings.class) != infrastructure
+        && Automount::of(pod.template, pod.surroundings.service_account).explicit != Some(true)
 }
 
 pub(super) fn apply(pod: &Pod<'_>) -> Result<Vec<Operation>, Conflict> {

@@ -70,7 +70,7 @@ impl Injection {
     #[must_use]
     pub fn template<'a>(&'a self, before: PodTemplate<'a>) -> PodTemplate<'a> {
         match &self.after {
-            Some(after) => PodTemplate { node: after.root(), carrier: before.carrier },
+            Some(after) => PodTemplate { node: after.root(), place: before.place },
             None => before,
         }
     }

@@ -158,6 +158,11 @@ impl Node<'_> {
 
     /// Appends this value as compact JSON; with `sorted`, keys in order (the canonical form that digests are made of).
     pub fn write_json(self, out: &mut String, sorted: bool) {
+        self.write_json_without("", out, sorted);
+    }
+
+    /// The same without the fields of one name, wherever they stand.
+    fn write_json_without(self, left_out: &str, out: &mut String, sorted: bool) {
         match self.kind() {
             Kind::Null => out.push_str("null"),
             Kind::Bool => out.push_str(if self.as_bool() == Some(true) { "true" } else { "false" }),
@@ -172,27 +177,31 @@ impl Node<'_> {
                     if index > 0 {
                         out.push(',');
                     }
-                    item.write_json(out, sorted);
+                    item.write_json_without(left_out, out, sorted);
                 }
                 out.push(']');
             }
             Kind::Map => {
                 out.push('{');
-                let write = |out: &mut String, index: usize, key: &str, value: Node<'_>| {
-                    if index > 0 {
+                let mut first = true;
+                let mut write = |out: &mut String, key: &str, value: Node<'_>| {
+                    if !left_out.is_empty() && key == left_out {
+                        return;
+                    }
+                    if !std::mem::take(&mut first) {
                         out.push(',');
                     }
                     write_string(out, key);
                     out.push(':');
-                    value.write_json(out, sorted);
+                    value.write_json_without(left_out, out, sorted);
                 };
                 if sorted {
-                    for (index, (key, value)) in self.sorted_entries().into_iter().enumerate() {
-                        write(out, index, key, value);
+                    for (key, value) in self.sorted_entries() {
+                        write(out, key, value);
                     }
                 } else {
-                    for (index, (key, value)) in self.entries().enumerate() {
-                        write(out, index, key, value);
+                    for (key, value) in self.entries() {
+                        write(out, key, value);
                     }
                 }
                 out.push('}');
@@ -239,8 +248,14 @@ impl Node<'_> {
     /// SHA-256 of the canonical JSON, as 64 hexadecimal digits: equal for equal values, whatever the order of their keys.
     #[must_use]
     pub fn digest(self) -> String {
+        self.digest_without("")
+    }
+
+    /// The same of all but the fields of one name, wherever they stand.
+    #[must_use]
+    pub fn digest_without(self, left_out: &str) -> String {
         let mut text = String::new();
-        self.write_json(&mut text, true);
+        self.write_json_without(left_out, &mut text, true);
         hex_digest(text.as_bytes())
     }
 }

@@ -33,7 +33,7 @@ pub use foreign::{escaped, is_deceptive, quoted};
 pub use json::{ReadError, ShapeError, hex_digest, nearest_name};
 pub use origin::{Adder, Authored, OriginMap};
 pub use patch::{Action, Operation, PatchError};
-pub use pod_template::{CONTAINER_LISTS, POD_TEMPLATE_KINDS, PodTemplate, PodTemplateKind};
+pub use pod_template::{CONTAINER_LISTS, POD_TEMPLATE_KINDS, PodTemplate, PodTemplateKind, TemplatePlace};
 pub use resource::{GroupVersionKind, GroupVersionResource, is_cluster_scoped, namespace_of, resource_of};
 pub use selector::{LabelSelector, Operator, Requirement};
 pub use tree::{Builder, Kind, Node, Object};

@@ -76,8 +76,34 @@ impl PodTemplateKind {
 pub struct PodTemplate<'a> {
     /// The template itself.
     pub node: Node<'a>,
-    /// The kind that carries it.
-    pub carrier: &'static PodTemplateKind,
+    /// Where it stands in the object that carries it.
+    pub place: TemplatePlace<'a>,
+}
+
+/// Where a pod template stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TemplatePlace<'a> {
+    /// Where a kind of Kubernetes' own keeps it.
+    Known(&'static PodTemplateKind),
+    /// Where the operator says that a kind of others' does: fields with dots between.
+    Listed(&'a str),
+}
+
+impl TemplatePlace<'_> {
+    /// Whether it is a Pod itself.
+    #[must_use]
+    pub fn is_pod(self) -> bool {
+        matches!(self, Self::Known(kind) if kind.is_pod())
+    }
+
+    /// Its path in the object.
+    #[must_use]
+    pub fn prefix(self) -> FieldPath {
+        match self {
+            Self::Known(kind) => kind.prefix(),
+            Self::Listed(path) => path.split('.').fold(FieldPath::root(), |path, field| path.field(field.to_owned())),
+        }
+    }
 }
 
 /// The three lists of containers of a pod, in the order of a pod's life.
@@ -87,8 +113,15 @@ impl<'a> PodTemplate<'a> {
     /// The template that an object of a kind carries; `None` for a kind without one, or when the object lacks it.
     #[must_use]
     pub fn of(kind: &GroupVersionKind, object: Node<'a>) -> Option<Self> {
-        let carrier = PodTemplateKind::of(kind)?;
-        Some(Self { node: object.path(carrier.path)?, carrier })
+        let known = PodTemplateKind::of(kind)?;
+        Some(Self { node: object.path(known.path)?, place: TemplatePlace::Known(known) })
+    }
+
+    /// The template that an object keeps where the operator says.
+    #[must_use]
+    pub fn listed(path: &'a str, object: Node<'a>) -> Option<Self> {
+        let node = path.split('.').try_fold(object, Node::get)?;
+        Some(Self { node, place: TemplatePlace::Listed(path) })
     }
 
     /// The pod's `spec`, or an empty value.

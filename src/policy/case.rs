@@ -198,7 +198,9 @@ pub fn run_case(set: &PolicySet, rule: &str, file: &CaseFile) -> Result<(), Case
         (true, false) => Source::Validating,
         (false, false) => Source::Manifests,
     };
-    let subject = Subject::from_request(source, request.root(), new, old).map_err(|error| CaseFailure::Broken(error.to_string()))?;
+    let subject = Subject::from_request(source, request.root(), new, old)
+        .map_err(|error| CaseFailure::Broken(error.to_string()))?
+        .knowing(&set.settings.pod_templates);
     let related = RelatedIndex::new(file.related.iter().map(Object::root), "default", source != Source::Manifests);
     let facts = related.facts(set, &subject, 0);
     if let Some(expected) = &file.case.expect_patched {

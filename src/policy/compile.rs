@@ -136,10 +136,19 @@ pub(super) struct CompiledValidation {
     pub(super) message_expression: Option<Expression>,
     pub(super) remedy: String,
     pub(super) remedy_expression: Option<Expression>,
+    pub(super) value_expression: Option<Expression>,
     pub(super) enforcement: Enforcement,
     pub(super) ratchet: bool,
     /// Of a native policy.
     pub(super) reason: Option<Reason>,
+}
+
+/// The expressions of a validation: itself, its message, its remedy and what else its violation is known by.
+struct Expressions {
+    expression: Expression,
+    message: Option<Expression>,
+    remedy: Option<Expression>,
+    value: Option<Expression>,
 }
 
 /// A compiled `InjectionPolicy`.
@@ -477,7 +486,7 @@ impl Compiler {
             }
             expressions = self.expressions(validation, path, &scope);
         }
-        let (expression, message_expression, remedy_expression) = expressions?;
+        let Expressions { expression, message: message_expression, remedy: remedy_expression, value: value_expression } = expressions?;
         Some(CompiledValidation {
             location,
             in_identity,
@@ -487,26 +496,23 @@ impl Compiler {
             message_expression,
             remedy: validation.remedy.clone().unwrap_or_default(),
             remedy_expression,
+            value_expression,
             enforcement,
             ratchet: validation.ratchet.unwrap_or(true),
             reason: None,
         })
     }
 
-    /// The expressions of a validation: itself, its message and its remedy.
-    fn expressions(
-        &mut self,
-        validation: &Validation,
-        path: &FieldPath,
-        scope: &Scope,
-    ) -> Option<(Expression, Option<Expression>, Option<Expression>)> {
-        let mut optional = |source: &Option<String>, field: &'static str| match source {
-            Some(source) => self.expression(source, &path.clone().field(field), scope, Some(&Type::String)),
+    fn expressions(&mut self, validation: &Validation, path: &FieldPath, scope: &Scope) -> Option<Expressions> {
+        let mut optional = |source: &Option<String>, field: &'static str, gives: Option<&Type>| match source {
+            Some(source) => self.expression(source, &path.clone().field(field), scope, gives),
             None => None,
         };
-        let message = optional(&validation.message_expression, "messageExpression");
-        let remedy = optional(&validation.remedy_expression, "remedyExpression");
-        Some((self.expression(&validation.expression, &path.clone().field("expression"), scope, Some(&Type::Bool))?, message, remedy))
+        let message = optional(&validation.message_expression, "messageExpression", Some(&Type::String));
+        let remedy = optional(&validation.remedy_expression, "remedyExpression", Some(&Type::String));
+        let value = optional(&validation.value_expression, "valueExpression", None);
+        let expression = self.expression(&validation.expression, &path.clone().field("expression"), scope, Some(&Type::Bool))?;
+        Some(Expressions { expression, message, remedy, value })
     }
 
     /// Compiles an expression that must give one of the types of its place, as ValidatingAdmissionPolicy asks it; none: any.

@@ -15,7 +15,7 @@ use super::stage::{Activation, Stage};
 use super::staging::{Staged, stage};
 use super::subject::{Facts, Operation, Source, Subject};
 use super::verdict::{Certainty, Verdict, Violation};
-use super::waive::lifted_by;
+use super::waive::{Lifted, lifted_by};
 use super::waiver_object;
 use crate::cel::{Budget, EXPRESSION_LIMIT, EvaluationError, Expression, Value};
 use crate::object::{FieldPath, Node, Object, PodTemplate, escaped, hex_digest};
@@ -72,9 +72,10 @@ pub fn evaluate(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>, limit
         // Whether injections are due hangs on a Namespace that is not known: what they would mend is not certain.
         let staged = stage(set, subject, facts, template, Hypothesis::AllDue);
         let mended = judge(set, &|policy| verdict.violates(&policy.id), subject, facts, limits, Some(template), &staged);
-        let certain: BTreeSet<&str> = mended.violations.iter().map(|violation| violation.fingerprint.as_str()).collect();
+        let told = |violation: &Violation| (violation.rule.clone(), violation.path.clone(), violation.message.clone());
+        let certain: BTreeSet<_> = mended.violations.iter().map(told).collect();
         for violation in &mut verdict.violations {
-            if !certain.contains(violation.fingerprint.as_str()) {
+            if !certain.contains(&told(violation)) {
                 violation.certainty = Certainty::Unknown;
                 violation.message = format!("{} (unless an injection mends it: {reason})", violation.message);
                 violation.enforcement = on_unknown(set, subject, violation.enforcement);
@@ -258,15 +259,6 @@ impl<'a> Judge<'_, 'a, '_> {
         // What the identity model found tells itself where it stands in the template.
         let place = if validation.in_identity { FieldPath::parse(found.node.text("fieldPath")).unwrap_or_default() } else { found.path() };
         let path = place.join(&validation.field_path);
-        // An item that no field of the template decided is its own value: the whole template's would change with every image. An item
-        // may also tell what it is in substance, where its field holds lists whose order means nothing.
-        let own = if !validation.in_identity {
-            None
-        } else if path.is_root() {
-            Some(found.node.digest())
-        } else {
-            Some(found.node.text("key")).filter(|key| !key.is_empty()).map(|key| hex_digest(key.as_bytes()))
-        };
         match answer {
             Ok(_) => {
                 let message = self
@@ -274,7 +266,8 @@ impl<'a> Judge<'_, 'a, '_> {
                     .unwrap_or_else(|| format!("failed expression: {}", validation.expression.source().trim()));
                 let remedy = self.text(validation.remedy_expression.as_ref(), &validation.remedy, activation).unwrap_or_default();
                 let enforcement = self.enforcement(validation.enforcement);
-                self.push(rule.on_pod_template, root, &path, own, enforcement, &message, &remedy);
+                let value = self.substance(rule.on_pod_template, validation, activation, &found, &path, root);
+                self.push(rule.on_pod_template, root, &path, &value, enforcement, &message, &remedy);
             }
             Err(error) => {
                 let authored = self.authored(rule.on_pod_template, &path).0;
@@ -378,19 +371,18 @@ impl<'a> Judge<'_, 'a, '_> {
         on_pod_template: bool,
         root: Node<'a>,
         path: &FieldPath,
-        own: Option<String>,
+        value: &str,
         enforcement: Enforcement,
         message: &str,
         remedy: &str,
     ) {
-        let value = own.or_else(|| path.resolve(root).map(Node::digest)).unwrap_or_default();
         let stable = path.stable(root);
         let (authored, added_by) = self.authored(on_pod_template, path);
         self.record(authored, added_by, enforcement, message, remedy, Certainty::Certain, &format!("{stable}\n{value}"));
     }
 
     /// A path of the pod as it will be, as the author's path in the whole object.
-    fn authored(&self, on_pod_template: bool, path: &FieldPath) -> (FieldPath, Option<String>) {
+    pub(super) fn authored(&self, on_pod_template: bool, path: &FieldPath) -> (FieldPath, Option<String>) {
         let subject = self.stage.subject;
         let (path, added_by) = if on_pod_template {
             let authored = self.staged.origins.authored(path);
@@ -419,16 +411,27 @@ impl<'a> Judge<'_, 'a, '_> {
         let Stage { set, subject, facts, pod, .. } = self.stage;
         let service_account = pod.map(PodTemplate::service_account_name);
         let rule = self.policy.id.clone();
+        let mut message = escaped(message);
+        let (mut enforcement, mut certainty, mut waived_by) = (enforcement, certainty, None);
+        match lifted_by(&rule, subject, service_account, &set.settings, &set.waivers, facts) {
+            Lifted::No => {}
+            Lifted::By(who) => waived_by = Some(who),
+            Lifted::Unknown(reason) => {
+                message = format!("{message} (unless it is exempt: {reason}, and the files do not show which it is)");
+                enforcement = on_unknown(set, subject, enforcement);
+                certainty = Certainty::Unknown;
+            }
+        }
         self.verdict.violations.push(Violation {
             fingerprint: hex_digest(format!("{rule}\n{key}").as_bytes()),
-            waived_by: lifted_by(&rule, subject, service_account, &set.settings, &set.waivers, facts),
+            waived_by,
             rule,
             invariants: self.policy.invariants.clone(),
             severity: self.policy.severity,
             enforcement,
             path,
             added_by,
-            message: escaped(message),
+            message,
             remedy: escaped(remedy),
             certainty,
             old: false,
@@ -443,7 +446,7 @@ fn answer(value: &Value<'_>) -> Result<bool, EvaluationError> {
 }
 
 /// What a violation that is not certain does: in the cluster what the rule says, in CI what the settings say.
-fn on_unknown(set: &PolicySet, subject: &Subject<'_>, enforcement: Enforcement) -> Enforcement {
+pub(super) fn on_unknown(set: &PolicySet, subject: &Subject<'_>, enforcement: Enforcement) -> Enforcement {
     match (subject.source, set.settings.on_missing_related()) {
         (Source::Manifests, OnMissingRelated::Warn) => enforcement.min(Enforcement::Warn),
         _ => enforcement,

@@ -18,6 +18,8 @@
 //! - `staging`: the pod as it will be after defaults and injections
 //! - `stage`: what an expression sees
 //! - `evaluate`: the judging itself
+//! - `substance`: what makes a violation the same one in another version of its object
+//! - `unseen`: objects whose containers no rule sees
 //! - `waive`: exemptions and waivers
 //! - `waiver_object`: a waiver on its way into the cluster: asked for by one, approved by another
 //! - `waiver_state`: where each waiver stands
@@ -49,6 +51,8 @@ mod set;
 mod stage;
 mod staging;
 mod subject;
+mod substance;
+mod unseen;
 mod verdict;
 mod waive;
 mod waiver_object;
@@ -76,6 +80,7 @@ pub use schemas::Schemas;
 pub use set::{PolicySet, PolicySetBuilder, PolicySource};
 pub use staging::{Mutation, inject_virtually, mutate};
 pub use subject::{Facts, Operation, RequestError, Source, Subject, manifest_request};
+pub use unseen::{UNSEEN_RULE, unseen};
 pub use verdict::{Certainty, Verdict, Violation};
 pub use waive::Waiver;
 pub use waiver_object::{RULE as WAIVER_RULE, waivers_resource};

@@ -100,7 +100,7 @@ impl<'a> RelatedIndex<'a> {
     ) -> Result<R, RequestError> {
         let kind = GroupVersionKind::of(object).unwrap_or_default();
         let request = manifest_request(object, &kind, namespace_of(object, &kind, default_namespace));
-        let subject = Subject::from_request(source, request.root(), Some(object), None)?;
+        let subject = Subject::from_request(source, request.root(), Some(object), None)?.knowing(&set.settings.pod_templates);
         Ok(ask(&subject, &self.facts(set, &subject, now)))
     }
 

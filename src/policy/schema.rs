@@ -323,6 +323,9 @@ pub struct Validation {
     /// CEL that says what to do about it; before `remedy`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remedy_expression: Option<String>,
+    /// CEL of any type: what else makes a violation a new one on UPDATE, and beside a baseline, when it changes. Before `self`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value_expression: Option<String>,
     /// Lower than the policy's, never higher.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enforcement: Option<Enforcement>,

@@ -100,8 +100,10 @@ fn carries(carrier: Carrier, subject: &Subject<'_>) -> bool {
     if !matches!(subject.operation, Operation::Create | Operation::Update) {
         return false;
     }
-    let Some(kind) = PodTemplateKind::of_resource(&subject.resource) else { return false };
     let whole = subject.subresource.is_empty();
+    let Some(kind) = PodTemplateKind::of_resource(&subject.resource) else {
+        return carrier != Carrier::Pod && whole && subject.listed().is_some();
+    };
     match carrier {
         Carrier::Any => whole || (kind.is_pod() && subject.subresource == "ephemeralcontainers"),
         Carrier::Pod => kind.is_pod() && (whole || subject.subresource == "ephemeralcontainers"),

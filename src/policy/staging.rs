@@ -64,7 +64,7 @@ pub fn inject_virtually(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_
 fn of_template(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>, template: PodTemplate<'_>, virtually: bool) -> Mutation {
     let due = due(set, subject, facts, template, Hypothesis::NoneDue);
     let injection = run(set, subject, facts, template, &due.steps, virtually);
-    mutation(&template.carrier.prefix(), injection, due)
+    mutation(&template.place.prefix(), injection, due)
 }
 
 fn of_object(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>) -> Mutation {
@@ -108,7 +108,7 @@ pub(super) fn stage(
         staged.injections = due.refused;
         return staged;
     }
-    let view = PodTemplate { node: staged.pod.as_ref().map_or(template.node, Object::root), carrier: template.carrier };
+    let view = PodTemplate { node: staged.pod.as_ref().map_or(template.node, Object::root), place: template.place };
     let injection = run(set, subject, facts, view, &due.steps, true);
     if !final_pod {
         for (operation, id) in &injection.operations {

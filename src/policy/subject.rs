@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::native::ParameterQuery;
 use super::schema::{OperationName, RelatedResource};
 use crate::object::{Fact, FieldPath, GroupVersionKind, GroupVersionResource, Kind, Node, Object, PodTemplate, resource_of};
+use crate::settings::ListedTemplate;
 
 /// What is done to the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +93,8 @@ pub struct Subject<'a> {
     pub object: Option<Node<'a>>,
     /// The object before; none on CREATE.
     pub old_object: Option<Node<'a>>,
+    /// Kinds of others' that carry a pod template, as the operator lists them.
+    pub listed: &'a [ListedTemplate],
 }
 
 /// Why a request cannot be judged.
@@ -176,13 +179,27 @@ impl<'a> Subject<'a> {
             request,
             object,
             old_object,
+            listed: &[],
         })
+    }
+
+    /// The same subject where these kinds carry a pod template too.
+    #[must_use]
+    pub fn knowing(self, listed: &'a [ListedTemplate]) -> Self {
+        Self { listed, ..self }
     }
 
     /// The pod template that the object carries.
     #[must_use]
     pub fn template(&self) -> Option<PodTemplate<'a>> {
-        PodTemplate::of(&self.kind, self.object?)
+        let object = self.object?;
+        PodTemplate::of(&self.kind, object).or_else(|| PodTemplate::listed(&self.listed()?.path, object))
+    }
+
+    /// What the operator says of its kind, if it is one of others' that carry a pod template.
+    #[must_use]
+    pub fn listed(&self) -> Option<&'a ListedTemplate> {
+        self.listed.iter().find(|listed| listed.is(&self.kind))
     }
 
     /// The Namespace and the ServiceAccount that must be known to judge it: its own and its pods', or those that a waiver speaks of.
@@ -197,7 +214,7 @@ impl<'a> Subject<'a> {
     /// Where that template stands in the object.
     #[must_use]
     pub fn template_path(&self) -> FieldPath {
-        self.template().map(|template| template.carrier.prefix()).unwrap_or_default()
+        self.template().map(|template| template.place.prefix()).unwrap_or_default()
     }
 
     /// Whether this is a Pod itself, or a subresource that sends one.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::compile::IdentityPolicy;
 use super::schema::{Document, IdentityWaiverSpec};
-use super::subject::{Facts, Subject};
+use super::subject::{Facts, Source, Subject};
 use super::waiver_object;
 use crate::object::{POD_TEMPLATE_KINDS, PodTemplateKind};
 use crate::settings::Settings;
@@ -103,6 +103,16 @@ pub(super) fn place<'a>(subject: &Subject<'a>) -> &'a str {
     if is_namespace(subject) { subject.name } else { subject.namespace }
 }
 
+/// What lifts a rule for a subject.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Lifted {
+    No,
+    /// By an exemption or a waiver, named.
+    By(String),
+    /// An exemption would, if the Namespace were the one that it names.
+    Unknown(String),
+}
+
 /// What lifts a rule for a subject: the first exemption, else the first waiver that covers it, of the files before the cluster's.
 #[must_use]
 pub(super) fn lifted_by(
@@ -112,16 +122,37 @@ pub(super) fn lifted_by(
     settings: &Settings,
     waivers: &[Waiver],
     facts: &Facts<'_>,
-) -> Option<String> {
-    let exemption = settings.exemptions.iter().find(|entry| entry.covers(rule, place(subject), service_account, subject.name));
-    if let Some(exemption) = exemption {
-        return Some(match (exemption.namespace.as_str(), &exemption.name) {
-            ("", Some(name)) => format!("exemption of {name}"),
-            (namespace, _) => format!("exemption of namespace {namespace}"),
-        });
+) -> Lifted {
+    let mut unknown = None;
+    for entry in settings.exemptions.iter().filter(|entry| entry.covers(rule, place(subject), service_account, subject.name)) {
+        let uid = namespace_uid(subject, facts);
+        match (&entry.namespace_uid, uid) {
+            (Some(wanted), Some(uid)) if wanted != uid => {}
+            (Some(wanted), None) => unknown = Some(format!("an exemption holds for the Namespace `{}` of UID `{wanted}`", entry.namespace)),
+            _ => {
+                return Lifted::By(match (entry.namespace.as_str(), &entry.name) {
+                    ("", Some(name)) => format!("exemption of {name}"),
+                    (namespace, _) => format!("exemption of namespace {namespace}"),
+                });
+            }
+        }
     }
     let given = waivers.iter().find(|waiver| waiver.covers(rule, subject, service_account, facts.now));
-    given.map(|waiver| format!("waiver {}", waiver.name)).or_else(|| waiver_object::lifted_by(rule, subject, service_account, facts))
+    let waived =
+        given.map(|waiver| format!("waiver {}", waiver.name)).or_else(|| waiver_object::lifted_by(rule, subject, service_account, facts));
+    match (waived, unknown) {
+        (Some(waiver), _) => Lifted::By(waiver),
+        // In the cluster one live read was made for the Namespace.
+        (None, Some(reason)) if subject.source == Source::Manifests => Lifted::Unknown(reason),
+        (None, _) => Lifted::No,
+    }
+}
+
+/// The UID of the Namespace that an object counts to, if that is known. A Namespace's own author cannot choose it: the API server does.
+fn namespace_uid<'a>(subject: &Subject<'a>, facts: &Facts<'a>) -> Option<&'a str> {
+    let is_namespace = subject.kind.group.is_empty() && subject.kind.kind == "Namespace";
+    let holder = if is_namespace { subject.old_object.or(subject.object) } else { facts.namespace.as_ref().found().copied() };
+    holder?.path(&["metadata", "uid"])?.as_str()
 }
 
 #[cfg(test)]

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use super::checklist::{Marks, checklist};
 use super::model::{Enforcement, ObjectRef, Report, RuleInfo, Severity, Status, Violation};
 use crate::manifest::{Document, InputError, SourceMap};
-use crate::policy::{self, Certainty, Facts, Limits, PolicySet, RelatedIndex, RequestError, Source, Subject, Verdict, Waiver, evaluate};
+use crate::policy::{
+    self, Certainty, Facts, Limits, PolicySet, RelatedIndex, RequestError, Source, Subject, Verdict, Waiver, evaluate, unseen,
+};
 
 /// What judging a document found, with the places. Nothing of it hangs on other documents, so they may be judged side by side.
 #[derive(Debug, Default)]
@@ -31,7 +33,8 @@ impl Judged {
     ) -> Self {
         let object = document.object.root();
         let judge = |subject: &Subject<'_>, facts: &Facts<'_>| {
-            let verdict = evaluate(set, subject, facts, Limits::default());
+            let mut verdict = evaluate(set, subject, facts, Limits::default());
+            verdict.violations.extend(unseen(set, subject, facts));
             Self { marks: Marks::of(set, subject, &verdict), ..Self::of(document, subject.namespace, &verdict) }
         };
         match index.created(set, source, object, default_namespace, now, judge) {

@@ -11,7 +11,7 @@ use http::StatusCode;
 use super::decision_log::DecisionLog;
 use super::gate::{Caller, Gate, Hook, Readiness, Reply};
 use super::knowledge::{Knowledge, TokenSecrets};
-use super::metrics::Metrics;
+use super::metrics::{Metrics, OTHER_NAMESPACES, UNVERIFIED};
 use crate::admission::{self, Circumstances, Decision, Review};
 use crate::object::Fact;
 use crate::policy::{Certainty, Limits, PolicySet, Source, Subject, WaiverState, waiver_states};
@@ -21,9 +21,6 @@ const DEADLINE: Duration = Duration::from_secs(2);
 
 /// How long new policies wait for the objects that they read.
 const FILLING: Duration = Duration::from_secs(5);
-
-/// The namespace label of callers that are not verified to be the API server.
-const UNVERIFIED: &str = "unverified";
 
 /// What judges the reviews that arrive.
 #[derive(Debug)]
@@ -79,8 +76,18 @@ impl Door {
         self.policies.load_full()
     }
 
+    /// Drops the series of namespaces that are gone (hardening A42).
+    pub fn forget_namespaces(&self) {
+        for namespace in self.metrics.namespaces() {
+            if self.knowledge.lacks_namespace(&namespace) {
+                self.metrics.forget_namespace(&namespace);
+            }
+        }
+    }
+
     fn show_policies(&self) {
         let set = self.policies.load();
+        self.metrics.cap_namespaces(set.settings().metrics.max_namespaces);
         self.metrics.rule_info.reset();
         self.metrics.policies_loaded.reset();
         let source = |id: &str| set.source(id).map_or("unknown", crate::policy::PolicySource::word);
@@ -126,6 +133,7 @@ impl Door {
             Err(error) => return Decision::malformed(&error),
         };
         let set = self.policies.load_full();
+        let subject = subject.knowing(&set.settings().pod_templates);
         let learned = self.knowledge.learn(&set, &subject).await;
         let now = jiff::Timestamp::now();
         let token_secrets = self.token_secrets.load();
@@ -137,15 +145,21 @@ impl Door {
             &facts,
             Limits { past_deadline: &past_deadline, only: None, native: hook == Hook::ValidateNative },
         );
-        self.count(hook, &subject, &decision, caller);
+        let namespace = match &facts.namespace {
+            _ if subject.namespace.is_empty() => "",
+            _ if !caller.verified => UNVERIFIED,
+            Fact::Found(_) => subject.namespace,
+            // Anybody may write the name of a namespace that is not there (hardening A42).
+            Fact::Absent | Fact::Unknown(_) => OTHER_NAMESPACES,
+        };
+        self.count(hook, &subject, &decision, namespace);
         let timestamp = now.to_string();
         let circumstances = Circumstances { timestamp: &timestamp, verified_caller: caller.verified, duration: started.elapsed() };
         self.log.record(admission::record(&set, &subject, &decision, circumstances)).await;
         decision
     }
 
-    fn count(&self, hook: Hook, subject: &Subject<'_>, decision: &Decision, caller: Caller) {
-        let namespace = if caller.verified || subject.namespace.is_empty() { subject.namespace } else { UNVERIFIED };
+    fn count(&self, hook: Hook, subject: &Subject<'_>, decision: &Decision, namespace: &str) {
         self.metrics.decisions.with_label_values(&[hook.label(), decision.word()]).inc();
         for violation in decision.verdict.counted() {
             self.metrics.violation(&violation.rule, violation.enforcement.word(), &subject.kind.kind, namespace);
@@ -183,5 +197,59 @@ impl Gate for Door {
 
     fn ready(&self) -> Readiness {
         self.knowledge.waits().map_or_else(Readiness::ready, Readiness::waiting_for)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::KnownObjects;
+    use super::*;
+    use crate::manifest;
+    use crate::policy::{Sources, load};
+
+    /// The namespace labels of the violations that a review of a pod on the node's network counts.
+    async fn labels(door: &Door, namespace: &str, verified: bool) -> Vec<String> {
+        let review = serde_json::json!({
+            "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+            "request": {
+                "uid": "u", "operation": "CREATE", "namespace": namespace, "name": "p", "userInfo": { "username": "u" },
+                "kind": { "group": "", "version": "v1", "kind": "Pod" }, "resource": { "group": "", "version": "v1", "resource": "pods" },
+                "object": { "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "p", "namespace": namespace },
+                    "spec": { "serviceAccountName": "a", "hostNetwork": true, "containers": [{ "name": "c" }] } },
+            },
+        });
+        let caller = Caller { verified, peer: ([127, 0, 0, 1], 1).into(), http: http::Version::HTTP_11 };
+        let reply = door.review(Hook::Validate, Bytes::from(review.to_string()), caller).await;
+        assert_eq!(reply.status, StatusCode::OK);
+        let text = String::from_utf8(door.metrics.text().unwrap()).unwrap();
+        let series = text.lines().filter(|line| line.starts_with("doorward_violations_total") && line.contains("no-host-namespaces"));
+        series.filter_map(|line| Some(line.split_once("namespace=\"")?.1.split_once('"')?.0.to_owned())).collect()
+    }
+
+    fn door() -> Door {
+        let set = load(&Sources::default()).unwrap();
+        let files = manifest::load("files", "apiVersion: v1\nkind: Namespace\nmetadata: { name: payments }\n").documents;
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let log = DecisionLog::to(std::io::sink(), metrics.log_queue_depth.clone()).unwrap();
+        Door::new(set, Knowledge::Files(KnownObjects::of(files, "default")), metrics, log)
+    }
+
+    /// Hardening A35: whoever reaches the Service may post reviews; only the API server's make series of a namespace.
+    #[tokio::test]
+    async fn hardening_a35_a_caller_that_is_not_verified_gets_no_label_of_a_namespace() {
+        assert_eq!(labels(&door(), "payments", false).await, [UNVERIFIED]);
+        assert_eq!(labels(&door(), "payments", true).await, ["payments"]);
+    }
+
+    #[tokio::test]
+    async fn hardening_a42_only_namespaces_that_are_there_have_a_label() {
+        let mut door = door();
+        assert_eq!(labels(&door, "never-seen", true).await, [OTHER_NAMESPACES]);
+        assert_eq!(labels(&door, "payments", true).await, [OTHER_NAMESPACES, "payments"]);
+        door.forget_namespaces();
+        assert_eq!(door.metrics.namespaces(), [Box::from("payments")], "`other` is no namespace that could go");
+        door.knowledge = Knowledge::Files(KnownObjects::of(Vec::new(), "default"));
+        door.forget_namespaces();
+        assert!(door.metrics.namespaces().is_empty());
     }
 }

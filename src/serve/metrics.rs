@@ -4,16 +4,19 @@
 //! policies. Only namespaces come from tenants; they are capped, and those above the cap count as `other`.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector,
 };
 
-/// How many namespaces get a label of their own.
-pub const NAMESPACE_CAP: usize = 2_000;
-/// The label of the namespaces above the cap.
+use crate::settings::Metrics as MetricsSettings;
+
+/// The label of the namespaces above the cap, and of those that nobody knows.
 pub const OTHER_NAMESPACES: &str = "other";
+/// The namespace label of callers that are not verified to be the API server.
+pub(super) const UNVERIFIED: &str = "unverified";
 
 /// Seconds. From what one small pod takes to the gate's own deadline of 2 s.
 const EVALUATION_BUCKETS: [f64; 15] = [50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 0.1, 0.25, 0.5, 1.0, 2.0];
@@ -23,6 +26,8 @@ const EVALUATION_BUCKETS: [f64; 15] = [50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e
 pub struct Metrics {
     registry: Registry,
     namespaces: RwLock<HashSet<Box<str>>>,
+    /// How many of them may have a label of their own.
+    cap: AtomicUsize,
     /// `doorward_requests_total{hook, outcome}`: counted by the shell for every request to a hook, and for others as hook `none`.
     pub requests: IntCounterVec,
     /// `doorward_decisions_total{hook, decision}`: what the gate decided.
@@ -69,6 +74,7 @@ impl Metrics {
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         Ok(Self {
             namespaces: RwLock::default(),
+            cap: AtomicUsize::new(MetricsSettings::default().max_namespaces),
             requests: families.counters(
                 "doorward_requests_total",
                 "Requests answered, by hook and outcome. Outcomes other than a review's say why none was judged.",
@@ -131,6 +137,17 @@ impl Metrics {
         &self.registry
     }
 
+    /// Sets how many namespaces get a label of their own from now on; those that have one keep it.
+    pub fn cap_namespaces(&self, cap: usize) {
+        self.cap.store(cap, Ordering::Relaxed);
+    }
+
+    /// The namespaces that have a label of their own.
+    #[must_use]
+    pub fn namespaces(&self) -> Vec<Box<str>> {
+        self.namespaces.read().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
     /// Counts one violation. `namespace` is empty for an object without one and for a caller that is not verified.
     pub fn violation(&self, rule: &str, enforcement: &str, kind: &str, namespace: &str) {
         let namespace = if self.has_label(namespace) { namespace } else { OTHER_NAMESPACES };
@@ -156,11 +173,13 @@ impl Metrics {
 
     /// Whether the namespace has, or now gets, a label of its own.
     fn has_label(&self, namespace: &str) -> bool {
-        if namespace.is_empty() || self.namespaces.read().unwrap_or_else(PoisonError::into_inner).contains(namespace) {
+        if matches!(namespace, "" | OTHER_NAMESPACES | UNVERIFIED)
+            || self.namespaces.read().unwrap_or_else(PoisonError::into_inner).contains(namespace)
+        {
             return true;
         }
         let mut known = self.namespaces.write().unwrap_or_else(PoisonError::into_inner);
-        known.len() < NAMESPACE_CAP && (known.insert(namespace.into()) || known.contains(namespace))
+        known.len() < self.cap.load(Ordering::Relaxed) && (known.insert(namespace.into()) || known.contains(namespace))
     }
 
     /// The content type of [`Metrics::text`].
@@ -257,20 +276,24 @@ mod tests {
         assert!(text.contains(r#"doorward_evaluation_seconds_bucket{hook="validate",le="0.0001"} 1"#));
     }
 
+    /// Hardening A42: series are bounded, and those of a namespace go with it.
     #[test]
     fn namespaces_above_the_cap_are_other_until_one_is_gone() {
+        const CAP: usize = 20;
         let metrics = Metrics::new().unwrap();
-        for index in 0..NAMESPACE_CAP + 5 {
+        assert_eq!(metrics.cap.load(Ordering::Relaxed), 2_000);
+        metrics.cap_namespaces(CAP);
+        for index in 0..CAP + 5 {
             metrics.violation("rule", "deny", "Pod", &format!("n{index}"));
         }
         metrics.violation("rule", "deny", "Namespace", "");
         let count = |namespace: &str, kind: &str| metrics.violations.with_label_values(&["rule", "deny", kind, namespace]).get();
         assert_eq!((count("n0", "Pod"), count(OTHER_NAMESPACES, "Pod"), count("", "Namespace")), (1, 5, 1));
         let series = |metrics: &Metrics| metrics.violations.collect()[0].get_metric().len();
-        assert_eq!(series(&metrics), NAMESPACE_CAP + 2);
+        assert_eq!(series(&metrics), CAP + 2);
         metrics.forget_namespace("n0");
         metrics.forget_namespace("never-seen");
-        assert_eq!(series(&metrics), NAMESPACE_CAP + 1);
+        assert_eq!(series(&metrics), CAP + 1);
         metrics.violation("rule", "deny", "Pod", "newcomer");
         assert_eq!(count("newcomer", "Pod"), 1);
     }

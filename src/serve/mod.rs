@@ -45,7 +45,7 @@ pub use door::Door;
 pub use gate::{Caller, Gate, Hook, Readiness, Reply};
 pub use in_flight::{Claim, InFlight, LEAST_WEIGHT};
 pub use knowledge::{Knowledge, KnownObjects, TokenSecrets};
-pub use metrics::{Metrics, NAMESPACE_CAP, OTHER_NAMESPACES};
+pub use metrics::{Metrics, OTHER_NAMESPACES};
 pub use options::{Limits, Options, ServeError, runtime};
 pub use phase::{DrainTimes, Lifecycle, Phase};
 pub use server::{Ended, Server, run};

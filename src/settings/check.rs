@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 
 use super::exemption::Exemption;
+use super::grantee::{Classes, Grantee};
 use super::parameters::Settings;
-use crate::object::{FieldPath, ShapeError, quoted};
+use crate::object::{FieldPath, GroupVersionKind, PodTemplateKind, Segment, ShapeError, quoted};
 
 impl Settings {
     /// Refuses what would not do what its author believes.
@@ -16,7 +17,31 @@ impl Settings {
         self.check_trust_domains()?;
         self.check_vault()?;
         self.check_skips()?;
-        self.check_exemptions()
+        self.check_exemptions()?;
+        self.check_grantees()?;
+        self.check_listed_templates()
+    }
+
+    /// A kind of Kubernetes' own keeps its template where it keeps it, and a path that is none would find nothing in silence.
+    fn check_listed_templates(&self) -> Result<(), ShapeError> {
+        for (index, listed) in self.pod_templates.iter().enumerate() {
+            let refuse = |field: &str, message: String| {
+                Err(ShapeError { path: FieldPath::of(&["podTemplates"]).index(index).field(field.to_owned()), message })
+            };
+            if listed.kind.is_empty() {
+                return refuse("kind", "must not be empty".into());
+            }
+            if PodTemplateKind::of(&GroupVersionKind::new(&listed.group, "", &listed.kind)).is_some() {
+                return refuse("kind", format!("`{}` of group `{}` is known already", listed.kind, listed.group));
+            }
+            let is_field = |segment: &Segment| matches!(segment, Segment::Field(_));
+            match FieldPath::parse(&listed.path) {
+                Ok(path) if !path.is_root() && path.segments().iter().all(is_field) => {}
+                Ok(_) => return refuse("path", format!("`{}` must name fields, such as `spec.template`", listed.path)),
+                Err(message) => return refuse("path", message),
+            }
+        }
+        Ok(())
     }
 
     /// Whoever may write a label that decides how strictly rules are enforced may switch them off (`hardening.md` A24).
@@ -56,9 +81,35 @@ impl Settings {
     /// An exemption that names nobody would lift nothing, and its author would believe that it does.
     fn check_exemptions(&self) -> Result<(), ShapeError> {
         let nobody = |entry: &Exemption| entry.namespace.is_empty() && entry.name.as_deref().unwrap_or_default().is_empty();
-        let Some(index) = self.exemptions.iter().position(nobody) else { return Ok(()) };
-        let message = "names nobody; write a `namespace`, or the `name` of a cluster-scoped object".to_owned();
-        Err(ShapeError { path: FieldPath::of(&["exemptions"]).index(index), message })
+        let refuse = |index: usize, message: &str| {
+            Err(ShapeError { path: FieldPath::of(&["exemptions"]).index(index), message: message.to_owned() })
+        };
+        if let Some(index) = self.exemptions.iter().position(nobody) {
+            return refuse(index, "names nobody; write a `namespace`, or the `name` of a cluster-scoped object");
+        }
+        match self.exemptions.iter().position(|entry| entry.namespace.is_empty() && entry.namespace_uid.is_some()) {
+            Some(index) => refuse(index, "has a `namespaceUID` and no `namespace`; a cluster-scoped object is in none"),
+            None => Ok(()),
+        }
+    }
+
+    /// A class that is granted to nobody in particular would be granted to nobody.
+    fn check_grantees(&self) -> Result<(), ShapeError> {
+        let Classes { controller, infrastructure, agent } = &self.classes;
+        let lists = [
+            (&["classes", "controller"], controller),
+            (&["classes", "infrastructure"], infrastructure),
+            (&["classes", "agent"], agent),
+            (&["vault", "clients"], &self.vault.clients),
+        ];
+        let nobody = |entry: &Grantee| entry.namespace.is_empty() || entry.service_account.is_empty();
+        for (path, list) in lists {
+            if let Some(index) = list.iter().position(nobody) {
+                let message = "names nobody; write a `namespace` and a `serviceAccount`".to_owned();
+                return Err(ShapeError { path: FieldPath::of(path).index(index), message });
+            }
+        }
+        Ok(())
     }
 
     /// An exception ends, and is renewed twice at most (`hardening.md` A30).
@@ -191,12 +242,29 @@ mod tests {
     }
 
     #[test]
+    fn a_listed_template_names_a_kind_that_is_not_known_and_fields() {
+        let read = |entry: &str| Settings::read(&Object::from_json(format!(r#"{{"podTemplates":[{entry}]}}"#)).unwrap());
+        let rollout = |path: &str| format!(r#"{{"group":"argoproj.io","kind":"Rollout","path":"{path}"}}"#);
+        assert!(read(&rollout("spec.template")).is_ok());
+        let error = read(&rollout("spec.templates[0]")).unwrap_err().to_string();
+        assert_eq!(error, "podTemplates[0].path: `spec.templates[0]` must name fields, such as `spec.template`");
+        assert!(read(&rollout("")).unwrap_err().to_string().contains("must name fields"));
+        let error = read(r#"{"group":"apps","kind":"Deployment","path":"spec.other"}"#).unwrap_err().to_string();
+        assert_eq!(error, "podTemplates[0].kind: `Deployment` of group `apps` is known already");
+    }
+
+    #[test]
     fn an_exemption_of_nobody_is_a_mistake() {
         let read = |entry: &str| Settings::read(&Object::from_json(format!(r#"{{"exemptions":[{entry}]}}"#)).unwrap());
         for nobody in [r#"{"rules":["*"]}"#, r#"{"rules":["*"],"namespace":"","name":""}"#, r#"{"rules":["*"],"serviceAccount":"a"}"#] {
             let error = read(nobody).unwrap_err();
             assert_eq!(error.to_string(), "exemptions[0]: names nobody; write a `namespace`, or the `name` of a cluster-scoped object");
         }
+        let error = read(r#"{"rules":["*"],"name":"a","namespaceUID":"u"}"#).unwrap_err();
+        assert_eq!(error.to_string(), "exemptions[0]: has a `namespaceUID` and no `namespace`; a cluster-scoped object is in none");
+        let text = r#"{"classes":{"infrastructure":[{"namespace":"","serviceAccount":"cni"}]}}"#;
+        let error = Settings::read(&Object::from_json(text).unwrap()).unwrap_err();
+        assert_eq!(error.to_string(), "classes.infrastructure[0]: names nobody; write a `namespace` and a `serviceAccount`");
         assert!(read(r#"{"rules":["no-wildcard-rbac"],"name":"argocd"}"#).is_ok() && read(r#"{"rules":["*"],"namespace":"a"}"#).is_ok());
     }
 

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use super::built_in_roles::BUILT_IN_ROLES;
 use super::enforcement::Preset;
 use super::exemption::Exemption;
+use super::grantee::Classes;
 use super::parameters::{
-    Agent, Audience, Cloud, Cluster, ConfigMode, Delegation, Federation, KubeApi, Mesh, MeshKind, PodCertificate, Rbac, Resources,
+    Agent, Audience, Cloud, Cluster, ConfigMode, Delegation, Federation, KubeApi, Mesh, MeshKind, Metrics, PodCertificate, Rbac, Resources,
     Settings, Spiffe, SpiffeRegistration, Ttl, Vault, VaultCsi, Waiver,
 };
 
@@ -86,8 +87,11 @@ impl Default for Settings {
             protected_label_groups: strings(&["system:masters"]),
             update_ratchet: true,
             waiver: Waiver::default(),
+            metrics: Metrics::default(),
             exemptions: Exemption::shipped(),
             previous: None,
+            pod_templates: Vec::new(),
+            classes: Classes::default(),
         }
     }
 }
@@ -139,6 +143,7 @@ impl Default for Vault {
             role_template: "{namespace}.{serviceAccount}".into(),
             roles: BTreeMap::new(),
             secrets_path: "/vault/secrets".into(),
+            clients: Vec::new(),
             vendor_annotations: strings(&[
                 "agent-inject",
                 "agent-inject-containers",
@@ -257,6 +262,12 @@ impl Default for Mesh {
             probe_authentications: Vec::new(),
             probe_networks: Vec::new(),
         }
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self { max_namespaces: 2_000 }
     }
 }
 

@@ -13,6 +13,10 @@ pub struct Exemption {
     /// Namespace, by exact name; a Namespace object counts to itself. Absent: the cluster-scoped object of that `name`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub namespace: String,
+    /// UID of the Namespace: one that is made anew under the same name inherits nothing. Absent: whichever has the name. Where the
+    /// Namespace is not known the entry lifts nothing; among files what it would lift is `unknown`.
+    #[serde(rename = "namespaceUID", default, skip_serializing_if = "Option::is_none")]
+    pub namespace_uid: Option<String>,
     /// ServiceAccount of the pod, by exact name; absent: every object of the namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_account: Option<String>,
@@ -39,7 +43,7 @@ pub enum ExemptionGroup {
 }
 
 impl Exemption {
-    /// Whether this exempts an object from a rule.
+    /// Whether this exempts an object from a rule, in a Namespace of the right UID if it names one.
     #[must_use]
     pub fn covers(&self, rule: &str, namespace: &str, service_account: Option<&str>, name: &str) -> bool {
         self.namespace == namespace
@@ -53,6 +57,7 @@ impl Exemption {
         let group = |namespace: &str, group, reason: &str| Self {
             rules: vec!["*".into()],
             namespace: namespace.into(),
+            namespace_uid: None,
             service_account: None,
             name: None,
             reason: reason.into(),

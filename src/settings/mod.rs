@@ -10,6 +10,8 @@
 //! - `enforcement`: presets, and which enforcement holds for a rule in a namespace
 //! - `exemption`: who is free of which rules
 //! - `previous`: the settings before, while others roll out
+//! - `listed_template`: kinds of others' that carry a pod template
+//! - `grantee`: who is of a class that only the operator gives
 //!
 //! An unset trust domain turns the SPIFFE rules off, an unset `mesh.kind` is `none`, an unset Vault address turns the agent
 //! injection off: example values are never defaults.
@@ -21,14 +23,18 @@ mod check_injection;
 mod defaults;
 mod enforcement;
 mod exemption;
+mod grantee;
+mod listed_template;
 mod parameters;
 mod previous;
 mod shape;
 
 pub use enforcement::{Enforcement, EnforcementOverride, Preset, RolloutStep};
 pub use exemption::{Exemption, ExemptionGroup};
+pub use grantee::{Classes, Grantee};
+pub use listed_template::ListedTemplate;
 pub use parameters::{
-    Agent, AgentRequest, Audience, Cloud, Cluster, ConfigMode, Delegation, Federation, KubeApi, Mesh, MeshKind, OnMissingRelated,
+    Agent, AgentRequest, Audience, Cloud, Cluster, ConfigMode, Delegation, Federation, KubeApi, Mesh, MeshKind, Metrics, OnMissingRelated,
     PodCertificate, Rbac, Resources, Settings, Spiffe, SpiffeRegistration, Ttl, Vault, VaultCsi, Waiver,
 };
 pub use previous::Previous;

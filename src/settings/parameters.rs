@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::enforcement::{EnforcementOverride, Preset, RolloutStep};
 use super::exemption::Exemption;
+use super::grantee::{Classes, Grantee};
+use super::listed_template::ListedTemplate;
 use super::previous::Previous;
 use super::shape;
 use crate::object::{Object, ShapeError};
@@ -76,12 +78,19 @@ pub struct Settings {
     pub update_ratchet: bool,
     /// Bounds on waivers.
     pub waiver: Waiver,
+    /// Bounds on metrics.
+    pub metrics: Metrics,
     /// Who is free of which rules.
     pub exemptions: Vec<Exemption>,
     /// What `vault`, `spiffe` and `kubeApi` said before, while a change of theirs rolls out: a pod that was injected so is taken as
     /// injected. Unset: only what they say now is. Read by the injections.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub previous: Option<Box<Previous>>,
+    /// Kinds of others' that carry a pod template, such as Argo's Rollout: every rule on pod templates judges them, and the webhook watches
+    /// them. `audit` tells of an object that holds containers and is of no known kind.
+    pub pod_templates: Vec<ListedTemplate>,
+    /// Pods of the classes that no pod can give itself.
+    pub classes: Classes,
 }
 
 /// SPIFFE.
@@ -183,6 +192,9 @@ pub struct Vault {
     pub roles: BTreeMap<String, Vec<String>>,
     /// Where rendered secrets are mounted.
     pub secrets_path: String,
+    /// Pods that are clients of Vault though nothing in them shows it, such as a program with its address in its image. Read by
+    /// `require-vault-token`.
+    pub clients: Vec<Grantee>,
     /// Annotations of the vendors' injectors that `vendor-agent-annotations` takes, without their prefix; `*` stands for any text.
     /// Empty: none; `["*"]`: any.
     pub vendor_annotations: Vec<String>,
@@ -409,6 +421,15 @@ pub enum OnMissingRelated {
     Warn,
     /// Enforced as the rule is.
     Deny,
+}
+
+/// Bounds on metrics.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Metrics {
+    /// How many namespaces get a label of their own; the violations of further ones count as namespace `other`.
+    pub max_namespaces: usize,
 }
 
 /// Bounds on waivers.

@@ -294,7 +294,7 @@ fn attested(selector: &str, data: PodData<'_>) -> Option<bool> {
             let (key, value) = value.split_once(':')?;
             match data.template.label(key) {
                 Some(found) => Some(found == value),
-                None => data.template.carrier.is_pod().then_some(false),
+                None => data.template.place.is_pod().then_some(false),
             }
         }
         _ => None,

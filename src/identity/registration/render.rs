@@ -71,7 +71,7 @@ impl<'a> PodData<'a> {
 
     /// A field of the pod's own metadata; `None` for a template, whose pods get theirs when they are made.
     pub(super) fn own(self, key: &str) -> Option<&'a str> {
-        let metadata = self.template.node.get("metadata").filter(|_| self.template.carrier.is_pod())?;
+        let metadata = self.template.node.get("metadata").filter(|_| self.template.place.is_pod())?;
         Some(metadata.text(key)).filter(|text| !text.is_empty())
     }
 
@@ -117,7 +117,7 @@ impl<'a> PodData<'a> {
     fn entry(self, of: &'static str, map: Option<Node<'a>>, key: &str, absent: &'static str) -> Result<&'a str, Unrendered> {
         match map.and_then(|map| map.get(key)).and_then(Node::as_str) {
             Some(value) => Ok(value),
-            None if self.template.carrier.is_pod() => Ok(absent),
+            None if self.template.place.is_pod() => Ok(absent),
             None => Err(Unrendered::Unknown(format!("`{}` is not among the template's {of}, and its controller may add it", quoted(key)))),
         }
     }
@@ -141,7 +141,7 @@ impl<'a> PodData<'a> {
             "ClusterDomain" => known(settings.cluster.domain.as_deref(), "`cluster.domain` is not set"),
             "PodMeta.Namespace" => text(self.surroundings.namespace),
             "PodMeta.Name" => known(self.own("name"), "a pod has its name only when it is made"),
-            "PodMeta.GenerateName" if self.template.carrier.is_pod() => text(self.own("generateName").unwrap_or_default()),
+            "PodMeta.GenerateName" if self.template.place.is_pod() => text(self.own("generateName").unwrap_or_default()),
             "PodMeta.UID" => known(self.own("uid"), "a pod has its UID only when it is made"),
             "PodMeta.Labels" => map("labels", self.template.node.path(&["metadata", "labels"])),
             "PodMeta.Annotations" => map("annotations", self.template.node.path(&["metadata", "annotations"])),

@@ -203,6 +203,7 @@ fn golden_15_what_was_injected_stays_whatever_its_order() {
     assert_eq!(scene.once(&pod).operations(), Vec::<String>::new());
 }
 
+/// Hardening A29: the id of the admission is never the author's.
 #[test]
 fn golden_16_a_forged_stamp_proves_nothing() {
     let mut authored = plain();

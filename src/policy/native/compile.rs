@@ -266,6 +266,7 @@ fn validation(compiler: &mut Compiler, written: &Validation, path: &FieldPath, s
         message_expression,
         remedy: String::new(),
         remedy_expression: None,
+        value_expression: None,
         // A binding says it.
         enforcement: Enforcement::Deny,
         ratchet: false,

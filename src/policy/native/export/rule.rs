@@ -316,6 +316,10 @@ impl RuleExport<'_> {
         let mut namespaces = Vec::new();
         let mut terms = Vec::new();
         for entry in self.exemptions().filter(|entry| entry.service_account.is_none()) {
+            // A match condition is shown no Namespace, and so no UID; the exemption is then left out, which is the stricter way.
+            if entry.namespace_uid.is_some() {
+                continue;
+            }
             let namespace = Expression::string_literal(&entry.namespace);
             match &entry.name {
                 None => namespaces.push(namespace),
@@ -346,7 +350,9 @@ impl RuleExport<'_> {
                 let name =
                     entry.name.as_deref().map(|name| format!(" && request.?name.orValue('') == {}", Expression::string_literal(name)));
                 let name = name.unwrap_or_default();
-                Some(format!("(request.namespace == {namespace} && variables.serviceAccountName == {account}{name})"))
+                let uid = entry.namespace_uid.as_deref().map(Expression::string_literal);
+                let uid = uid.map(|uid| format!(" && namespaceObject.metadata.uid == {uid}")).unwrap_or_default();
+                Some(format!("(request.namespace == {namespace} && variables.serviceAccountName == {account}{name}{uid})"))
             })
             .collect();
         let mut used = Used::default();
