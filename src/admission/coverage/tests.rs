@@ -123,3 +123,12 @@ fn a_kind_of_the_users_own_is_watched() {
         Rule { group: "argoproj.io".into(), versions: vec!["*".into()], resources: vec!["rollouts".into()], operations: BOTH.into() };
     assert_eq!(rules, [(Shape::Operators, vec![expected])].into());
 }
+
+/// Hardening A41: what the operator lists as carrying a pod template is watched.
+#[test]
+fn a_listed_kind_with_a_pod_template_is_watched() {
+    let text = r#"{"podTemplates":[{"group":"argoproj.io","kind":"Rollout","path":"spec.template"}]}"#;
+    let settings = crate::settings::Settings::read(&crate::object::Object::from_json(text).unwrap()).unwrap();
+    let set = crate::policy::load(&crate::policy::Sources { fallback: Some(settings), ..crate::policy::Sources::default() }).unwrap();
+    assert!(Coverage::of(&set).rules()[&Shape::Operators].iter().any(|rule| rule.resources == ["rollouts"] && rule.group == "argoproj.io"));
+}
