@@ -95,7 +95,10 @@ impl Golden {
     pub(crate) fn with_evil_volume(&self) -> Self {
         self.variant("with a volume of the plugin's name", |pod| {
             push(&mut pod["spec"]["volumes"], json!({ "name": "kube-api-access-evil", "emptyDir": {} }));
-            push(&mut pod["spec"]["containers"][0]["volumeMounts"], json!({ "name": "kube-api-access-evil", "mountPath": "/evil" }));
+            // The author's own container, which need not be the first: a classic proxy is.
+            let containers = pod["spec"]["containers"].as_array_mut().expect("a pod has containers");
+            let app = containers.iter_mut().find(|container| container["name"] == "app").expect("every golden pod has an `app`");
+            push(&mut app["volumeMounts"], json!({ "name": "kube-api-access-evil", "mountPath": "/evil" }));
         })
     }
 
