@@ -12,7 +12,7 @@ const MOST: usize = 64;
 /// What stands in the place of a detector's name for findings that are not listed.
 const MORE: &str = "more than are listed";
 
-/// What kubectl writes: the object once more, which is read where it stands.
+/// What kubectl writes: the object once more, with what was ever applied to it.
 const REPEATED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// How deep a value is followed.
@@ -30,7 +30,8 @@ pub struct CredentialMaterial {
     pub detector: &'static str,
     /// Where the value stands.
     pub field_path: String,
-    /// Of findings that are not listed a digest: by that they are new where one was added or changed.
+    /// Of findings that are not listed a digest: by that they are new where one was added or changed. Of what kubectl repeats the detector,
+    /// for that annotation changes with every field.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
 }
@@ -65,7 +66,7 @@ pub(super) fn of_pod(template: PodTemplate<'_>) -> Vec<CredentialMaterial> {
 /// Reads the annotations of an object.
 pub(super) fn of_annotations(object: Node<'_>) -> Vec<CredentialMaterial> {
     let mut found = Findings::default();
-    found.annotations(object);
+    found.annotations(object, false);
     found.0
 }
 
@@ -75,7 +76,7 @@ pub(super) fn of_spec(object: Node<'_>) -> Vec<CredentialMaterial> {
     if let Some(spec) = object.get("spec") {
         found.below(spec, "spec", 0);
     }
-    found.annotations(object);
+    found.annotations(object, false);
     found.0
 }
 
@@ -107,7 +108,7 @@ pub(super) fn of_data(kind: &GroupVersionKind, object: Node<'_>) -> Vec<Credenti
             found.add(key, detect::in_text(key), |_| false, || (*field).to_owned());
         }
     }
-    found.annotations(object);
+    found.annotations(object, is_secret);
     found.0
 }
 
@@ -121,10 +122,17 @@ impl Findings {
         }
     }
 
-    fn annotations(&mut self, object: Node<'_>) {
+    /// A Secret that is applied with its private key repeats that key.
+    fn annotations(&mut self, object: Node<'_>, is_secret: bool) {
         let annotations = object.path(&["metadata", "annotations"]).map(Node::sorted_entries).unwrap_or_default();
-        for (key, value) in annotations.into_iter().filter(|(key, _)| *key != REPEATED) {
-            self.text(Some(value), || format!("metadata.annotations[{key}]"));
+        for (key, value) in annotations {
+            let (text, repeated) = (value.as_str().unwrap_or_default(), key == REPEATED);
+            let listed = self.0.len();
+            let expected = |detector: Detector| repeated && is_secret && detector == Detector::PrivateKey;
+            self.add(text, detect::in_text(text), expected, || format!("metadata.annotations[{key}]"));
+            for finding in self.0.iter_mut().skip(listed).filter(|finding| repeated && finding.detector != MORE) {
+                finding.key = Some(finding.detector.to_owned());
+            }
         }
     }
 
@@ -227,6 +235,16 @@ mod tests {
         let found = of_data(&GroupVersionKind::new("", "v1", "ConfigMap"), object.root());
         let last: Vec<_> = found.iter().skip(MOST - 1).map(|found| (found.detector, found.field_path.as_str())).collect();
         assert_eq!(last, [("aws-access-key", "data[k063]"), (MORE, "data"), (MORE, "metadata.annotations")]);
+    }
+
+    #[test]
+    fn what_kubectl_repeats_is_told_by_its_sort() {
+        let repeated = format!("{{\"stringData\":{{\"a\":\"{}\",\"b\":\"-----BEGIN EC PRIVATE KEY-----\"}}}}", key());
+        let object = json!({ "kind": "Secret", "metadata": { "annotations": { REPEATED: repeated } } });
+        let object = Object::from_json(object.to_string()).unwrap();
+        let found = of_data(&GroupVersionKind::new("", "v1", "Secret"), object.root());
+        let keys: Vec<_> = found.iter().map(|found| (found.detector, found.key.as_deref())).collect();
+        assert_eq!(keys, [("aws-access-key", Some("aws-access-key"))]);
     }
 
     #[test]
