@@ -34,7 +34,10 @@ const PROBE: &str = "corpus-probe";
 
 /// Work that is done at once, and requests to one door of it: a door asks the API server for twenty objects a second at most.
 const AT_ONCE: usize = 16;
-const AT_ONE_DOOR: usize = 3;
+const AT_ONE_DOOR: usize = 6;
+
+/// Doors that stand open at once.
+const DOORS_AT_ONCE: usize = 6;
 
 /// What stands ready for a case, or why it cannot.
 struct Stage {
@@ -490,26 +493,10 @@ async fn audit_and_cluster_say_the_same_of_every_case() {
     let ids: Vec<Value> = cluster.list("/apis/spire.spiffe.io/v1alpha1/clusterspiffeids").await;
     eprintln!("{all} cases and {} settings set up after {:?}", settings.len(), begun.elapsed());
 
-    // A door for each settings.
     let kubeconfig = control_plane.kubeconfig();
     let more = ["--token-secrets".to_owned(), names.to_str().expect("UTF-8").to_owned()];
-    let opened = each((0..settings.len()).collect(), |choice| {
-        let (settings, kubeconfig, more, cluster) = (settings[choice].clone(), kubeconfig.clone(), more.clone(), cluster.clone());
-        async move {
-            let set = load(&Sources { fallback: Some(parsed(&settings)), ..Sources::default() }).expect("the library loads");
-            let more: Vec<&str> = more.iter().map(String::as_str).collect();
-            let door = Door::open(&Flags { settings, more: &more, ..Flags::on_loopback(&kubeconfig) }).await;
-            install(&cluster, choice, &set, &door).await;
-            (choice, Arc::new(set), door)
-        }
-    })
-    .await;
-    let turns = || Arc::new(Semaphore::new(AT_ONE_DOOR));
-    let judges: BTreeMap<usize, Judge> = opened.iter().map(|(choice, set, _)| (*choice, (set.clone(), turns()))).collect();
-    eprintln!("{} doors open after {:?}", opened.len(), begun.elapsed());
-
     let mut clients: BTreeMap<String, (Cluster, Value)> = BTreeMap::new();
-    let mut work = Vec::new();
+    let mut work: BTreeMap<usize, Vec<_>> = BTreeMap::new();
     for stage in stages {
         let key = stage.scene.user.as_ref().map(Value::to_string).unwrap_or_default();
         if !clients.contains_key(&key) {
@@ -526,18 +513,29 @@ async fn audit_and_cluster_say_the_same_of_every_case() {
         }
         let (client, user) = clients[&key].clone();
         let known = known(&cluster, &stage.scene, &ids).await;
-        work.push((client, judges[&stage.choice].clone(), stage, user, known));
+        work.entry(stage.choice).or_default().push((client, stage, user, known));
     }
-    // The door of the default settings has most cases: the others go between them.
-    let mut seen: BTreeMap<usize, usize> = BTreeMap::new();
-    let mut shares: BTreeMap<usize, usize> = BTreeMap::new();
-    work.iter().for_each(|(_, _, stage, ..)| *shares.entry(stage.choice).or_default() += 1);
-    work.sort_by_cached_key(|(_, _, stage, ..)| {
-        let number = seen.entry(stage.choice).or_default();
-        *number += 1;
-        *number * all / shares[&stage.choice]
-    });
-    let outcomes = each(work, |(client, judge, stage, user, known)| compare(client, judge, stage, user, known)).await;
+    // A door for each settings, some at a time: each follows everything that the cluster has.
+    let mut outcomes = Vec::new();
+    let choices: Vec<usize> = work.keys().copied().collect();
+    for some in choices.chunks(DOORS_AT_ONCE) {
+        let opened = each(some.to_vec(), |choice| {
+            let (settings, kubeconfig, more, cluster) = (settings[choice].clone(), kubeconfig.clone(), more.clone(), cluster.clone());
+            async move {
+                let set = load(&Sources { fallback: Some(parsed(&settings)), ..Sources::default() }).expect("the library loads");
+                let more: Vec<&str> = more.iter().map(String::as_str).collect();
+                let door = Door::open(&Flags { settings, more: &more, ..Flags::on_loopback(&kubeconfig) }).await;
+                install(&cluster, choice, &set, &door).await;
+                (choice, (Arc::new(set), Arc::new(Semaphore::new(AT_ONE_DOOR))), door)
+            }
+        })
+        .await;
+        let asked: Vec<(Judge, _)> = opened
+            .iter()
+            .flat_map(|(choice, judge, _)| work.remove(choice).unwrap_or_default().into_iter().map(|item| (judge.clone(), item)))
+            .collect();
+        outcomes.extend(each(asked, |(judge, (client, stage, user, known))| compare(client, judge, stage, user, known)).await);
+    }
     let (mut same, mut refused, mut warned, mut differ) = (0, 0, 0, Vec::new());
     for outcome in outcomes {
         match outcome {

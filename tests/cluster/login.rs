@@ -247,8 +247,18 @@ async fn a_template_runs_nothing_and_reads_no_file() {
     .into_iter()
     .enumerate()
     {
-        let annotations = json!({ template_key("x"): format!("{{{{ {call} }}}}"), MODE: "init" });
-        let (_, sandbox) = scene.pod(&format!("denied-{number}"), annotations).await;
+        let called = format!("{{{{ {call} }}}}");
+        let answer = scene.namespace.cluster.create(&scene.authored("denied", json!({ template_key("x"): called, MODE: "init" }))).await;
+        denied(answer).by("injection-conflict").at(&format!("metadata.annotations[{}]", template_key("x")));
+        // An agent that is started with it all the same does not run it.
+        let annotations = json!({ template_key("x"): scene.template(), MODE: "init" });
+        let pod = scene.namespace.cluster.create(&scene.authored(&format!("denied-{number}"), annotations)).await.object();
+        let config = "doorward.dev/vault-agent-config";
+        let mut forged: Value = serde_json::from_str(pod["metadata"]["annotations"][config].as_str().unwrap()).unwrap();
+        forged["template"][0]["contents"] = json!(called);
+        let mut started = pod.clone();
+        started["metadata"]["annotations"][config] = json!(forged.to_string());
+        let sandbox = Sandbox::prepare(&scene.kubelet, &started).await;
         let (status, log) = sandbox.start("vault-agent-init").ended().await;
         assert_eq!(status.code(), Some(1), "{call}: {log}");
         assert!(log.contains(&format!("error calling {function}: function is disabled")), "{call}: {log}");
@@ -294,9 +304,9 @@ async fn as_many_templates_as_are_taken_are_rendered() {
     assert_eq!(sandbox.read("/vault/secrets/t31").as_deref(), Some("first"));
 
     let long = json!({ template_key("long"): "x".repeat(16 * 1024) });
-    for (name, annotations) in [("one-more", many(33)), ("too-long", long)] {
+    for (name, annotations, at) in [("one-more", many(33), "t32"), ("too-long", long, "long")] {
         let answer = scene.namespace.cluster.create(&scene.authored(name, annotations)).await;
-        denied(answer).by("injection-conflict").at("metadata.annotations");
+        denied(answer).by("injection-conflict").at(&format!("metadata.annotations[{}]", template_key(at)));
     }
 }
 

@@ -316,10 +316,6 @@ impl RuleExport<'_> {
         let mut namespaces = Vec::new();
         let mut terms = Vec::new();
         for entry in self.exemptions().filter(|entry| entry.service_account.is_none()) {
-            // A match condition is shown no Namespace, and so no UID; the exemption is then left out, which is the stricter way.
-            if entry.namespace_uid.is_some() {
-                continue;
-            }
             let namespace = Expression::string_literal(&entry.namespace);
             match &entry.name {
                 None => namespaces.push(namespace),
@@ -350,9 +346,7 @@ impl RuleExport<'_> {
                 let name =
                     entry.name.as_deref().map(|name| format!(" && request.?name.orValue('') == {}", Expression::string_literal(name)));
                 let name = name.unwrap_or_default();
-                let uid = entry.namespace_uid.as_deref().map(Expression::string_literal);
-                let uid = uid.map(|uid| format!(" && namespaceObject.metadata.uid == {uid}")).unwrap_or_default();
-                Some(format!("(request.namespace == {namespace} && variables.serviceAccountName == {account}{name}{uid})"))
+                Some(format!("(request.namespace == {namespace} && variables.serviceAccountName == {account}{name})"))
             })
             .collect();
         let mut used = Used::default();
@@ -364,6 +358,9 @@ impl RuleExport<'_> {
     fn enforcement(&self, own: Option<Enforcement>) -> Result<Enforcement, String> {
         let ceiling = own.unwrap_or(self.spec.enforcement);
         let settings = &self.set.settings;
+        if self.exemptions().any(|entry| entry.namespace_uid.is_some()) {
+            return Err("has an exemption that is bound to the UID of a Namespace, which the API server shows to no policy".into());
+        }
         let mut wanted = settings.preset.enforcement(self.spec.rollout_step, ceiling);
         for entry in settings.enforcement.iter().filter(|entry| entry.rules.iter().any(|listed| listed == "*" || listed == self.id)) {
             if entry.namespace_selector.is_some() {
