@@ -9,6 +9,11 @@ use serde_json::{Map, Value, json};
 /// Rules, or single cases of theirs, that judge some kinds of workloads in another way than others.
 const KINDS_DIFFER: &[(&str, &str)] = &[
     ("injection-conflict/deny-golden-11-classic-agent-in-a-job.yaml", "a Job must end, other workloads need not"),
+    ("injection-conflict/allow-b4-digest-and-resources-of-others.yaml", "the agent of a Job ends, so one that stays is somebody else's"),
+    (
+        "injection-conflict/deny-golden-24-requests-of-the-pod.yaml",
+        "the agent of a Job ends, so it asks for nothing beside the application",
+    ),
     ("injection-conflict/deny-golden-18-container-name-taken.yaml", "the pod of a Job gets no container of that name"),
     ("agent-delegation-declared", "the deadline of a Job is its own field"),
     ("vault-agent-shape", "the pod of a Job must end, and nothing needs to be renewed in it"),

@@ -54,6 +54,22 @@ struct Said {
     warned: Vec<String>,
 }
 
+impl Said {
+    /// Without the places in lists: what is injected into a pod moves them, and a file is judged by its own.
+    fn by_list(&mut self) {
+        let list = |path: &str| path.split('[').next().unwrap_or_default().to_owned();
+        for (_, path) in &mut self.denied {
+            *path = list(path);
+        }
+        for line in &mut self.warned {
+            let (rule, path) = line.rsplit_once(' ').unwrap_or((line, ""));
+            *line = format!("{rule} {}", list(path));
+        }
+        self.denied.sort();
+        self.warned.sort();
+    }
+}
+
 /// Runs work on items, some at a time, in order of their ends.
 async fn each<T, R, F>(items: Vec<T>, work: impl Fn(T) -> F) -> Vec<R>
 where
@@ -156,6 +172,9 @@ fn request(stage: &Stage) -> (Method, String, Value) {
         metadata.extend(new["metadata"].get(field).map(|value| (field.to_owned(), value.clone())));
     }
     let path = format!("{}/{}", collection(&new), name(&new));
+    if scene.subresource == "finalize" {
+        return (Method::PUT, format!("{path}/finalize?dryRun=All"), changed);
+    }
     if scene.subresource == "ephemeralcontainers" {
         changed["spec"]["ephemeralContainers"] = scene.debuggers[0].clone();
         return (Method::PUT, format!("{path}/ephemeralcontainers?dryRun=All"), changed);
@@ -289,17 +308,11 @@ fn head(line: &str, sent: &Value) -> String {
     format!("{rule} {}", if is_path { authored(path, sent) } else { String::new() })
 }
 
-/// Whether the same warnings came; past sixteen, Doorward tells their number.
+/// Whether the same warnings came. The API server tells the same text once; past sixteen, Doorward tells their number.
 fn same_warnings(ours: &[String], theirs: &[String]) -> bool {
-    let (counted, told): (Vec<_>, Vec<_>) = theirs.iter().partition(|line| line.starts_with("and "));
-    let mut left: Vec<&String> = ours.iter().collect();
-    for line in told {
-        match left.iter().position(|ours| *ours == line) {
-            Some(position) => drop(left.remove(position)),
-            None => return false,
-        }
-    }
-    left.is_empty() || !counted.is_empty()
+    let (counted, told): (BTreeSet<_>, BTreeSet<_>) = theirs.iter().partition(|line| line.starts_with("and "));
+    let ours: BTreeSet<_> = ours.iter().collect();
+    told.is_subset(&ours) && (told == ours || !counted.is_empty())
 }
 
 /// Installs both webhook configurations of a door for the objects that are labelled so, the mutating one first.
@@ -407,14 +420,18 @@ async fn compare(cluster: Cluster, (set, turns): Judge, mut stage: Stage, user: 
             sent["data"][key] = json!(STANDARD.encode(text.as_str().unwrap_or_default()));
         }
     }
-    let theirs = match theirs(&answer, &sent) {
+    let mut theirs = match theirs(&answer, &sent) {
         Ok(said) => said,
         Err(reason) => return Outcome::Unsent(format!("{}: {reason}", stage.scene.name)),
     };
     if let Err(unsettled) = settled::check(&cluster, &set, &stage, &user, &known).await {
         return Outcome::Differs(format!("{}: {unsettled}", stage.scene.name));
     }
-    let ours = ours(&set, &stage, &sent, &user, &known);
+    let mut ours = ours(&set, &stage, &sent, &user, &known);
+    if stage.scene.is_golden {
+        ours.by_list();
+        theirs.by_list();
+    }
     if ours.denied == theirs.denied && same_warnings(&ours.warned, &theirs.warned) {
         return Outcome::Same { refused: !ours.denied.is_empty(), warned: !ours.warned.is_empty() };
     }
@@ -559,5 +576,5 @@ async fn audit_and_cluster_say_the_same_of_every_case() {
     assert_eq!(same + unsent.len() + differ.len(), all, "every case is compared or listed");
     assert!(differ.is_empty(), "{} of {all} differ:\n{}", differ.len(), differ.join("\n"));
     assert!(unsent.len() <= 16, "{} were not sent", unsent.len());
-    assert!(same >= 670 && refused >= 370 && warned >= 350, "{same}, {refused} and {warned} are too few to prove anything");
+    assert!(same >= 1340 && refused >= 730 && warned >= 460, "{same}, {refused} and {warned} are too few to prove anything");
 }
