@@ -106,7 +106,11 @@ impl Golden {
     pub(crate) fn with_thief(&self) -> Self {
         self.variant("with a container that mounts what is to come", |pod| {
             let mounts = [json!({ "name": "vault-token", "mountPath": "/steal", "readOnly": true })];
-            push(&mut pod["spec"]["initContainers"], json!({ "name": "thief", "image": "app:1", "volumeMounts": mounts }));
+            // Fit for every standard, so that nothing but the mount speaks against it.
+            let context = json!({ "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } });
+            let context = if pod["spec"]["os"]["name"] == "windows" { json!({}) } else { context };
+            let thief = json!({ "name": "thief", "image": "app:1", "securityContext": context, "volumeMounts": mounts });
+            push(&mut pod["spec"]["initContainers"], thief);
         })
     }
 
