@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Measures webhooks side by side with the floor: see README.md in floor/.
 #
-#   benches/run.sh [--quick] [--http2] [--doorward BINARY]
+#   benches/run.sh [--quick] [--http2] [--doorward BINARY] [--vault-k8s CHECKOUT]
 #
 # One server at a time on core 0, the load generator on core 1; rounds go A B A B A B, and the table shows medians.
 # Exit code 1 if an answer was wrong, 2 if a server did not start, 64 for wrong usage.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-rounds=3 seconds=5 warmup=1 connections=16 http2=() doorward=''
+rounds=3 seconds=5 warmup=1 connections=16 http2=() doorward='' vault_k8s=''
 
 usage() {
     sed -n '4p' "${BASH_SOURCE[0]}" | cut -c3- >&2
@@ -19,6 +19,7 @@ while (($#)); do
     --quick) rounds=1 seconds=1 ;;
     --http2) http2=(--http2) ;;
     --doorward) doorward=${2:-} && shift && [[ -x $doorward ]] || usage ;;
+    --vault-k8s) vault_k8s=${2:-} && shift && [[ -f $vault_k8s/go.mod ]] || usage ;;
     *) usage ;;
     esac
     shift
@@ -27,20 +28,40 @@ done
 # --- the servers: a function that becomes the server and prints `https://127.0.0.1:PORT`, and its name here ---
 
 start_floor() { exec "$bin/floor" --listen 127.0.0.1:0 --threads 1; }
-start_doorward() {
+serve() { # SETTINGS
     exec "$doorward" serve --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 \
-        --settings "$here/reviews/doorward.yaml" --context "$here/reviews/context.yaml" --threads 1
+        --settings "$here/reviews/$1" --context "$here/reviews/context.yaml" --threads 1
 }
+start_doorward() { serve doorward.yaml; }
+start_doorward-meshed() { serve meshed.yaml; }
+start_vault-k8s() { GOMAXPROCS=1 exec "$work/vault-k8s"; }
 
 servers=(floor)
-[[ -z $doorward ]] || servers+=(doorward)
+[[ -z $doorward ]] || servers+=(doorward doorward-meshed)
+[[ -z $vault_k8s ]] || servers+=(vault-k8s)
 
-# The path, the review sent to it, and what an answer must hold; the floor has no patch to give.
-paths=(validate mutate)
-body_of() { [[ $1 = mutate ]] && echo pod-create-inject.json || echo pod-create.json; }
-expected_of() { # SERVER PATH
+# What is asked: `/validate` of a pod as it is and of one behind a proxy, `/mutate` of one to inject into, and of one that vault-k8s is to
+# inject into. The floor answers all of them and has no patch to give.
+turns=(validate meshed mutate vendor)
+path_of() { case $1 in meshed) echo validate ;; vendor) echo mutate ;; *) echo "$1" ;; esac; }
+body_of() {
+    case $1 in
+    validate) echo pod-create.json ;;
+    mutate) echo pod-create-inject.json ;;
+    *) echo "pod-create-$1.json" ;;
+    esac
+}
+answers() { # SERVER TURN: whether the server is asked it
+    case $1 in
+    floor) true ;;
+    doorward) [[ $2 = validate || $2 = mutate ]] ;;
+    doorward-meshed) [[ $2 = meshed ]] ;;
+    vault-k8s) [[ $2 = vendor ]] ;;
+    esac
+}
+expected_of() { # SERVER TURN
     echo "--expect-allowed true"
-    [[ $1 = floor || $2 != mutate ]] || echo "--expect-patch"
+    [[ $1 = floor || $(path_of "$2") != mutate ]] || echo "--expect-patch"
 }
 
 # --- a place to work, and no process left behind ---
@@ -61,6 +82,12 @@ trap 'exit 143' TERM
 
 cargo build --release --locked --quiet --manifest-path "$here/floor/Cargo.toml" --bin floor --bin load
 bin=${CARGO_TARGET_DIR:-$here/floor/target}/release
+if [[ -n $vault_k8s ]]; then
+    # Our `main.go` is laid into the checkout for the compiler alone: nothing is written there.
+    vault_k8s=$(cd "$vault_k8s" && pwd)
+    printf '{"Replace": {"%s/bench/main.go": "%s/vault-k8s/main.go"}}' "$vault_k8s" "$here" >"$work/overlay.json"
+    (cd "$vault_k8s" && CGO_ENABLED=0 go build -mod=readonly -trimpath -overlay "$work/overlay.json" -o "$work/vault-k8s" ./bench)
+fi
 
 server_core=() load_core=()
 if command -v taskset >/dev/null && (($(nproc) > 1)); then
@@ -97,15 +124,15 @@ field() { sed -E "s/.*\"$1\":(null|[0-9.]+).*/\1/" <<<"$2"; }
 columns=(rps p50_us p90_us p99_us server_cpu server_cpu_us load_cpu server_rss_kib server_peak_rss_kib)
 wrong=0
 
-one_turn() { # SERVER PATH
+one_turn() { # SERVER TURN
     local line
     # shellcheck disable=SC2046 # the words are flags
-    line=$("${load_core[@]}" "$bin/load" --url "$url/$2?timeout=10s" --body "$here/reviews/$(body_of "$2")" \
+    line=$("${load_core[@]}" "$bin/load" --url "$url/$(path_of "$2")?timeout=10s" --body "$here/reviews/$(body_of "$2")" \
         --connections $connections --seconds $seconds --warmup $warmup --server-pid "$server_pid" --json \
         "${http2[@]}" $(expected_of "$1" "$2")) || wrong=1
     [[ $line == *'"errors":0,'* ]] || {
         wrong=1
-        echo "$1 /$2: $line" >&2
+        echo "$1, $2: $line" >&2
     }
     for column in "${columns[@]}"; do
         field "$column" "$line" >>"$work/$1.$2.$column"
@@ -120,7 +147,10 @@ for ((round = 1; round <= rounds; round++)); do
     for server in "${servers[@]}"; do
         echo "round $round of $rounds: $server" >&2
         start_server "$server"
-        for path in "${paths[@]}"; do one_turn "$server" "$path"; done
+        for turn in "${turns[@]}"; do
+            answers "$server" "$turn" || continue
+            one_turn "$server" "$turn"
+        done
         stop_server
     done
 done
@@ -128,14 +158,17 @@ done
 protocol=HTTP/1.1
 ((${#http2[@]} == 0)) || protocol=HTTP/2
 echo "$(nproc) cores, $connections connections, $protocol, $rounds round(s) of $seconds s, medians; load average before: $load_before"
-for path in "${paths[@]}"; do
-    printf '\n/%s, %s bytes\n' "$path" "$(wc -c <"$here/reviews/$(body_of "$path")")"
+for turn in "${turns[@]}"; do
+    asked=()
+    for server in "${servers[@]}"; do ! answers "$server" "$turn" || asked+=("$server"); done
+    ((${#asked[@]} > 1 || ${#servers[@]} == 1)) || continue
+    printf '\n/%s, %s, %s bytes\n' "$(path_of "$turn")" "$(body_of "$turn")" "$(wc -c <"$here/reviews/$(body_of "$turn")")"
     printf '| server | requests/s | of floor | us above floor | CPU us | CPU us above floor | p50 us | p90 us | p99 us | RSS MiB | peak MiB | busy |\n'
     printf '|---|---|---|---|---|---|---|---|---|---|---|---|\n'
-    floor_rps=$(median floor "$path" rps) floor_cpu=$(median floor "$path" server_cpu_us)
-    for server in "${servers[@]}"; do
+    floor_rps=$(median floor "$turn" rps) floor_cpu=$(median floor "$turn" server_cpu_us)
+    for server in "${asked[@]}"; do
         values=()
-        for column in "${columns[@]}"; do values+=("$(median "$server" "$path" "$column")"); done
+        for column in "${columns[@]}"; do values+=("$(median "$server" "$turn" "$column")"); done
         echo "$server $floor_rps $floor_cpu ${values[*]}" | awk '{
             if ($2 == 0 || $4 == 0) { print "| " $1 " | no good answer |"; exit }
             printf "| %s | %.0f | %.2f | %.1f | %.1f | %.1f | %d | %d | %d | %.1f | %.1f | %.2f |\n", $1, $4, $4 / $2,

@@ -37,13 +37,17 @@ pub const POD_UNCHANGED: Condition = Condition { name: "pod-unchanged", expressi
 macro_rules! template_changed {
     () => {
         "request.operation != 'UPDATE' || \
-                 (request.resource.resource == 'cronjobs' ? object.spec.jobTemplate.spec.template != oldObject.spec.jobTemplate.spec.template : \
+                 (request.resource.resource == 'cronjobs' ? object.spec.jobTemplate.spec != oldObject.spec.jobTemplate.spec : \
                  request.resource.resource == 'podtemplates' ? object.template != oldObject.template : \
-                 object.spec.template != oldObject.spec.template)"
+                 object.spec.template != oldObject.spec.template || \
+                 (request.resource.resource == 'jobs' && \
+                 (has(object.spec.activeDeadlineSeconds) ? object.spec.activeDeadlineSeconds : -1) != \
+                 (has(oldObject.spec.activeDeadlineSeconds) ? oldObject.spec.activeDeadlineSeconds : -1)))"
     };
 }
 
-/// Scaling, and what controllers note about a workload, leave the template alone; its labels and annotations are part of it (B2).
+/// Scaling, suspending, and what controllers note about a workload, leave the template alone; its labels and annotations are part of it
+/// (B2). A Job's own deadline is no part of its template, and ends its pods as theirs would: who moves it is asked again.
 pub const TEMPLATE_CHANGED: Condition = Condition { name: "pod-template-changed", expression: template_changed!() };
 
 /// The rest, scaling among it.

@@ -7,6 +7,10 @@ use std::error::Error;
 use std::path::Path;
 
 const SOURCE: &str = include_str!("../../../reviews/pod-create.source.json");
+/// What Linkerd's injector adds to a pod: its volumes, and its containers as native sidecars.
+const LINKERD: &str = include_str!("../../../reviews/linkerd.source.json");
+/// What an author writes for vault-k8s to inject an agent that renders one secret.
+const VENDOR: &str = r#""vault.hashicorp.com/agent-inject":"true","vault.hashicorp.com/role":"payments.api","vault.hashicorp.com/agent-inject-secret-db":"secret/data/payments/db","#;
 const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../reviews");
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -18,11 +22,22 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The same Pod in a namespace without injections and in one that asks for them.
-fn reviews() -> [(&'static str, String); 2] {
+/// The same Pod in a namespace without injections, in one that asks for them, behind a proxy of a mesh, and annotated for vault-k8s.
+fn reviews() -> [(&'static str, String); 4] {
     let plain = compact(SOURCE);
     let inject = plain.replace(r#""namespace":"payments""#, r#""namespace":"payments-inject""#);
-    [("pod-create.json", plain), ("pod-create-inject.json", inject)]
+    let linkerd = compact(LINKERD);
+    // `{"volumes":[…],"initContainers":[…]}`: the volumes go before the pod's own, the containers before its containers.
+    let (volumes, containers) = linkerd.split_once(r#","initContainers":"#).unwrap_or_default();
+    let volumes = volumes.trim_start_matches(r#"{"volumes":["#).trim_end_matches(']');
+    let containers = containers.trim_end_matches('}');
+    let meshed = plain.replacen(r#""spec":{"volumes":["#, &format!(r#""spec":{{"volumes":[{volumes},"#), 1).replacen(
+        r#""containers":["#,
+        &format!(r#""initContainers":{containers},"containers":["#),
+        1,
+    );
+    let vendor = plain.replacen(r#""annotations":{"#, &format!(r#""annotations":{{{VENDOR}"#), 1);
+    [("pod-create.json", plain), ("pod-create-inject.json", inject), ("pod-create-meshed.json", meshed), ("pod-create-vendor.json", vendor)]
 }
 
 /// Removes whitespace outside of strings.
@@ -69,6 +84,7 @@ mod tests {
 
     #[test]
     fn the_reviews_are_the_ones_the_figures_speak_of() {
+        // Both of 7 kB; the other two add to the first.
         for ((name, body), namespace) in reviews().iter().zip(["payments", "payments-inject"]) {
             assert!((6_700..=7_300).contains(&body.len()), "{name}: {} bytes", body.len());
             let review: Value = serde_json::from_str(body).expect(name);
@@ -80,5 +96,24 @@ mod tests {
             assert_eq!(at("/request/operation"), "CREATE");
             assert_eq!(at("/request/kind"), &json!({"group": "", "version": "v1", "kind": "Pod"}));
         }
+    }
+
+    #[test]
+    fn a_meshed_pod_has_all_that_the_injector_adds_and_a_vendors_pod_its_annotations() {
+        let [(_, plain), _, (_, meshed), (_, vendor)] = reviews();
+        let read = |body: &str| serde_json::from_str::<Value>(body).expect("JSON");
+        let (mut plain, mut meshed, mut vendor, linkerd) = (read(&plain), read(&meshed), read(&vendor), read(LINKERD));
+        let volumes = meshed.pointer_mut("/request/object/spec/volumes").and_then(Value::as_array_mut).expect("volumes");
+        let added: Vec<Value> = volumes.drain(..3).collect();
+        assert_eq!(Value::from(added), linkerd["volumes"]);
+        let spec = meshed.pointer_mut("/request/object/spec").and_then(Value::as_object_mut).expect("spec");
+        assert_eq!(spec.remove("initContainers").as_ref(), linkerd.get("initContainers"));
+        assert_eq!(meshed, plain);
+        let annotations =
+            |review: &mut Value| review.pointer_mut("/request/object/metadata/annotations").map(Value::take).expect("annotations");
+        let (own, all) = (annotations(&mut plain), annotations(&mut vendor));
+        assert_eq!(all["vault.hashicorp.com/agent-inject"], "true");
+        assert_eq!(all.as_object().map(serde_json::Map::len), own.as_object().map(|own| own.len() + 3));
+        assert_eq!(vendor, plain);
     }
 }
