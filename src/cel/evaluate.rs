@@ -121,6 +121,10 @@ impl Expression {
         &self.root
     }
 
+    pub(super) fn root_mut(&mut self) -> &mut Ir {
+        &mut self.root
+    }
+
     /// The slots of the variables it reads, in ascending order.
     #[must_use]
     pub fn slots(&self) -> &[usize] {
@@ -150,6 +154,13 @@ pub(super) struct Frame<'r, 'a> {
     pub(super) locals: Vec<Value<'a>>,
     /// Of the variables of `optMap` those that no part has read yet, and what cel-go charges for reading them first.
     unread: Vec<(usize, u64)>,
+}
+
+impl<'r, 'a> Frame<'r, 'a> {
+    /// For a part that stands inside so many variables of loops and reads none of them.
+    pub(super) fn within(variables: &'r dyn Variables<'a>, budget: &'r Budget<'r>, loops: usize) -> Self {
+        Self { variables, budget, locals: vec![Value::Null; loops], unread: Vec::new() }
+    }
 }
 
 impl<'a> Frame<'_, 'a> {

@@ -12,6 +12,7 @@
 //! - `declared`: what the API server declares `request` and `namespaceObject` as
 //! - `check`: the type checker of the API server, over the intermediate form
 //! - `fold`: what is done once, after the check
+//! - `settle`: what a variable that never changes decides, once it is known
 //! - `evaluate`: the evaluator; `comprehend` its loops, `operate` its operators
 //! - `value`, `collections`, `opaque`: [`Value`], [`List`], [`Map`], [`Opaque`]
 //! - `estimate`: [`Estimate`], what an expression costs at least and at most
@@ -39,6 +40,7 @@ mod opaque;
 mod operate;
 mod reference;
 mod scope;
+mod settle;
 #[cfg(test)]
 mod tests;
 pub mod types;

@@ -98,6 +98,16 @@ impl IdentityPolicy {
         self.rules.iter().flat_map(|rule| rule.related.iter().map(|related| &related.resource))
     }
 
+    /// Decides once what the settings decide. The `params` of a native policy are its binding's.
+    pub(super) fn settle(&mut self, params: Node<'_>) {
+        if self.is_native() {
+            return;
+        }
+        for expression in self.rules.iter_mut().flat_map(CompiledRule::expressions) {
+            expression.settle(slot::PARAMS, params);
+        }
+    }
+
     /// Number of its validations.
     #[must_use]
     pub fn validations(&self) -> usize {
@@ -119,6 +129,24 @@ pub(super) struct CompiledRule {
     pub(super) annotations: Vec<CompiledAnnotation>,
 }
 
+impl CompiledRule {
+    /// Every expression of a rule of our own.
+    fn expressions(&mut self) -> impl Iterator<Item = &mut Expression> {
+        let conditions = self.conditions.iter_mut().map(|(_, condition)| condition);
+        let names = self.related.iter_mut().filter_map(|related| related.name.as_mut());
+        let validations = self.validations.iter_mut().flat_map(|validation| {
+            let CompiledValidation { expression, message_expression, remedy_expression, value_expression, .. } = validation;
+            std::iter::once(expression).chain([message_expression, remedy_expression, value_expression].into_iter().flatten())
+        });
+        conditions.chain(&mut self.variables).chain(names).chain(validations)
+    }
+
+    /// Whether the settings alone say that it judges nothing.
+    pub(super) fn is_dormant(&self) -> bool {
+        self.conditions.iter().any(|(_, condition)| condition.settled() == Some(false))
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct CompiledRelated {
     pub(super) resource: RelatedResource,
@@ -130,6 +158,8 @@ pub(super) struct CompiledValidation {
     /// Where it looks, and whether in the identity model instead of the object.
     pub(super) location: Option<Location>,
     pub(super) in_identity: bool,
+    /// Whether it looks where the validation before it does.
+    pub(super) follows: bool,
     pub(super) expression: Expression,
     pub(super) field_path: FieldPath,
     pub(super) message: String,
@@ -351,7 +381,7 @@ impl Compiler {
         if rule.validations.is_empty() {
             self.fail(validations_path.clone(), "must hold at least one validation");
         }
-        let validations: Vec<_> = rule
+        let mut validations: Vec<_> = rule
             .validations
             .iter()
             .enumerate()
@@ -361,6 +391,11 @@ impl Compiler {
             .collect();
         if !self.errors.is_empty() {
             return None;
+        }
+        for index in 1..validations.len() {
+            if let Some([before, validation]) = validations.get_mut(index - 1..=index) {
+                validation.follows = (&before.location, before.in_identity) == (&validation.location, validation.in_identity);
+            }
         }
         let (bindings, annotations) = (Vec::new(), Vec::new());
         Some(CompiledRule { matches: rule.matches, on_pod_template, conditions, variables, related, validations, bindings, annotations })
@@ -490,6 +525,7 @@ impl Compiler {
         Some(CompiledValidation {
             location,
             in_identity,
+            follows: false,
             expression,
             field_path,
             message: validation.message.clone().unwrap_or_default(),

@@ -68,19 +68,8 @@ pub fn evaluate(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>, limit
     };
     let staged = stage(set, subject, facts, template, Hypothesis::NoneDue);
     let mut verdict = judge(set, &|_| true, subject, facts, limits, Some(template), &staged);
-    if let (Some(reason), false) = (&staged.undecided, verdict.violations.is_empty()) {
-        // Whether injections are due hangs on a Namespace that is not known: what they would mend is not certain.
-        let staged = stage(set, subject, facts, template, Hypothesis::AllDue);
-        let mended = judge(set, &|policy| verdict.violates(&policy.id), subject, facts, limits, Some(template), &staged);
-        let told = |violation: &Violation| (violation.rule.clone(), violation.path.clone(), violation.message.clone());
-        let certain: BTreeSet<_> = mended.violations.iter().map(told).collect();
-        for violation in &mut verdict.violations {
-            if !certain.contains(&told(violation)) {
-                violation.certainty = Certainty::Unknown;
-                violation.message = format!("{} (unless an injection mends it: {reason})", violation.message);
-                violation.enforcement = on_unknown(set, subject, violation.enforcement);
-            }
-        }
+    if let Some(reason) = &staged.undecided {
+        unless_mended(&mut verdict, set, subject, facts, limits, template, reason);
     }
     verdict.injections = staged.injections;
     ratchet(&mut verdict, set, subject, facts, limits);
@@ -88,6 +77,34 @@ pub fn evaluate(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>, limit
     verdict.spiffe_id = set.settings.expected_spiffe_id(subject.namespace, template.service_account_name());
     verdict.sort();
     verdict
+}
+
+/// Whether injections are due hangs on a Namespace that is not known: of what is certain, what they would mend is no longer.
+fn unless_mended(
+    verdict: &mut Verdict,
+    set: &PolicySet,
+    subject: &Subject<'_>,
+    facts: &Facts<'_>,
+    limits: Limits<'_>,
+    template: PodTemplate<'_>,
+    reason: &str,
+) {
+    let certain = verdict.violations.iter().filter(|violation| violation.certainty != Certainty::Unknown);
+    let doubtful: BTreeSet<_> = certain.map(|violation| violation.rule.clone()).collect();
+    if doubtful.is_empty() {
+        return;
+    }
+    let staged = stage(set, subject, facts, template, Hypothesis::AllDue);
+    let mended = judge(set, &|policy| doubtful.contains(&policy.id), subject, facts, limits, Some(template), &staged);
+    let told = |violation: &Violation| (violation.rule.clone(), violation.path.clone(), violation.message.clone());
+    let remaining: BTreeSet<_> = mended.violations.iter().map(told).collect();
+    for violation in verdict.violations.iter_mut().filter(|violation| violation.certainty != Certainty::Unknown) {
+        if !remaining.contains(&told(violation)) {
+            violation.certainty = Certainty::Unknown;
+            violation.message = format!("{} (unless an injection mends it: {reason})", violation.message);
+            violation.enforcement = on_unknown(set, subject, violation.enforcement);
+        }
+    }
 }
 
 /// What is never judged: deletions, and the last changes of an object that is being deleted already, so that finalizers can go
@@ -184,7 +201,7 @@ pub(super) struct Judge<'s, 'a, 'v> {
 
 impl<'a> Judge<'_, 'a, '_> {
     fn rule(&mut self, rule: &'a CompiledRule) {
-        if !self.speaks(&rule.matches) {
+        if rule.is_dormant() || !self.speaks(&rule.matches) {
             return;
         }
         for binding in &rule.bindings {
@@ -203,17 +220,36 @@ impl<'a> Judge<'_, 'a, '_> {
             self.fail(self.policy.enforcement, &FieldPath::root(), "the object has no pod template where its kind keeps it");
             return;
         };
-        for validation in &rule.validations {
-            if self.enforcement(validation.enforcement) == Enforcement::Off {
-                continue;
-            }
-            let searched = if validation.in_identity { self.stage.identity() } else { Some(root) };
-            let Some(searched) = searched else { continue };
-            match &validation.location {
-                Some(location) => location.each(searched, &mut |found| self.validate(rule, validation, &activation, found, root)),
-                None => self.validate(rule, validation, &activation, Found::whole(searched), root),
-            }
+        // What several validations say of the same places is asked at each place in turn.
+        for validations in rule.validations.chunk_by(|_, next| next.follows) {
+            self.search(rule, validations, &activation, root);
         }
+    }
+
+    /// Judges what stands where some validations look, which is the same for all of them.
+    fn search(&mut self, rule: &CompiledRule, validations: &'a [CompiledValidation], activation: &Activation<'_, 'a>, root: Node<'a>) {
+        let asks = |judge: &Self, validation: &CompiledValidation| {
+            validation.expression.settled() != Some(true) && judge.enforcement(validation.enforcement) != Enforcement::Off
+        };
+        let stage = self.stage;
+        let Some(first) = validations.iter().find(|validation| asks(self, validation)) else { return };
+        let searched = if first.in_identity { stage.identity() } else { Some(root) };
+        let Some(searched) = searched else { return };
+        let mut judge = |found: Found<'_, 'a>| {
+            activation.look_at(found.node, found.bound);
+            for validation in validations {
+                if asks(self, validation) {
+                    self.validate(rule, validation, activation, found, root);
+                }
+            }
+        };
+        let Some(location) = &first.location else {
+            judge(Found::whole(searched));
+            return;
+        };
+        let mut trail = stage.trail.take();
+        location.each(searched, &mut trail, &mut judge);
+        stage.trail.set(trail);
     }
 
     /// Whether a match means the subject.
@@ -251,7 +287,6 @@ impl<'a> Judge<'_, 'a, '_> {
         found: Found<'_, 'a>,
         root: Node<'a>,
     ) {
-        activation.look_at(found.node, found.bound);
         let answer = self.ask(&validation.expression, activation);
         if matches!(answer, Ok(true)) {
             return;

@@ -130,9 +130,10 @@ impl Location {
     }
 
     /// Visits every existing match below `root`: lists in order of index, maps in order of key.
-    pub fn each<'a>(&self, root: Node<'a>, visit: &mut dyn FnMut(Found<'_, 'a>)) {
-        let mut trail = Trail { places: Vec::with_capacity(self.steps.len()), bound: Vec::new() };
-        descend(&self.steps, root, &mut trail, visit);
+    pub fn each<'a>(&'a self, root: Node<'a>, trail: &mut Trail<'a>, visit: &mut dyn FnMut(Found<'_, 'a>)) {
+        trail.places.clear();
+        trail.bound.clear();
+        descend(&self.steps, root, trail, visit);
     }
 }
 
@@ -160,17 +161,19 @@ impl Step {
     }
 }
 
-struct Trail<'l, 'a> {
-    places: Vec<Place<'l>>,
+/// The way to where a search stands; one serves many searches.
+#[derive(Debug, Default)]
+pub struct Trail<'a> {
+    places: Vec<Place<'a>>,
     bound: Vec<Node<'a>>,
 }
 
-fn descend<'l, 'a: 'l>(steps: &'l [Step], node: Node<'a>, trail: &mut Trail<'l, 'a>, visit: &mut dyn FnMut(Found<'_, 'a>)) {
+fn descend<'a>(steps: &'a [Step], node: Node<'a>, trail: &mut Trail<'a>, visit: &mut dyn FnMut(Found<'_, 'a>)) {
     let Some((step, rest)) = steps.split_first() else {
         visit(Found { node, bound: &trail.bound, trail: &trail.places });
         return;
     };
-    let mut enter = |place: Place<'l>, value: Node<'a>, binds: bool| {
+    let mut enter = |place: Place<'a>, value: Node<'a>, binds: bool| {
         trail.places.push(place);
         if binds {
             trail.bound.push(value);
@@ -290,7 +293,8 @@ mod tests {
     fn paths(at: &str, text: &str) -> Vec<(String, Vec<String>)> {
         let object = Object::from_json(text).unwrap();
         let mut paths = Vec::new();
-        Location::parse(at).unwrap().each(object.root(), &mut |found| {
+        let location = Location::parse(at).unwrap();
+        location.each(object.root(), &mut Trail::default(), &mut |found| {
             paths.push((found.path().to_string(), found.bound.iter().map(|node| node.to_json()).collect()));
         });
         paths

@@ -119,11 +119,12 @@ impl ResourceRule {
             Scope::Cluster => subject.namespace.is_empty(),
             Scope::Namespaced => !subject.namespace.is_empty(),
         };
-        in_scope
+        // The resource first: it is what rules differ in most.
+        self.resources.iter().any(|wanted| is_resource(wanted, asked.resource, asked.subresource))
+            && in_scope
             && listed(&self.api_groups, asked.group)
             && listed(&self.api_versions, asked.version)
             && self.operations.iter().any(|wanted| subject.operation.is(*wanted))
-            && self.resources.iter().any(|wanted| is_resource(wanted, asked.resource, asked.subresource))
             && (self.resource_names.is_empty() || self.resource_names.iter().any(|name| name == subject.name))
     }
 }
@@ -131,8 +132,10 @@ impl ResourceRule {
 /// The API server's matcher (`webhook/predicates/rules`): `*` is every resource without subresources, `*/*` everything, and `pods/*`
 /// all of pods' subresources and, whatever the API's documentation says, pods themselves.
 fn is_resource(wanted: &str, resource: &str, subresource: &str) -> bool {
-    let (wanted, sub) = wanted.split_once('/').unwrap_or((wanted, ""));
-    (wanted == "*" || wanted == resource) && (sub == "*" || sub == subresource)
+    wanted.strip_prefix('*').or_else(|| wanted.strip_prefix(resource)).is_some_and(|rest| match rest.strip_prefix('/') {
+        Some(sub) => sub == "*" || sub == subresource,
+        None => rest.is_empty() && subresource.is_empty(),
+    })
 }
 
 #[cfg(test)]

@@ -140,8 +140,12 @@ impl PolicySetBuilder {
             sources.insert(name.clone(), source.clone());
         }
         let revision = hex_digest(parts.as_bytes()).chars().take(12).collect();
+        let settled = |(mut policy, _): (IdentityPolicy, PolicySource)| {
+            policy.settle(params.root());
+            policy
+        };
         Ok(PolicySet {
-            policies: self.policies.into_values().map(|(policy, _)| policy).collect(),
+            policies: self.policies.into_values().map(settled).collect(),
             injections: self.injections.into_values().map(|(policy, _)| policy).collect(),
             sources,
             waivers: self.waivers,

@@ -1,8 +1,9 @@
 //! What an expression sees: the base variables of one subject, and a rule's own, evaluated when first read and kept.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 
 use super::compile::{CompiledRelated, slot};
+use super::location::Trail;
 use super::set::PolicySet;
 use super::subject::{Facts, Subject};
 use super::workload::workload_of;
@@ -17,6 +18,8 @@ pub(super) struct Stage<'a> {
     pub(super) facts: &'a Facts<'a>,
     /// The pod template as rules see it.
     pub(super) pod: Option<PodTemplate<'a>>,
+    /// What the searches of all rules find their way by, one after the other.
+    pub(super) trail: Cell<Trail<'a>>,
     identity: IdentitySource<'a>,
 }
 
@@ -35,12 +38,12 @@ impl<'a> Stage<'a> {
         cell: &'a OnceCell<Object>,
         injections: &'a [InjectionState],
     ) -> Self {
-        Self { set, subject, facts, pod, identity: IdentitySource::Lazy { cell, injections } }
+        Self { set, subject, facts, pod, trail: Cell::default(), identity: IdentitySource::Lazy { cell, injections } }
     }
 
     /// For conditions that are asked before there is a pod to read.
     pub(super) fn without_identity(set: &'a PolicySet, subject: &'a Subject<'a>, facts: &'a Facts<'a>) -> Self {
-        Self { set, subject, facts, pod: subject.template(), identity: IdentitySource::None }
+        Self { set, subject, facts, pod: subject.template(), trail: Cell::default(), identity: IdentitySource::None }
     }
 
     /// The identity model; `None` for a subject that has neither a pod template nor a model of its own.

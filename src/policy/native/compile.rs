@@ -260,6 +260,7 @@ fn validation(compiler: &mut Compiler, written: &Validation, path: &FieldPath, s
     Some(CompiledValidation {
         location: None,
         in_identity: false,
+        follows: false,
         expression,
         field_path: FieldPath::root(),
         message: message.to_owned(),

@@ -1,0 +1,229 @@
+//! What a variable that never changes decides, decided once. The `params` of our own policies are the settings, so most rules ask at each
+//! request what was known when they were loaded: whether there is a mesh, which audiences are listed.
+//!
+//! A part that reads nothing but that variable becomes its value, and costs nothing from then on; what the value leaves of `&&`, `||` and
+//! `?:` around it is all that is evaluated. A part that fails is left as it is, so that it fails where it is needed.
+
+use super::collections::key_order;
+use super::cost::{Budget, EXPRESSION_LIMIT};
+use super::error::EvaluationError;
+use super::evaluate::{Expression, Frame, Outcome, Variables};
+use super::ir::{Constant, Ir, Op};
+use super::value::Value;
+use crate::object::Node;
+
+/// Most items of a list or map that are kept as a constant; a longer one is read where it stands.
+const MOST: usize = 64;
+
+/// How deep lists and maps are kept.
+const DEEPEST: usize = 4;
+
+/// The one variable that is known.
+struct Known<'a> {
+    slot: usize,
+    value: Node<'a>,
+}
+
+impl<'a> Variables<'a> for Known<'a> {
+    fn get(&self, slot: usize, _budget: &Budget<'_>) -> Outcome<'a> {
+        if slot == self.slot { Ok(Value::from_node(self.value)) } else { Err(EvaluationError::failed("a variable that is not known")) }
+    }
+}
+
+impl Expression {
+    /// Puts what is known of the variable of a slot in the place of the parts that read nothing else.
+    pub fn settle(&mut self, slot: usize, value: Node<'_>) {
+        if self.slots().contains(&slot) {
+            settle(&Known { slot, value }, self.root_mut(), 0);
+        }
+    }
+
+    /// Its answer, if nothing needs to be evaluated for it.
+    #[must_use]
+    pub fn settled(&self) -> Option<bool> {
+        truth(self.root())
+    }
+}
+
+fn truth(ir: &Ir) -> Option<bool> {
+    if let Op::Constant(Constant::Bool(value)) = ir.op { Some(value) } else { None }
+}
+
+/// Settles a part that stands inside so many loop variables.
+fn settle(known: &Known<'_>, ir: &mut Ir, outside: usize) {
+    // The variable by itself stays: all of it would be copied to wherever it is named.
+    if matches!(ir.op, Op::Constant(_) | Op::Variable { .. }) {
+        return;
+    }
+    if reads_only(ir, known.slot, outside)
+        && let Some(constant) = value(known, ir, outside)
+    {
+        ir.op = Op::Constant(constant);
+        return;
+    }
+    match &mut ir.op {
+        Op::Comprehension(comprehension) => {
+            settle(known, &mut comprehension.range, outside);
+            let inside = comprehension.local + if comprehension.two { 2 } else { 1 };
+            for part in comprehension.filter.iter_mut().chain([&mut comprehension.body]) {
+                settle(known, part, inside);
+            }
+        }
+        Op::OptionalMap { operands, local, .. } => {
+            let [target, body] = &mut **operands;
+            settle(known, target, outside);
+            settle(known, body, *local + 1);
+        }
+        op => {
+            let settled: Result<(), std::convert::Infallible> = op.try_each_part(&mut |part| {
+                settle(known, part, outside);
+                Ok(())
+            });
+            let Ok(()) = settled;
+        }
+    }
+    let op = std::mem::replace(&mut ir.op, Op::Constant(Constant::Null));
+    ir.op = simplified(op);
+}
+
+/// Whether a part reads no variable but one, and none of the loops around it.
+fn reads_only(ir: &mut Ir, known: usize, outside: usize) -> bool {
+    match &mut ir.op {
+        Op::Variable { slot, .. } => *slot == known,
+        Op::Local { index, .. } => *index >= outside,
+        Op::Declared(_) => false,
+        op => op.try_each_part(&mut |part| if reads_only(part, known, outside) { Ok(()) } else { Err(()) }).is_ok(),
+    }
+}
+
+/// The value of a part, if it has one that a constant can be.
+fn value(known: &Known<'_>, ir: &Ir, outside: usize) -> Option<Constant> {
+    let budget = Budget::new(EXPRESSION_LIMIT);
+    let mut frame = Frame::within(known, &budget, outside);
+    constant(&frame.evaluate(ir).ok()?, DEEPEST)
+}
+
+fn constant(value: &Value<'_>, depth: usize) -> Option<Constant> {
+    let below = depth.checked_sub(1)?;
+    match value {
+        Value::List(list) if list.len() <= MOST => {
+            list.iter().map(|item| constant(&item, below)).collect::<Option<Box<[_]>>>().map(Constant::List)
+        }
+        Value::Map(map) if map.len() <= MOST => {
+            let entries = map.sorted_entries();
+            let mut entries =
+                entries.iter().map(|(key, value)| Some((constant(key, below)?, constant(value, below)?))).collect::<Option<Vec<_>>>()?;
+            entries.sort_by(|(one, _), (other, _)| key_order(&one.value(), &other.value()));
+            Some(Constant::Map(entries.into()))
+        }
+        Value::List(_) | Value::Map(_) => None,
+        scalar => Constant::of(scalar),
+    }
+}
+
+/// What is left of a part whose own parts are settled. CEL's `&&` and `||` are decided by one side whatever the other one is.
+fn simplified(op: Op) -> Op {
+    let bool = |value| Op::Constant(Constant::Bool(value));
+    match op {
+        Op::Not(operand) => truth(&operand).map_or_else(|| Op::Not(operand), |value| bool(!value)),
+        Op::And(terms) => undecided(terms, false).map_or_else(bool, Op::And),
+        Op::Or(terms) => undecided(terms, true).map_or_else(bool, Op::Or),
+        Op::Conditional(parts) => match truth(&parts[0]) {
+            Some(decided) => {
+                let [_, yes, no] = *parts;
+                if decided { yes.op } else { no.op }
+            }
+            None => Op::Conditional(parts),
+        },
+        // As `fold` does with a list that was written there.
+        Op::In { operands, sized } => match *operands {
+            [needle, Ir { op: Op::Constant(Constant::List(members)), .. }]
+                if !members.is_empty() && members.iter().all(|member| matches!(member, Constant::String(_))) =>
+            {
+                Op::Member { needle: Box::new(needle), members }
+            }
+            operands => Op::In { operands: Box::new(operands), sized },
+        },
+        op => op,
+    }
+}
+
+/// The terms that still decide, or what they come to without any.
+fn undecided(terms: Box<[Ir]>, deciding: bool) -> Result<Box<[Ir]>, bool> {
+    if terms.iter().any(|term| truth(term) == Some(deciding)) {
+        return Err(deciding);
+    }
+    let left: Box<[Ir]> = terms.into_iter().filter(|term| truth(term).is_none()).collect();
+    if left.is_empty() { Err(!deciding) } else { Ok(left) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scope::Scope;
+    use super::*;
+    use crate::object::Object;
+
+    struct Both<'a>([Node<'a>; 2]);
+
+    impl<'a> Variables<'a> for Both<'a> {
+        fn get(&self, slot: usize, _budget: &Budget<'_>) -> Outcome<'a> {
+            self.0.get(slot).map(|node| Value::from_node(*node)).ok_or_else(|| EvaluationError::failed("no such variable"))
+        }
+    }
+
+    const PARAMS: &str = r#"{"mesh":{"kind":"none"},"audiences":{"vault":{"maxSeconds":600}},"names":["a","b"],"empty":[],"least":3}"#;
+    const OBJECT: &str = r#"{"name":"a","seconds":700,"items":[{"name":"a"},{"name":"c"}]}"#;
+
+    /// What an expression gives, before and after it was settled, and whether nothing was left of it to evaluate.
+    fn settled(source: &str) -> (String, Option<bool>) {
+        let [params, object] = [PARAMS, OBJECT].map(|text| Object::from_json(text).unwrap());
+        let scope = Scope::new(&["params", "object"]);
+        let answer = |expression: &Expression| {
+            let budget = Budget::new(EXPRESSION_LIMIT);
+            match expression.evaluate(&Both([params.root(), object.root()]), &budget) {
+                Ok(value) => value.to_json().map_or_else(|error| error.to_string(), |json| json.to_string()),
+                Err(error) => error.to_string(),
+            }
+        };
+        let mut expression = Expression::compile(source, &scope).unwrap();
+        let before = answer(&expression);
+        expression.settle(0, params.root());
+        assert_eq!(answer(&expression), before, "{source}");
+        (before, expression.settled())
+    }
+
+    #[test]
+    fn what_the_variable_decides_is_decided_once() {
+        for (source, decided) in [
+            ("params.mesh.kind == 'linkerd' && object.name == 'a'", Some(false)),
+            ("!(params.mesh.kind == 'linkerd' && object.name == 'a')", Some(true)),
+            ("params.mesh.kind == 'none' && object.name == 'a'", None),
+            ("object.absent == 1 || params.least > 2", Some(true)),
+            ("params.mesh.kind == 'none' ? true : object.absent", Some(true)),
+            ("object.name in params.empty", None),
+            ("object.name in params.names", None),
+            ("params.names.all(name, name.size() == 1)", Some(true)),
+        ] {
+            assert_eq!(settled(source).1, decided, "{source}");
+        }
+    }
+
+    #[test]
+    fn what_it_does_not_decide_gives_what_it_gave() {
+        for (source, value) in [
+            ("object.seconds <= params.audiences[?'vault'].?maxSeconds.orValue(3600)", "false"),
+            ("object.items.exists(item, item.name in params.names)", "true"),
+            ("object.items.map(item, params.names.exists(name, name == item.name))", "[true,false]"),
+            ("object.items.filter(item, params.least == 3 && item.name == 'c').size()", "1"),
+            ("params.names + [object.name]", r#"["a","b","a"]"#),
+            ("params.audiences.map(audience, audience + object.name)", r#"["vaulta"]"#),
+            ("optional.of(object.name).optMap(name, name in params.names).orValue(false)", "true"),
+            ("params.absent == 1 || object.name == 'a'", "true"),
+            ("params.absent == 1 && object.name == 'a'", "no such key: absent"),
+            ("params.mesh", r#"{"kind":"none"}"#),
+        ] {
+            let (given, decided) = settled(source);
+            assert_eq!((given.as_str(), decided), (value, None), "{source}");
+        }
+    }
+}
