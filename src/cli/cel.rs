@@ -21,7 +21,7 @@ use crate::policy::Text;
 use crate::report::render_compile_error;
 
 use answer::Answer;
-use scene::Scene;
+use scene::{Scene, beyond_int};
 
 /// What an expression that is given as an argument is called in errors.
 const ARGUMENT: &str = "<expression>";
@@ -109,9 +109,9 @@ fn one(args: &Args, scene: &Scene<'_>, name: &str, source: &str) -> Exit {
             match args.output {
                 Format::Text => {
                     let colour = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
-                    tell(&render_compile_error(&error, source, name, colour));
+                    tell(&render_compile_error(&error, error.remedy(scene.scope()).as_deref(), source, name, colour));
                 }
-                Format::Json => print(&Answer::of_mistake(&error).to_text_of_json()),
+                Format::Json => print(&Answer::of_mistake(&error, scene.scope()).to_text_of_json()),
             }
             return Exit::Policy;
         }
@@ -149,7 +149,10 @@ fn variables(path: &str) -> Result<Object, Vec<InputError>> {
     let wrong = |message: &str| vec![InputError { file: text.name.clone(), message: message.to_owned(), ..InputError::default() }];
     let mut documents = loaded.documents.into_iter();
     match (documents.next(), documents.next()) {
-        (Some(document), None) if document.object.root().kind() == Kind::Map => Ok(document.object),
+        (Some(document), None) if document.object.root().kind() == Kind::Map => match beyond_int(document.object.root(), &text.text) {
+            None => Ok(document.object),
+            Some(reason) => Err(wrong(&reason)),
+        },
         (Some(_), None) => Err(wrong("must be a map whose keys are the names of variables, such as `object:`")),
         (None, _) => Err(wrong("holds nothing: write a map whose keys are the names of variables, such as `object:`")),
         (Some(_), Some(_)) => Err(wrong("holds several documents: one map of variables is read")),

@@ -6,9 +6,9 @@ use super::table::{harmless, renderer};
 use crate::cel::CompileError;
 use crate::object::escaped;
 
-/// Shows a mistake in `source`, which came from `name`. The text ends in a line feed.
+/// Shows a mistake in `source`, which came from `name`, and what to do about it. The text ends in a line feed.
 #[must_use]
-pub fn render_compile_error(error: &CompileError, source: &str, name: &str, colour: bool) -> String {
+pub fn render_compile_error(error: &CompileError, remedy: Option<&str>, source: &str, name: &str, colour: bool) -> String {
     let mut text = String::with_capacity(source.len());
     // One character for one, so that columns stay; the bytes of the part move with what is replaced before it.
     let (mut start, mut end) = (None, None);
@@ -24,7 +24,10 @@ pub fn render_compile_error(error: &CompileError, source: &str, name: &str, colo
     let whole = text.len();
     let span = start.unwrap_or(whole)..end.unwrap_or(whole);
     let snippet = Snippet::source(text).line_start(1).path(escaped(name)).annotation(AnnotationKind::Primary.span(span));
-    let group = Group::with_title(Level::ERROR.primary_title(escaped(&error.message))).element(snippet);
+    let mut group = Group::with_title(Level::ERROR.primary_title(escaped(&error.message))).element(snippet);
+    if let Some(remedy) = remedy {
+        group = group.element(Level::HELP.message(escaped(remedy)));
+    }
     format!("{}\n", renderer(colour).render(&[group]))
 }
 
@@ -34,7 +37,7 @@ mod tests {
     use crate::cel::{Expression, Scope};
 
     fn shown(source: &str) -> String {
-        render_compile_error(&Expression::compile(source, &Scope::new(&["object"])).unwrap_err(), source, "rule.cel", false)
+        render_compile_error(&Expression::compile(source, &Scope::new(&["object"])).unwrap_err(), None, source, "rule.cel", false)
     }
 
     #[test]
