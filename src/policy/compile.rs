@@ -108,6 +108,8 @@ pub(super) struct CompiledRule {
     pub(super) bindings: Vec<Binding>,
     /// Of a native policy.
     pub(super) annotations: Vec<CompiledAnnotation>,
+    /// Of a native policy: the names of its variables, which their errors tell.
+    pub(super) names: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -345,8 +347,9 @@ impl Compiler {
         if !self.errors.is_empty() {
             return None;
         }
-        let (bindings, annotations) = (Vec::new(), Vec::new());
-        Some(CompiledRule { matches: rule.matches, on_pod_template, conditions, variables, related, validations, bindings, annotations })
+        let (bindings, annotations, names) = (Vec::new(), Vec::new(), Vec::new());
+        let matches = rule.matches;
+        Some(CompiledRule { matches, on_pod_template, conditions, variables, related, validations, bindings, annotations, names })
     }
 
     fn selectors(&mut self, matches: &Match, path: &FieldPath) {

@@ -59,7 +59,14 @@ pub(super) fn failure(error: &EvaluationError, cost: u64, limit: u64) -> String 
         }
         _ => String::new(),
     };
-    format!("{red}error:{red:#} {}\n{key}cost:{key:#} {}{remedy}\n", crate::object::escaped(&error.to_string()), spent(cost, limit))
+    let costs = costs(cost, limit);
+    format!("{red}error:{red:#} {}\n{}{remedy}\n", crate::object::escaped(&error.to_string()), costs.trim_end())
+}
+
+/// What an evaluation cost, for people.
+pub(super) fn costs(cost: u64, limit: u64) -> String {
+    let key = Style::new().bold();
+    format!("{key}cost:{key:#} {}\n", spent(cost, limit))
 }
 
 fn spent(cost: u64, limit: u64) -> String {

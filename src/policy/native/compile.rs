@@ -198,6 +198,7 @@ pub(super) fn rule(compiler: &mut Compiler, name: &str, spec: &PolicySpec, scope
         validations,
         bindings: Vec::new(),
         annotations,
+        names: spec.variables.iter().map(|variable| variable.name.clone()).collect(),
     }
 }
 

@@ -51,7 +51,7 @@ impl<'a> Judge<'_, 'a, '_> {
         // The budget is that of one evaluation.
         self.spent = 0;
         let stage = self.stage;
-        let activation = || Activation::new(stage, &rule.variables, &rule.related, slot::FIRST_OWN).with_params(parameter);
+        let activation = || Activation::new(stage, &rule.variables, &rule.related, slot::FIRST_OWN).of_native(parameter, &rule.names);
         if !self.meets(rule, &activation().without_namespace(), binding.enforcement) {
             return;
         }

@@ -102,3 +102,16 @@ fn annotations_have_a_budget_of_their_own_and_messages_what_the_validations_leav
         "{refusals:?}"
     );
 }
+
+#[test]
+fn an_error_of_a_variable_names_it_as_the_api_server_does() {
+    let variables = json!([
+        { "name": "one", "expression": "object.spec.nope" },
+        { "name": "two", "expression": "variables.one + 1" },
+    ]);
+    let policy = policy(json!({ "variables": variables, "validations": validations(&["variables.two == 2"]) }));
+    let verdict = created(&set(&[policy, binding(json!({}))]), deployment(1));
+    let expected = "validations[0], binding `everywhere`, could not be evaluated: composited variable \"two\" fails to evaluate: composited \
+                    variable \"one\" fails to evaluate: no such key: nope";
+    assert_eq!(told(&verdict), [(Enforcement::Deny, expected)]);
+}
