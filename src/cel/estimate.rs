@@ -1,17 +1,33 @@
-//! What an expression may cost, found without evaluating it: the least and the most that [`super::Budget`] can be charged.
+//! What an expression may cost: the least and the most that [`super::Budget`] can be charged.
 //!
 //! The least is what a policy is refused by when it is loaded: such an expression can only ever end with its budget. The most says how
 //! it grows with what is sent; it takes a value of unknown size for as large as the caller says, and lists inside lists for as large
 //! again, as Kubernetes' estimator of CRD rules does. Both are for evaluations that succeed: an error ends one earlier.
+//!
+//! Neither says of `[1, 2].all(a, [1, 2].all(b, p))` more than that an item may decide. Where such a loop hangs on no variable and might
+//! cost too much, it is evaluated: that is what it costs wherever it is reached.
 
 use std::ops::Range;
 use std::rc::Rc;
 
-use super::cost;
-use super::evaluate::Expression;
+use super::cost::{self, Budget};
+use super::error::EvaluationError;
+use super::evaluate::{Expression, Variables};
 use super::functions::{Cost, Function, named_format};
 use super::ir::{Call, Comprehension, Constant, Form, Ir, Op, Operator};
+use super::scope::Scope;
 use super::types::Type;
+use super::value::Value;
+use shape::{Bounds, ONE, Shape, constant_shape, deep};
+
+mod shape;
+
+/// What evaluating loops that hang on nothing may cost for one expression.
+const TRIALS: u64 = 10 * cost::EXPRESSION_LIMIT;
+/// A cost that only what is sent can reach.
+const UNBOUNDED: u64 = 1 << 50;
+/// What Kubernetes makes of a text when an expression is evaluated, and not when it is compiled.
+const CONVERSIONS: [&str; 5] = ["quantity", "ip", "cidr", "url", "semver"];
 
 /// Bounds of the cost of an expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,111 +43,132 @@ pub struct Estimate {
     pub bomb: Option<Range<usize>>,
 }
 
+/// A constant that ends each evaluation that reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedConstant {
+    /// Bytes of the source.
+    pub span: Range<usize>,
+    /// The function that refuses it.
+    pub function: &'static str,
+    /// The error, in Kubernetes' words.
+    pub message: String,
+}
+
 impl Expression {
     /// What it may cost if no variable holds more than `largest` characters, items or entries: for a whole request the API server's
     /// cap, 3 MiB.
     #[must_use]
     pub fn estimate(&self, largest: u64) -> Estimate {
-        let mut estimator = Estimator {
-            unknown: Shape { size: Bounds { min: 0, max: largest }, item: None },
-            locals: Vec::new(),
-            open: 0,
-            loops: 0,
-            bomb: None,
-        };
+        self.estimated(Estimator::new(self.source(), largest))
+    }
+
+    /// What it may cost at most where that does not grow with what is sent: as far as what is declared says how large a value may be.
+    #[must_use]
+    pub fn most(&self, scope: &Scope) -> Option<u64> {
+        let estimator = Estimator { scope: Some(scope), trials: 0, ..Estimator::new(self.source(), u64::MAX) };
+        Some(self.estimated(estimator).max).filter(|most| *most < UNBOUNDED)
+    }
+
+    fn estimated(&self, mut estimator: Estimator<'_>) -> Estimate {
         let (cost, _) = estimator.part(self.root());
         Estimate { min: cost.min, max: cost.max, loops: estimator.loops, bomb: estimator.bomb }
     }
-}
 
-/// A number that is not known, between two that are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Bounds {
-    min: u64,
-    max: u64,
-}
-
-const ONE: Bounds = Bounds { min: 1, max: 1 };
-
-impl Bounds {
-    fn exactly(number: u64) -> Self {
-        Self { min: number, max: number }
-    }
-
-    fn plus(self, other: Self) -> Self {
-        Self { min: self.min.saturating_add(other.min), max: self.max.saturating_add(other.max) }
-    }
-
-    fn times(self, other: Self) -> Self {
-        Self { min: self.min.saturating_mul(other.min), max: self.max.saturating_mul(other.max) }
-    }
-
-    /// Either of the two.
-    fn or(self, other: Self) -> Self {
-        Self { min: self.min.min(other.min), max: self.max.max(other.max) }
-    }
-
-    fn smaller(self, other: Self) -> Self {
-        Self { min: self.min.min(other.min), max: self.max.min(other.max) }
-    }
-
-    /// As much, or nothing.
-    fn at_most(self) -> Self {
-        Self { min: 0, max: self.max }
-    }
-
-    fn traversal(self, factor: f64) -> Self {
-        Self { min: cost::traversal(self.min, factor), max: cost::traversal(self.max, factor) }
+    /// The constants that Kubernetes refuses whenever they are read, as in `quantity('x')`.
+    #[must_use]
+    pub fn refused_constants(&self) -> Vec<RefusedConstant> {
+        let mut estimator = Estimator { refused: Some(Vec::new()), trials: 0, ..Estimator::new(self.source(), 0) };
+        estimator.part(self.root());
+        estimator.refused.unwrap_or_default()
     }
 }
 
-/// What is known of a value: its size as costs count it, and what its items are like.
-#[derive(Clone, Debug)]
-struct Shape {
-    size: Bounds,
-    item: Option<Rc<Shape>>,
-}
+/// No variable at all.
+struct Nothing;
 
-impl Shape {
-    fn scalar() -> Self {
-        Self { size: ONE, item: None }
-    }
-
-    fn of_size(size: Bounds) -> Self {
-        Self { size, item: None }
-    }
-
-    fn list(size: Bounds, item: Self) -> Self {
-        Self { size, item: Some(Rc::new(item)) }
-    }
-
-    /// Either of the two; of a mix of lists and other values the items are not known.
-    fn or(&self, other: &Self) -> Self {
-        let item = match (&self.item, &other.item) {
-            (Some(one), Some(other)) => Some(Rc::new(one.or(other))),
-            _ => None,
-        };
-        Self { size: self.size.or(other.size), item }
+impl<'a> Variables<'a> for Nothing {
+    fn get(&self, _: usize, _: &Budget<'_>) -> Result<Value<'a>, EvaluationError> {
+        Err(EvaluationError::failed("no such variable"))
     }
 }
 
-struct Estimator {
+struct Estimator<'s> {
+    source: &'s str,
+    /// What variables are declared as, if that counts.
+    scope: Option<&'s Scope>,
     unknown: Shape,
     /// What the variables of the enclosing loops are like.
     locals: Vec<Shape>,
     open: u32,
     loops: u32,
     bomb: Option<Range<usize>>,
+    /// Of what the part that is looked at reads, the least: 0 a variable of the scope, else one more than the place of a loop's.
+    lowest: usize,
+    /// What may still be spent on evaluating parts.
+    trials: u64,
+    /// Constants that are refused, if they are asked for.
+    refused: Option<Vec<RefusedConstant>>,
 }
 
-impl Estimator {
+impl<'s> Estimator<'s> {
+    fn new(source: &'s str, largest: u64) -> Self {
+        Self {
+            source,
+            scope: None,
+            unknown: Shape::of_size(Bounds { min: 0, max: largest }),
+            locals: Vec::new(),
+            open: 0,
+            loops: 0,
+            bomb: None,
+            lowest: usize::MAX,
+            trials: TRIALS,
+            refused: None,
+        }
+    }
+
     /// The cost of a part, and what its value is like.
     fn part(&mut self, ir: &Ir) -> (Bounds, Shape) {
+        let (around, enclosing) = (std::mem::replace(&mut self.lowest, usize::MAX), self.locals.len());
         let (cost, shape) = self.op(&ir.op);
-        if cost.min > cost::EXPRESSION_LIMIT && self.bomb.is_none() {
-            self.bomb = Some(ir.span.start as usize..ir.span.end as usize);
+        let hangs_on_nothing = self.lowest > enclosing;
+        self.lowest = self.lowest.min(around);
+        let span = ir.span.start as usize..ir.span.end as usize;
+        if self.bomb.is_none()
+            && (cost.min > cost::EXPRESSION_LIMIT
+                || cost.max > cost::EXPRESSION_LIMIT
+                    && hangs_on_nothing
+                    && matches!(ir.op, Op::Comprehension(_))
+                    && self.failure(&span, self.trials) == Some(EvaluationError::BudgetExceeded))
+        {
+            self.bomb = Some(span.clone());
+        }
+        if hangs_on_nothing
+            && self.refused.is_some()
+            && let Op::Call(call) = &ir.op
+            && CONVERSIONS.contains(&call.name)
+            && let Some(EvaluationError::Failed(message)) = self.failure(&span, cost::EXPRESSION_LIMIT)
+            && let Some(refused) = &mut self.refused
+        {
+            refused.push(RefusedConstant { span, function: call.name, message });
         }
         (cost, shape)
+    }
+
+    /// Why a part that hangs on nothing has no value, within a budget. What it cost is taken from what trials may cost.
+    fn failure(&mut self, span: &Range<usize>, left: u64) -> Option<EvaluationError> {
+        let budget = Budget::new(cost::EXPRESSION_LIMIT);
+        if left < cost::EXPRESSION_LIMIT {
+            return None;
+        }
+        let part = Expression::compile(self.source.get(span.clone())?, &Scope::default()).ok()?;
+        let error = part.evaluate(&Nothing, &budget).err();
+        self.trials = self.trials.saturating_sub(budget.spent());
+        error
+    }
+
+    /// Notes that a variable of the scope, or one of a loop, is read.
+    fn reads(&mut self, place: Option<usize>) {
+        self.lowest = self.lowest.min(place.map_or(0, |index| index + 1));
     }
 
     fn op(&mut self, op: &Op) -> (Bounds, Shape) {
@@ -140,15 +177,25 @@ impl Estimator {
         let step = |cost: u8| Bounds { min: u64::from(cost.saturating_sub(1)), max: u64::from(cost) };
         match op {
             Op::Constant(constant) => (Bounds::exactly(0), constant_shape(constant)),
-            Op::Variable { cost, .. } => (named(*cost), self.unknown.clone()),
-            Op::Local { index, cost, .. } => (named(*cost), self.locals.get(*index).unwrap_or(&self.unknown).clone()),
-            Op::Select { operand, cost, .. } | Op::OptionalSelect { operand, cost, .. } => {
+            Op::Variable { slot, cost } => {
+                self.reads(None);
+                let declared = self.scope.map(|scope| Shape::declared(scope.type_of(*slot).clone(), u64::MAX));
+                (named(*cost), declared.unwrap_or_else(|| self.unknown.clone()))
+            }
+            Op::Local { index, cost, .. } => {
+                self.reads(Some(*index));
+                (named(*cost), self.locals.get(*index).unwrap_or(&self.unknown).clone())
+            }
+            Op::Select { operand, field, cost } | Op::OptionalSelect { operand, field, cost } => {
                 let (below, shape) = self.part(operand);
-                (below.plus(step(*cost)), self.inside(&shape))
+                (below.plus(step(*cost)), self.field(&shape, field))
             }
             // An optional that lacks the field costs nothing.
             Op::Has { operand, cost, .. } => (self.part(operand).0.plus(named(*cost).at_most()), Shape::scalar()),
-            Op::Declared(_) => (ONE, Shape::scalar()),
+            Op::Declared(_) => {
+                self.reads(None);
+                (ONE, Shape::scalar())
+            }
             Op::Index { operands, cost } | Op::OptionalIndex { operands, cost } => {
                 let [(left, shape), (right, _)] = self.both(operands);
                 (left.plus(right).plus(step(*cost)), self.inside(&shape))
@@ -175,11 +222,11 @@ impl Estimator {
                 let (target, shape) = self.part(target);
                 let (body, result) = self.with_locals(*local, vec![shape.clone()], |estimator| estimator.part(body));
                 let most = target.plus(target).plus(body).plus(Bounds::exactly(if *flat { 2 } else { 3 }));
-                (Bounds { min: target.min.saturating_add(2), max: most.max }, Shape { size: result.size.at_most().or(ONE), item: None })
+                (Bounds { min: target.min.saturating_add(2), max: most.max }, Shape::of_size(result.size.at_most().or(ONE)))
             }
             Op::OptionalOr { operands, .. } => {
                 let [(target, shape), (other, other_shape)] = self.both(operands);
-                let result = Shape { size: shape.size.or(other_shape.size), item: None };
+                let result = Shape::of_size(shape.size.or(other_shape.size));
                 (Bounds { min: target.min, max: target.max.saturating_add(other.max) }, result)
             }
         }
@@ -192,6 +239,12 @@ impl Estimator {
     /// What a field or an item of a value is like.
     fn inside(&self, shape: &Shape) -> Shape {
         shape.item.as_deref().unwrap_or(&self.unknown).clone()
+    }
+
+    /// What a field of a value is like.
+    fn field(&self, shape: &Shape, name: &str) -> Shape {
+        let Type::Object(object) = &shape.is else { return self.inside(shape) };
+        object.field(name).map_or_else(|| self.unknown.clone(), |is| Shape::declared(is, object.largest(name).unwrap_or(u64::MAX)))
     }
 
     /// Any term may decide, and the failure of another, which ended early, is then absorbed.
@@ -234,7 +287,7 @@ impl Estimator {
             size = size.plus(if optional || key.is_some() { ONE.at_most() } else { ONE });
             item = Some(item.map_or_else(|| shape.clone(), |item| item.or(&shape)));
         }
-        (cost, Shape { size, item: Some(Rc::new(item.unwrap_or_else(Shape::scalar))) })
+        (cost, Shape::of_items(size, Some(Rc::new(item.unwrap_or_else(Shape::scalar))), empty == cost::LIST))
     }
 
     fn call(&mut self, call: &Call) -> (Bounds, Shape) {
@@ -253,8 +306,9 @@ impl Estimator {
     fn comprehension(&mut self, comprehension: &Comprehension) -> (Bounds, Shape) {
         let (range_cost, range) = self.part(&comprehension.range);
         let item = self.inside(&range);
-        // A map gives its keys; it is not known here whether it is one.
+        // A map gives its keys.
         let variables = match (comprehension.two, &range.item) {
+            (false, Some(_)) if range.list => vec![item.clone()],
             (false, Some(_)) => vec![item.or(&self.unknown.clone())],
             (false, None) => vec![self.unknown.clone()],
             (true, _) => vec![self.unknown.clone(), item.clone()],
@@ -267,6 +321,7 @@ impl Estimator {
         });
         self.open -= 1;
         let times = range.size;
+        let kept_items = range.item.clone().filter(|_| range.list);
         let each = |units: u64| body.plus(Bounds::exactly(units));
         // What is kept depends on a condition, if there is one.
         let kept = |units: u64| match filter {
@@ -286,7 +341,7 @@ impl Estimator {
             Form::ExistsOne => (times.times(body.plus(Bounds { min: 0, max: 2 })).plus(Bounds::exactly(2)), Shape::scalar()),
             Form::Filter => {
                 let turn = body.plus(Bounds { min: 0, max: 3 + cost::LIST });
-                (times.times(turn).plus(ONE), Shape { size: times.at_most(), item: range.item.clone() })
+                (times.times(turn).plus(ONE), Shape::of_items(times.at_most(), kept_items, range.list))
             }
             Form::List => {
                 let item = if matches!(comprehension.body.op, Op::Constant(_)) { 2 } else { 2 + cost::LIST };
@@ -295,12 +350,12 @@ impl Estimator {
             Form::Map => (times.times(kept(3)).plus(ONE), Shape::list(left, result)),
             Form::Entry => {
                 let size = left.times(result.size).at_most();
-                (times.times(kept(2)).plus(ONE), Shape { size, item: result.item })
+                (times.times(kept(2)).plus(ONE), Shape::of_items(size, result.item, false))
             }
             Form::SortBy => {
                 let turns = times.times(each(2 + cost::LIST)).plus(Bounds::exactly(3));
                 let compared = if comprehension.body.is_open() { pairs(times).or(ONE) } else { pairs(times) };
-                (turns.plus(compared), Shape { size: times, item: range.item.clone() })
+                (turns.plus(compared), Shape::of_items(times, range.item.clone(), true))
             }
         };
         (range_cost.plus(cost), shape)
@@ -357,36 +412,12 @@ fn called(function: &Function, call: &Call, shapes: &[Shape]) -> (Bounds, Shape)
         ("lists.range", _) => Shape::list(number(0), Shape::scalar()),
         ("sort" | "reverse", Type::List(_)) => same(),
         ("dyn", _) => same(),
-        ("distinct" | "slice", Type::List(_)) => Shape { size: same().size.at_most(), item: same().item },
+        ("distinct" | "slice", Type::List(_)) => Shape { size: same().size.at_most(), ..same() },
         (_, Type::Bool | Type::Int | Type::UInt | Type::Double | Type::Timestamp | Type::Duration | Type::Type(_) | Type::Null) => {
             Shape::scalar()
         }
         // A replacement may stand once before each character.
-        _ => Shape { size: Bounds { min: 0, max: deep(shapes).plus(ONE).times(all.plus(ONE)).max }, item: None },
+        _ => Shape::of_size(Bounds { min: 0, max: deep(shapes).plus(ONE).times(all.plus(ONE)).max }),
     };
     (own, shape)
-}
-
-/// The sizes of some values with all that lies inside them.
-fn deep(shapes: &[Shape]) -> Bounds {
-    fn of(shape: &Shape) -> Bounds {
-        match &shape.item {
-            Some(item) => shape.size.times(of(item).plus(ONE)),
-            None => shape.size,
-        }
-    }
-    shapes.iter().fold(ONE, |all, shape| all.plus(of(shape)))
-}
-
-fn constant_shape(constant: &Constant) -> Shape {
-    fn joined<'c>(items: impl Iterator<Item = &'c Constant>) -> Option<Rc<Shape>> {
-        let shape = items.map(constant_shape).reduce(|one, other| one.or(&other));
-        Some(Rc::new(shape.unwrap_or_else(Shape::scalar)))
-    }
-    let size = Bounds::exactly(constant.value().cost_size());
-    match constant {
-        Constant::List(items) => Shape { size, item: joined(items.iter()) },
-        Constant::Map(entries) => Shape { size, item: joined(entries.iter().map(|(_, value)| value)) },
-        _ => Shape::of_size(size),
-    }
 }

@@ -271,6 +271,9 @@ impl Ir {
             },
             Op::Has { .. } | Op::Declared(_) | Op::Not(_) | Op::And(_) | Op::Or(_) | Op::In { .. } | Op::Member { .. } => Type::Bool,
             Op::Binary { operator: Operator::Add, operands, .. } => match operands.each_ref().map(Ir::known_type) {
+                [_, Type::Timestamp] | [Type::Timestamp, _] => Type::Timestamp,
+                // A duration is added to a duration or to a point in time.
+                [open, Type::Duration] | [Type::Duration, open] if open.is_open() => Type::Dyn,
                 [open, known] | [known, open] if open.is_open() => known,
                 [left, right] if left.may_be(&right) => left,
                 _ => Type::Dyn,
@@ -356,7 +359,12 @@ impl Ir {
                 Form::List | Form::Map | Form::Entry => comprehension.body.is_open(),
                 _ => comprehension.range.items_are_open(),
             },
-            Op::Binary { operands, .. } => operands.iter().any(Self::items_are_open),
+            Op::Binary { operands, .. } if matches!(self.known_type(), Type::Dyn | Type::List(_)) => match &**operands {
+                // What nothing is known of takes the items of what it is added to.
+                [open, other] | [other, open] if open.is_open() => other.items_are_open(),
+                both => both.iter().any(Self::items_are_open),
+            },
+            Op::Binary { .. } => false,
             Op::Call(call) => match (call.candidates.first().map(|function| function.name), &*call.arguments) {
                 (Some("sort" | "reverse" | "distinct" | "slice" | "flatten"), [list, ..]) => list.items_are_open(),
                 (Some("unwrapOpt" | "optional.unwrap"), _) => true,

@@ -23,7 +23,7 @@ mod spans;
 
 pub(super) use print::string as string_literal;
 
-/// The longest source that is read.
+/// The longest source that is read, in bytes; cel-go's words for a longer one name code points, of which it reads 100,000.
 const MAX_SOURCE: usize = 16 * 1024;
 /// How deep the tree of an expression may be; chains such as `1 + 1 + ...` are as deep as they are long, `&&` and `||` are not.
 const MAX_DEPTH: u32 = 250;
@@ -125,7 +125,7 @@ pub(super) fn rewrite(source: &str, replace: &print::Replace<'_>) -> Result<Stri
 /// The tree of a text that is not too long to be read.
 fn read(env: &Env, source: &str) -> Result<(IdedExpr, SourceInfo), CompileError> {
     if source.len() > MAX_SOURCE {
-        let message = format!("the expression has {} bytes, at most {MAX_SOURCE} are read: {SMALLER}", source.len());
+        let message = format!("expression code point size exceeds limit: size: {}, limit {MAX_SOURCE}: {SMALLER}", source.len());
         return Err(CompileError::new(source, 0..source.len(), message));
     }
     match quick::parse(source) {

@@ -21,6 +21,7 @@
 //! - `functions`: the one table of functions and their rooms
 //! - `reference`: [`Reference`], functions and macros for people
 //! - `error`: [`CompileError`], [`EvaluationError`]
+//! - `remedy`: what to do about a mistake
 
 mod check;
 mod collections;
@@ -39,6 +40,7 @@ mod macros;
 mod opaque;
 mod operate;
 mod reference;
+mod remedy;
 mod scope;
 mod settle;
 #[cfg(test)]
@@ -46,17 +48,18 @@ mod tests;
 pub mod types;
 mod value;
 
-pub use check::Need;
+pub use check::{Need, OPEN_ENTRY};
 pub use collections::{List, Map};
 pub use cost::{Budget, EXPRESSION_LIMIT};
 pub(crate) use declared::{namespace_type, request_type};
 pub use error::{CompileError, EvaluationError};
-pub use estimate::Estimate;
+pub use estimate::{Estimate, RefusedConstant};
 pub use evaluate::{Expression, Variables};
 pub use functions::quantity::Quantity;
 pub use lower::print::Replace;
 pub use opaque::Opaque;
 pub use reference::Reference;
+pub(crate) use remedy::remedy_of_constant;
 pub use scope::Scope;
 pub use types::Type;
 pub use value::{Text, Timestamp, Value};

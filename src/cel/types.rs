@@ -76,6 +76,10 @@ pub trait ObjectType: fmt::Debug + Send + Sync {
     fn field(&self, name: &str) -> Option<Type>;
     /// The names of the fields, to guess what was meant.
     fn fields(&self) -> Vec<String>;
+    /// How many characters, items or entries a field holds at most, where its schema says so.
+    fn largest(&self, _field: &str) -> Option<u64> {
+        None
+    }
     /// Whether a field may also be read by its name as a key: a name such as `class` is reserved in CEL. Kubernetes' objects do not.
     fn takes_keys(&self) -> bool {
         false

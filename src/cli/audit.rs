@@ -44,7 +44,7 @@ enum FailOn {
 }
 
 pub(super) fn run(args: &Args) -> Exit {
-    let set = match args.policies.load_or_complain() {
+    let set = match args.policies.load_beside(&args.context) {
         Ok(set) => set,
         Err(exit) => return exit,
     };

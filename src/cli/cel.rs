@@ -9,19 +9,20 @@ mod scene;
 mod stream;
 
 use std::io::Read as _;
+use std::ops::Range;
 use std::path::Path;
 
 use super::exit::Exit;
 use super::sources::{self, complain_all, objects};
 use super::{complain, print, tell};
-use crate::cel::{Budget, EXPRESSION_LIMIT, Expression};
+use crate::cel::{Budget, EXPRESSION_LIMIT, EvaluationError, Expression, remedy_of_constant};
 use crate::manifest::{self, InputError};
 use crate::object::{Kind, Object};
 use crate::policy::Text;
-use crate::report::render_compile_error;
+use crate::report::render_mistake;
 
 use answer::Answer;
-use scene::Scene;
+use scene::{Scene, beyond_int};
 
 /// What an expression that is given as an argument is called in errors.
 const ARGUMENT: &str = "<expression>";
@@ -103,15 +104,14 @@ pub(super) fn run(args: &Args) -> Exit {
 
 /// Evaluates one expression and shows what became of it.
 fn one(args: &Args, scene: &Scene<'_>, name: &str, source: &str) -> Exit {
+    let colour = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
+    let shown = |message: &str, bytes: &Range<usize>, remedy: Option<&str>| render_mistake(message, bytes, remedy, source, name, colour);
     let expression = match Expression::compile(source, scene.scope()) {
         Ok(expression) => expression,
         Err(error) => {
             match args.output {
-                Format::Text => {
-                    let colour = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
-                    tell(&render_compile_error(&error, source, name, colour));
-                }
-                Format::Json => print(&Answer::of_mistake(&error).to_text_of_json()),
+                Format::Text => tell(&shown(&error.message, &error.span, error.remedy(scene.scope()).as_deref())),
+                Format::Json => print(&Answer::of_mistake(&error, scene.scope()).to_text_of_json()),
             }
             return Exit::Policy;
         }
@@ -122,7 +122,17 @@ fn one(args: &Args, scene: &Scene<'_>, name: &str, source: &str) -> Exit {
     match (args.output, outcome) {
         (Format::Json, outcome) => print(&Answer::of(outcome.as_ref(), budget.spent()).to_text_of_json()),
         (Format::Text, Ok(value)) => print(&answer::text(&value, budget.spent(), args.limit)),
-        (Format::Text, Err(error)) => tell(&answer::failure(&error, budget.spent(), args.limit)),
+        (Format::Text, Err(error)) => {
+            // Of a constant that is refused the place is known.
+            let refused = expression.refused_constants();
+            match refused.iter().find(|constant| error == EvaluationError::Failed(constant.message.clone())) {
+                Some(constant) => {
+                    tell(&shown(&constant.message, &constant.span, Some(remedy_of_constant(constant.function))));
+                    tell(&answer::costs(budget.spent(), args.limit));
+                }
+                None => tell(&answer::failure(&error, budget.spent(), args.limit)),
+            }
+        }
     }
     exit
 }
@@ -149,7 +159,10 @@ fn variables(path: &str) -> Result<Object, Vec<InputError>> {
     let wrong = |message: &str| vec![InputError { file: text.name.clone(), message: message.to_owned(), ..InputError::default() }];
     let mut documents = loaded.documents.into_iter();
     match (documents.next(), documents.next()) {
-        (Some(document), None) if document.object.root().kind() == Kind::Map => Ok(document.object),
+        (Some(document), None) if document.object.root().kind() == Kind::Map => match beyond_int(document.object.root(), &text.text) {
+            None => Ok(document.object),
+            Some(reason) => Err(wrong(&reason)),
+        },
         (Some(_), None) => Err(wrong("must be a map whose keys are the names of variables, such as `object:`")),
         (None, _) => Err(wrong("holds nothing: write a map whose keys are the names of variables, such as `object:`")),
         (Some(_), Some(_)) => Err(wrong("holds several documents: one map of variables is read")),

@@ -9,7 +9,7 @@ use crate::policy::{PolicySet, export};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// As the API server's own policies with their bindings, as far as CEL alone can say them (Kubernetes 1.32 and later)
+    /// As the API server's own policies with their bindings, as far as CEL alone can say them; each says which release of Kubernetes it needs
     Vap(VapArgs),
 }
 

@@ -26,7 +26,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Exit {
-    let set = match args.policies.load_or_complain() {
+    let set = match args.policies.load_beside(&args.context) {
         Ok(set) => set,
         Err(exit) => return exit,
     };

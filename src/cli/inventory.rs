@@ -36,7 +36,7 @@ struct Workloads<'e> {
 }
 
 pub(super) fn run(args: &Args) -> Exit {
-    let set = match args.policies.load_or_complain() {
+    let set = match args.policies.load_beside(&args.context) {
         Ok(set) => set,
         Err(exit) => return exit,
     };

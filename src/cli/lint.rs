@@ -8,9 +8,9 @@ use super::sources::{objects, policy_texts};
 use super::subjects::read_cluster;
 use crate::cel::Expression;
 use crate::cluster::Wanted;
-use crate::manifest::{self, InputError};
+use crate::manifest::{self, Document, InputError};
 use crate::object::FieldPath;
-use crate::policy::{Finding, POLICIES, Release, Schemas, Text, Weight, lint};
+use crate::policy::{Finding, Ground, POLICIES, Release, Schemas, Text, Weight, lint, param_kinds};
 use crate::report::{Linted, findings_as_json, findings_as_text};
 
 #[derive(Debug, clap::Args)]
@@ -58,10 +58,7 @@ pub(super) fn run(args: &Args) -> Exit {
     let texts = if paths.is_empty() { built_in() } else { policy_texts(&paths, &mut errors) };
     let crds = objects(&args.crds);
     errors.extend(crds.errors);
-    let mut schemas = Schemas::built_in();
-    for document in &crds.documents {
-        schemas.add(document.object.root());
-    }
+    let mut schemas = with_definitions(&crds.documents);
     if args.cluster {
         let definitions = ("apiextensions.k8s.io".to_owned(), "customresourcedefinitions".to_owned());
         let wanted = Wanted { resources: [definitions].into(), ..Wanted::default() };
@@ -75,7 +72,7 @@ pub(super) fn run(args: &Args) -> Exit {
         errors.push(InputError { file: paths.join(" "), message, ..InputError::default() });
     }
     let unread = !errors.is_empty();
-    let mut files = look_at_all(&texts, &schemas, args.target, !paths.is_empty());
+    let mut files = look_at_all(&texts, schemas, args.target, !paths.is_empty());
     if unread {
         files.push(Linted { errors, ..Linted::default() });
     }
@@ -99,36 +96,51 @@ fn built_in() -> Vec<Text> {
     POLICIES.iter().map(|(name, text)| Text { name: (*name).to_owned(), text: (*text).to_owned() }).collect()
 }
 
-/// What policies that load are doubtful about, each as a mistake of its file: told where they are taken into use.
-pub(super) fn doubts(paths: &[String]) -> Vec<InputError> {
+/// Kubernetes' own kinds, and those that some documents define.
+fn with_definitions(documents: &[Document]) -> Schemas {
+    let mut schemas = Schemas::built_in();
+    documents.iter().for_each(|document| schemas.add(document.object.root()));
+    schemas
+}
+
+/// What policies that load are doubtful about, each as a mistake of its file: told where they are taken into use. Custom kinds are
+/// known as far as they are defined beside what is judged.
+pub(super) fn doubts(paths: &[String], beside: &[Document]) -> Vec<InputError> {
     // What cannot be read was told when the policies were loaded.
     let texts = policy_texts(paths, &mut Vec::new());
     let mut doubts = Vec::new();
-    for file in look_at_all(&texts, &Schemas::built_in(), None, false) {
-        for Finding { line, column, path, message, .. } in file.findings.into_iter().filter(|found| found.weight == Weight::Warning) {
-            doubts.push(InputError { file: file.file.clone(), line, column, message: format!("warning: {path}: {message}") });
+    for file in look_at_all(&texts, with_definitions(beside), None, false) {
+        for finding in file.findings.into_iter().filter(|found| found.weight == Weight::Warning) {
+            let Finding { line, column, path, message, remedy, .. } = finding;
+            let remedy = remedy.map_or_else(String::new, |remedy| format!(": {remedy}"));
+            doubts.push(InputError { file: file.file.clone(), line, column, message: format!("warning: {path}: {message}{remedy}") });
         }
     }
     doubts
 }
 
-fn look_at_all(texts: &[Text], schemas: &Schemas, target: Option<Release>, on_disk: bool) -> Vec<Linted> {
+fn look_at_all(texts: &[Text], schemas: Schemas, target: Option<Release>, on_disk: bool) -> Vec<Linted> {
     let failed = |text: &Text, reason: &str| {
         let error = InputError { file: text.name.clone(), message: reason.to_owned(), ..InputError::default() };
         Linted { file: text.name.clone(), text: text.text.clone(), errors: vec![error], ..Linted::default() }
     };
-    Expression::map_on_parser_stacks(texts, |text| look_at(text, schemas, target, on_disk), failed)
+    // Few policies take parameters, and what they take may stand in any file.
+    let takes = texts.iter().filter(|text| text.text.contains("paramKind"));
+    let params = takes.flat_map(|text| param_kinds(&manifest::load(&text.name, &text.text).documents)).collect();
+    let ground = Ground { schemas, target, params };
+    Expression::map_on_parser_stacks(texts, |text| look_at(text, &ground, on_disk), failed)
 }
 
-fn look_at(text: &Text, schemas: &Schemas, target: Option<Release>, on_disk: bool) -> Linted {
+fn look_at(text: &Text, ground: &Ground, on_disk: bool) -> Linted {
     let loaded = manifest::load(&text.name, &text.text);
-    let mut findings: Vec<Finding> = loaded.documents.iter().flat_map(|document| lint(document, schemas, target)).collect();
+    let mut findings: Vec<Finding> = loaded.documents.iter().flat_map(|document| lint(document, ground)).collect();
     if on_disk && !loaded.documents.is_empty() && !has_cases(Path::new(&text.name)) {
         findings.push(Finding {
             weight: Weight::Note,
             path: FieldPath::root(),
             message: "no case proves it: write `cases/*.yaml` beside it, one that is allowed and one that is denied for each validation"
                 .into(),
+            remedy: None,
             span: 0..0,
             line: 0,
             column: 0,

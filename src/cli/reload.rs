@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::sources::{PolicyArgs, read, unseen};
+use super::sources::{ContextArgs, PolicyArgs, read, unseen};
 use crate::manifest::InputError;
 use crate::policy::PolicySet;
 use crate::serve::{Door, Metrics, TokenSecrets};
@@ -16,6 +16,8 @@ use crate::settings::Settings;
 #[derive(Clone, Debug)]
 pub(super) struct Files {
     pub(super) policies: PolicyArgs,
+    /// What may define the kinds that they judge.
+    pub(super) context: ContextArgs,
     /// Settings to take without a settings file.
     pub(super) fallback: Option<Settings>,
     /// The list of token Secrets.
@@ -38,6 +40,11 @@ impl Files {
             None => None,
         };
         Ok((set, names))
+    }
+
+    /// What is doubtful about the policies that are in force.
+    pub(super) fn doubts(&self) -> Vec<InputError> {
+        self.policies.doubts(&self.context)
     }
 
     fn are_none(&self) -> bool {
@@ -67,6 +74,10 @@ impl Files {
                     if set.revision() != before.revision() {
                         tracing::info!(revision = set.revision(), before = before.revision(), "new policies are in force");
                         door.swap(set).await;
+                        let files = self.clone();
+                        for doubt in tokio::task::spawn_blocking(move || files.doubts()).await.unwrap_or_default() {
+                            tracing::warn!(doubt = doubt.to_string(), "a policy that is in force is doubtful");
+                        }
                     }
                 }
                 Err(errors) => {

@@ -114,9 +114,10 @@ async fn start(args: Args) -> Result<(), Failure> {
     let in_cluster = args.kubeconfig.is_some() || std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
     let demonstration = !in_cluster && args.policies.settings.is_none();
     let fallback = demonstration.then(Settings::demonstration);
-    let files = Files { policies: args.policies.clone(), fallback, token_secrets: args.token_secrets.clone() };
+    let (policies, context) = (args.policies.clone(), args.context.clone());
+    let files = Files { policies, context, fallback, token_secrets: args.token_secrets.clone() };
     let (policies, token_secrets) = files.load().map_err(Failure::Files)?;
-    files.policies.tell_doubts();
+    complain_all(&files.doubts());
     let metrics = Arc::new(Metrics::new().map_err(|error| Failure::Cluster(error.to_string()))?);
     let log = DecisionLog::to_stdout(metrics.log_queue_depth.clone())
         .map_err(|error| Failure::Server(ServeError::System { what: "a thread for the decision log", error }))?;

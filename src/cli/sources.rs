@@ -61,19 +61,23 @@ impl PolicyArgs {
 
     /// As [`PolicyArgs::load`]; tells the mistakes and how the command ends by them, and what is doubtful.
     pub(super) fn load_or_complain(&self) -> Result<PolicySet, Exit> {
+        self.load_beside(&ContextArgs::default())
+    }
+
+    /// As [`PolicyArgs::load_or_complain`], beside what may define the kinds that the policies judge.
+    pub(super) fn load_beside(&self, context: &ContextArgs) -> Result<PolicySet, Exit> {
         let set = self.load(None).map_err(|errors| {
             complain_all(&errors);
             Exit::Policy
         })?;
-        self.tell_doubts();
+        complain_all(&self.doubts(context));
         Ok(set)
     }
 
-    /// Tells what the schemas say against the policies of the files; they are in force nevertheless, as in Kubernetes.
-    pub(super) fn tell_doubts(&self) {
-        if !self.policies.is_empty() {
-            complain_all(&super::lint::doubts(&self.policies));
-        }
+    /// What the schemas say against the policies of the files; they are in force nevertheless, as in Kubernetes.
+    pub(super) fn doubts(&self, context: &ContextArgs) -> Vec<InputError> {
+        // What cannot be read of the context is told where it is read to judge by.
+        if self.policies.is_empty() { Vec::new() } else { super::lint::doubts(&self.policies, &context.load().0) }
     }
 }
 

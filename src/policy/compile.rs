@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use super::declared::Declared;
 use super::location::{Location, Shape};
+use super::mistake::{Mistake, Note, PolicyError, errors, plain};
 use super::native::{Binding, CompiledAnnotation, POLICY};
 use super::schema::{
     API_VERSION, Carrier, Document, FailurePolicy, IdentityPolicySpec, InjectionPolicySpec, Match, MatchCondition, Reason, Related,
     RelatedResource, Rule, Severity, Validation, Variable, When,
 };
-use crate::cel::{EXPRESSION_LIMIT, Expression, Need, Scope, Type};
+use crate::cel::{EXPRESSION_LIMIT, Expression, Scope, Type};
 use crate::inject::Step;
 use crate::object::{FieldPath, Node, quoted};
 use crate::settings::{Enforcement, RolloutStep};
@@ -33,16 +34,6 @@ pub(super) mod slot {
     pub(in crate::policy) const SELF: usize = 8;
     /// The first slot of a rule's own: its variables, then its related objects, then the names that `at` binds.
     pub(in crate::policy) const FIRST_OWN: usize = 9;
-}
-
-/// One mistake in a policy.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}{message}", .path.lead())]
-pub struct PolicyError {
-    /// The field that holds it.
-    pub path: FieldPath,
-    /// What is wrong, and what would be right.
-    pub message: String,
 }
 
 /// A compiled `IdentityPolicy`, or a `ValidatingAdmissionPolicy` with its bindings.
@@ -127,6 +118,8 @@ pub(super) struct CompiledRule {
     pub(super) bindings: Vec<Binding>,
     /// Of a native policy.
     pub(super) annotations: Vec<CompiledAnnotation>,
+    /// Of a native policy: the names of its variables, which their errors tell.
+    pub(super) names: Vec<String>,
 }
 
 impl CompiledRule {
@@ -203,22 +196,8 @@ pub(super) struct Compiler {
     declared: Declared,
     /// Everything that was compiled, for who looks at the expressions themselves.
     pub(super) compiled: Vec<(FieldPath, Note)>,
-}
-
-/// A mistake, and the bytes of the field's own text that hold it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Mistake {
-    pub(super) error: PolicyError,
-    /// In an expression: its text, the bytes, and the message without them.
-    pub(super) within: Option<(String, Range<usize>, String)>,
-}
-
-/// What is worth saying of an expression that compiles.
-#[derive(Clone, Debug)]
-pub(super) struct Note {
-    pub(super) source: String,
-    pub(super) needs: Vec<Need>,
-    pub(super) loops: u32,
+    /// Whether notes say what only who looks at a policy wants to know.
+    thorough: bool,
 }
 
 impl IdentityPolicy {
@@ -307,14 +286,6 @@ impl InjectionPolicy {
     }
 }
 
-pub(super) fn errors(mistakes: Vec<Mistake>) -> Vec<PolicyError> {
-    mistakes.into_iter().map(|mistake| mistake.error).collect()
-}
-
-fn plain(errors: Vec<PolicyError>) -> Vec<Mistake> {
-    errors.into_iter().map(|error| Mistake { error, within: None }).collect()
-}
-
 impl InjectionPolicy {
     /// The resources of the core group that it changes.
     pub fn changed(&self) -> impl Iterator<Item = &'static str> {
@@ -352,11 +323,25 @@ pub(super) fn read<Spec: serde::de::DeserializeOwned>(document: Node<'_>) -> Res
 
 impl Compiler {
     pub(super) fn new(declared: Declared) -> Self {
-        Self { errors: Vec::new(), declared, compiled: Vec::new() }
+        Self { errors: Vec::new(), declared, compiled: Vec::new(), thorough: false }
+    }
+
+    /// One for who looks at a policy: its notes say all that can be known of an expression before it is evaluated.
+    pub(super) fn thorough(declared: Declared) -> Self {
+        Self { thorough: true, ..Self::new(declared) }
+    }
+
+    pub(super) fn declared(&self) -> &Declared {
+        &self.declared
     }
 
     pub(super) fn fail(&mut self, path: FieldPath, message: impl Into<String>) {
-        self.tell(Mistake { error: PolicyError { path, message: message.into() }, within: None });
+        self.tell(PolicyError { path, message: message.into() }.into());
+    }
+
+    /// Refuses a part of an expression that was compiled.
+    pub(super) fn refuse(&mut self, path: &FieldPath, source: &str, span: Range<usize>, message: String) {
+        self.tell(Mistake::within(path, source, span, message, None, ""));
     }
 
     fn tell(&mut self, mistake: Mistake) {
@@ -397,8 +382,9 @@ impl Compiler {
                 validation.follows = (&before.location, before.in_identity) == (&validation.location, validation.in_identity);
             }
         }
-        let (bindings, annotations) = (Vec::new(), Vec::new());
-        Some(CompiledRule { matches: rule.matches, on_pod_template, conditions, variables, related, validations, bindings, annotations })
+        let (bindings, annotations, names) = (Vec::new(), Vec::new(), Vec::new());
+        let matches = rule.matches;
+        Some(CompiledRule { matches, on_pod_template, conditions, variables, related, validations, bindings, annotations, names })
     }
 
     fn selectors(&mut self, matches: &Match, path: &FieldPath) {
@@ -553,9 +539,8 @@ impl Compiler {
 
     /// Compiles an expression that must give one of the types of its place, as ValidatingAdmissionPolicy asks it; none: any.
     pub(super) fn expression(&mut self, source: &str, path: &FieldPath, scope: &Scope, gives: Option<&Type>) -> Option<Expression> {
-        let wrong = |message: String, span: Range<usize>, place: &str| Mistake {
-            error: PolicyError { path: path.clone(), message: format!("{place}{message} in `{}`", source.trim()) },
-            within: Some((source.to_owned(), span, message)),
+        let wrong = |message: String, span: Range<usize>, remedy: Option<String>, place: &str| {
+            Mistake::within(path, source, span, message, remedy, place)
         };
         match Expression::compile(source, scope) {
             Ok(expression) => {
@@ -564,15 +549,14 @@ impl Compiler {
                     let part = quoted(source.get(bytes.clone()).unwrap_or_default());
                     let message =
                         format!("costs more than {EXPRESSION_LIMIT} whatever is judged, and so never has a value: make `{part}` smaller");
-                    self.tell(wrong(message, bytes, ""));
+                    self.tell(wrong(message, bytes, None, ""));
                     return None;
                 }
-                let note = Note { source: source.to_owned(), needs: expression.needs().to_vec(), loops: expression.loops() };
-                self.compiled.push((path.clone(), note));
+                self.compiled.push((path.clone(), Note::of(&expression, scope, self.thorough)));
                 let is = expression.result_type();
                 match gives {
                     Some(gives) if gives.to_string() != is.to_string() => {
-                        self.tell(wrong(format!("must evaluate to {gives} but got {is}{}", remedy(gives)), 0..source.len(), ""));
+                        self.tell(wrong(format!("must evaluate to {gives} but got {is}{}", remedy(gives)), 0..source.len(), None, ""));
                         None
                     }
                     _ => Some(expression),
@@ -582,7 +566,8 @@ impl Compiler {
                 let more = std::mem::take(&mut error.more);
                 for error in std::iter::once(error).chain(more) {
                     let place = format!("{}:{}: ", error.line, error.column);
-                    self.tell(wrong(error.message, error.span, &place));
+                    let remedy = error.remedy(scope);
+                    self.tell(wrong(error.message, error.span, remedy, &place));
                 }
                 None
             }

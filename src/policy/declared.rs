@@ -23,6 +23,28 @@ impl Declared {
         Self { kind: None, scope, schemas: Schemas::none() }
     }
 
+    /// As [`Self::dynamic`], for a native policy: VAP's variables in the slots of the engine's; those of Doorward's own have no name.
+    pub(super) fn native(has_params: bool) -> Self {
+        let known = BASE.map(|name| match name {
+            "object" | "oldObject" | "request" | "namespaceObject" => name,
+            "params" if has_params => name,
+            _ => "",
+        });
+        let scope = Scope::new(&known).with_type("request", request_type()).with_type("namespaceObject", namespace_type());
+        Self { kind: None, scope, schemas: Schemas::none() }
+    }
+
+    /// As [`Self::native`], where objects and `params` are of one kind each.
+    pub(super) fn native_of(kind: String, object: &Type, params: Option<Type>) -> Self {
+        let native = Self::native(params.is_some());
+        let scope = native.scope.with_type("object", object.clone()).with_type("oldObject", object.clone());
+        let scope = match params {
+            Some(params) => scope.with_type("params", params),
+            None => scope,
+        };
+        Self { kind: Some(kind), scope, ..native }
+    }
+
     /// As [`Self::dynamic`], for our own kinds: `params` are the settings, whatever is judged.
     pub(super) fn own() -> Self {
         let dynamic = Self::dynamic();

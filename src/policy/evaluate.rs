@@ -22,11 +22,11 @@ use crate::object::{FieldPath, Node, Object, PodTemplate, escaped, hex_digest};
 use crate::settings::{Enforcement, OnMissingRelated};
 
 /// Cost limit of one policy, as on the API server.
-const POLICY_LIMIT: u64 = 10_000_000;
+pub(super) const POLICY_LIMIT: u64 = 10_000_000;
 /// Cost limit of all match conditions of a rule together, as on the API server; they do not count for the policy.
 pub(super) const CONDITIONS_LIMIT: u64 = 2_500_000;
 /// Longest message that an expression may make, as on the API server.
-const MESSAGE_LIMIT: usize = 5 * 1024;
+pub(super) const MESSAGE_LIMIT: usize = 5 * 1024;
 
 /// What reading the requester of a manifest says: there is none to read.
 const NO_REQUESTER: &str = "no such key: userInfo";

@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 
-use super::compile::{IdentityPolicy, InjectionPolicy, PolicyError, read};
+use super::compile::{IdentityPolicy, InjectionPolicy, read};
 use super::library;
+use super::mistake::PolicyError;
 use super::native::{BINDING, NativePolicy, POLICY, WrittenBinding, is_native};
 use super::proof::prove;
 use super::schema::IdentityWaiverSpec;

@@ -3,7 +3,7 @@
 //! - `schema`: the three kinds as they are written
 //! - `conditions`: which requests nobody judges, so that a cluster keeps running
 //! - `location`: the `at` of a validation
-//! - `compile`: documents to policies that can be evaluated
+//! - `compile`: documents to policies that can be evaluated; `mistake` what is wrong with one
 //! - `native`: `ValidatingAdmissionPolicy` and its bindings, in and out
 //! - `set`: [`PolicySet`], the policies in force
 //! - `library`: the built-in policies
@@ -40,6 +40,7 @@ mod lint;
 mod load;
 mod location;
 mod mend;
+mod mistake;
 mod native;
 mod portrait;
 mod proof;
@@ -61,13 +62,14 @@ mod wanted;
 mod workload;
 
 pub use case::{Case, CaseFailure, CaseFile, run_case};
-pub use compile::{IdentityPolicy, InjectionPolicy, PolicyError};
+pub use compile::{IdentityPolicy, InjectionPolicy};
 pub use evaluate::{Limits, evaluate};
 pub use library::{POLICIES, README};
-pub use lint::{Finding, Release, Weight, lint};
+pub use lint::{Finding, Ground, Release, Weight, lint, param_kinds};
 pub use load::{Sources, Text, load};
 pub use location::{Location, LocationError};
 pub use mend::mend;
+pub use mistake::PolicyError;
 pub use native::{Export, ExportedPolicy, Omission, ParameterQuery, export};
 pub use portrait::{Portrait, portrait, registration_resources};
 pub use proof::{Counterexample, Failure, OtherWebhook, orders, other_webhooks};

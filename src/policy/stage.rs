@@ -132,6 +132,8 @@ pub(super) struct Activation<'s, 'a> {
     related: &'a [CompiledRelated],
     first_bound: usize,
     params: Params<'a>,
+    /// The names of the variables, where their errors tell them.
+    names: &'a [String],
     /// Whether `namespaceObject` is null whatever the Namespace is.
     blind: bool,
     memo: Memo<'a>,
@@ -156,12 +158,22 @@ impl<'s, 'a> Activation<'s, 'a> {
     pub(super) fn new(stage: &'s Stage<'a>, variables: &'a [Expression], related: &'a [CompiledRelated], first_own: usize) -> Self {
         let own = variables.len() + related.len();
         let (memo, first_bound) = (RefCell::new(vec![None; own]), first_own + own);
-        Self { stage, variables, related, first_bound, params: Params::Settings, blind: false, memo, current: RefCell::default() }
+        Self {
+            stage,
+            variables,
+            related,
+            first_bound,
+            params: Params::Settings,
+            names: &[],
+            blind: false,
+            memo,
+            current: RefCell::default(),
+        }
     }
 
-    /// With `params` as the binding of a native policy gives it: an object, or null.
-    pub(super) fn with_params(self, given: Option<Node<'a>>) -> Self {
-        Self { params: Params::Given(given), ..self }
+    /// With `params` as the binding of a native policy gives it, an object or null, and variables whose errors name them.
+    pub(super) fn of_native(self, given: Option<Node<'a>>, names: &'a [String]) -> Self {
+        Self { params: Params::Given(given), names, ..self }
     }
 
     /// As the match conditions of a native policy see it: the API server shows them no Namespace.
@@ -183,7 +195,10 @@ impl<'s, 'a> Activation<'s, 'a> {
         }
         let value = match (self.variables.get(index), self.related.get(index.wrapping_sub(self.variables.len()))) {
             // Each variable has the limit of an expression to itself; the policy's is what all of them count for.
-            (Some(expression), _) => budget.apart(EXPRESSION_LIMIT, |budget| expression.evaluate(self, budget)),
+            (Some(expression), _) => {
+                let value = budget.apart(EXPRESSION_LIMIT, |budget| expression.evaluate(self, budget));
+                value.map_err(|error| self.names.get(index).map_or(error.clone(), |name| error.of_variable(name)))
+            }
             (None, Some(related)) => self.related(related, budget),
             (None, None) => Err(EvaluationError::Failed("undeclared variable".into())),
         };

@@ -1,22 +1,23 @@
 //! A mistake in a CEL expression, for people: the source, with the part underlined.
 
+use std::ops::Range;
+
 use annotate_snippets::{AnnotationKind, Group, Level, Snippet};
 
 use super::table::{harmless, renderer};
-use crate::cel::CompileError;
 use crate::object::escaped;
 
-/// Shows a mistake in `source`, which came from `name`. The text ends in a line feed.
+/// Shows a mistake in some bytes of `source`, which came from `name`, and what to do about it. The text ends in a line feed.
 #[must_use]
-pub fn render_compile_error(error: &CompileError, source: &str, name: &str, colour: bool) -> String {
+pub fn render_mistake(message: &str, bytes: &Range<usize>, remedy: Option<&str>, source: &str, name: &str, colour: bool) -> String {
     let mut text = String::with_capacity(source.len());
     // One character for one, so that columns stay; the bytes of the part move with what is replaced before it.
     let (mut start, mut end) = (None, None);
     for (byte, character) in source.char_indices() {
-        if byte >= error.span.start {
+        if byte >= bytes.start {
             start = start.or(Some(text.len()));
         }
-        if byte >= error.span.end {
+        if byte >= bytes.end {
             end = end.or(Some(text.len()));
         }
         text.push(if character == '\n' { '\n' } else { harmless(character) });
@@ -24,7 +25,10 @@ pub fn render_compile_error(error: &CompileError, source: &str, name: &str, colo
     let whole = text.len();
     let span = start.unwrap_or(whole)..end.unwrap_or(whole);
     let snippet = Snippet::source(text).line_start(1).path(escaped(name)).annotation(AnnotationKind::Primary.span(span));
-    let group = Group::with_title(Level::ERROR.primary_title(escaped(&error.message))).element(snippet);
+    let mut group = Group::with_title(Level::ERROR.primary_title(escaped(message))).element(snippet);
+    if let Some(remedy) = remedy {
+        group = group.element(Level::HELP.message(escaped(remedy)));
+    }
     format!("{}\n", renderer(colour).render(&[group]))
 }
 
@@ -34,7 +38,8 @@ mod tests {
     use crate::cel::{Expression, Scope};
 
     fn shown(source: &str) -> String {
-        render_compile_error(&Expression::compile(source, &Scope::new(&["object"])).unwrap_err(), source, "rule.cel", false)
+        let error = Expression::compile(source, &Scope::new(&["object"])).unwrap_err();
+        render_mistake(&error.message, &error.span, Some("mend it"), source, "rule.cel", false)
     }
 
     #[test]
@@ -46,6 +51,8 @@ mod tests {
             "  |",
             "2 |   'é\u{fffd}' == nope.b",
             "  |           ^^^^",
+            "  |",
+            "  = help: mend it",
             "",
         ];
         assert_eq!(text, lines.join("\n"));
@@ -54,6 +61,6 @@ mod tests {
     #[test]
     fn the_end_of_the_source_can_be_pointed_at() {
         let text = shown("1 +");
-        assert!(text.contains("--> rule.cel:1:4") && text.ends_with("1 | 1 +\n  |    ^\n"), "{text}");
+        assert!(text.contains("--> rule.cel:1:4") && text.contains("1 | 1 +\n  |    ^\n"), "{text}");
     }
 }

@@ -50,6 +50,9 @@ pub fn findings_as_text(files: &[Linted], colour: bool) -> String {
             } else {
                 group = group.element(Origin::path(escaped(&file.file)));
             }
+            if let Some(remedy) = &finding.remedy {
+                group = group.element(Level::HELP.message(escaped(remedy)));
+            }
             let _ = writeln!(out, "{}\n", renderer.render(&[group]));
         }
         for error in &file.errors {
@@ -79,13 +82,20 @@ fn first_line(text: &str, span: &std::ops::Range<usize>) -> std::ops::Range<usiz
 /// For programs: an interface.
 #[must_use]
 pub fn findings_as_json(files: &[Linted]) -> String {
-    let entry = |file: &str, line: usize, column: usize, weight: Weight, path: &str, message: &str| json!({ "file": file, "line": line, "column": column, "weight": weight.word(), "path": path, "message": message });
+    let entry = |file: &str, line: usize, column: usize, weight: Weight, path: &str, message: &str, help: Option<&str>| {
+        let mut entry = json!({ "file": file, "line": line, "column": column, "weight": weight.word(), "path": path, "message": message });
+        if let (Some(fields), Some(help)) = (entry.as_object_mut(), help) {
+            fields.insert("help".into(), help.into());
+        }
+        entry
+    };
     let found = files.iter().flat_map(|file| {
-        let findings = file
-            .findings
-            .iter()
-            .map(|finding| entry(&file.file, finding.line, finding.column, finding.weight, &finding.path.to_string(), &finding.message));
-        findings.chain(file.errors.iter().map(|error| entry(&error.file, error.line, error.column, Weight::Error, "", &error.message)))
+        let findings = file.findings.iter().map(|finding| {
+            let Finding { weight, path, message, remedy, line, column, .. } = finding;
+            entry(&file.file, *line, *column, *weight, &path.to_string(), message, remedy.as_deref())
+        });
+        findings
+            .chain(file.errors.iter().map(|error| entry(&error.file, error.line, error.column, Weight::Error, "", &error.message, None)))
     });
     let found: Vec<Json> = found.collect();
     let mut text = serde_json::to_string_pretty(&json!({ "findings": found })).unwrap_or_default();

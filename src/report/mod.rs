@@ -11,7 +11,7 @@
 //! - `columns`: plain tables
 //! - `excerpt`: [`Excerpts`]: the source lines that the table shows
 //! - `table`: for people
-//! - `expression`: [`render_compile_error`]: a mistake in an expression, as the table shows one in a file
+//! - `expression`: [`render_mistake`]: a mistake in an expression, as the table shows one in a file
 //! - `findings`: what `doorward policy lint` prints
 //! - `json`: for programs
 //! - `sarif`: for code scanning (SARIF 2.1.0)
@@ -38,7 +38,7 @@ pub use checklist::{Check, CheckStatus};
 pub use columns::columns;
 pub use excerpt::{Excerpts, NoExcerpts, Sources};
 pub use explain::{Explanation, Finding, inventory};
-pub use expression::render_compile_error;
+pub use expression::render_mistake;
 pub use findings::{Linted, findings_as_json, findings_as_text};
 pub use json::pretty as to_json;
 pub use model::{Enforcement, ObjectRef, Report, RuleInfo, Severity, Status, Summary, Violation};

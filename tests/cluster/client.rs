@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use doorward::object::resource_of;
 use http::{Method, Request};
 use http_body_util::BodyExt as _;
 use kube::client::Body;
@@ -115,14 +116,14 @@ impl Cluster {
     }
 }
 
-/// The path of the collection that an object belongs to. Every kind in these tests has a regular plural.
+/// The path of the collection that an object belongs to.
 pub(crate) fn collection(object: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let version = text(&object["apiVersion"]);
     let root = if version.contains('/') { format!("/apis/{version}") } else { format!("/api/{version}") };
     let namespace = text(&object["metadata"]["namespace"]);
     let namespace = if namespace.is_empty() { String::new() } else { format!("/namespaces/{namespace}") };
-    format!("{root}{namespace}/{}s", text(&object["kind"]).to_lowercase())
+    format!("{root}{namespace}/{}", resource_of(&text(&object["kind"])))
 }
 
 /// The path of an object.

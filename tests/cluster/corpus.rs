@@ -25,9 +25,10 @@ use tokio::task::JoinSet;
 use crate::client::{Answer, Cluster};
 use crate::controlplane::{ControlPlane, directory};
 use crate::deadline::until;
+use crate::definitions::define;
 use crate::door::{Door, Flags};
 use crate::objects::{pod, service_account, spec, with};
-use scene::{CHOICE, Scene, UNJUDGED, collection, definitions, kind, labelled, name, namespace, scenes};
+use scene::{CHOICE, Scene, UNJUDGED, collection, kind, labelled, name, namespace, scenes};
 
 /// The namespace of the probes.
 const PROBE: &str = "corpus-probe";
@@ -472,22 +473,7 @@ async fn audit_and_cluster_say_the_same_of_every_case() {
     }
 
     // What stands around, before any door is asked.
-    let foreign = definitions(&with_choice.iter().map(|(scene, _)| scene.clone()).collect::<Vec<_>>());
-    for definition in &foreign {
-        ensure(&cluster, definition).await.expect("a definition is taken");
-    }
-    for definition in &foreign {
-        for version in definition["spec"]["versions"].as_array().expect("versions") {
-            let spec = &definition["spec"];
-            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-            let path = format!("/apis/{}/{}/{}", text(&spec["group"]), text(&version["name"]), text(&spec["names"]["plural"]));
-            until("a definition to be served", || async {
-                let answer = cluster.get(&path).await;
-                if answer.code == 200 { Ok(()) } else { Err(answer.body.to_string()) }
-            })
-            .await;
-        }
-    }
+    define(&cluster, with_choice.iter().flat_map(|(scene, _)| scene.around.iter().chain([&scene.object]))).await;
     let (mut stages, mut unsent) = (Vec::new(), Vec::new());
     let staged = each(with_choice, |(scene, choice)| set_up(cluster.clone(), scene, choice)).await;
     for stage in staged {

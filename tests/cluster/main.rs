@@ -16,6 +16,7 @@
 //! - `exported`, `goldens`: the library's cases with what their rules are written out as; the golden pods
 //! - `deadline`: waiting for a condition
 //! - `corpus`, `completed`: every case of the library, sent; what the API server demands of an object beside what its case says
+//! - `definitions`: the kinds of other projects that cases are written in
 //! - `discovery`: every way for a pod into the cluster is guarded or listed
 //! - `schemas`: what policies are checked against is what this Kubernetes has
 //!
@@ -37,6 +38,7 @@ mod client;
 mod completed;
 mod controlplane;
 mod deadline;
+mod definitions;
 mod door;
 mod forwarder;
 mod injector;

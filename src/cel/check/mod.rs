@@ -9,6 +9,7 @@ mod operators;
 mod unify;
 
 use super::error::CompileError;
+use super::functions;
 use super::ir::{Call, Comprehension, Constant, Form, Ir, Op};
 use super::scope::Scope;
 use super::types::Type;
@@ -30,7 +31,7 @@ pub(super) struct Checked {
 pub struct Need {
     /// The function or the syntax.
     pub name: &'static str,
-    /// The release: `1.31`.
+    /// The release: `1.31`; empty where there is none yet.
     pub since: &'static str,
     /// Bytes of the source.
     pub span: std::ops::Range<usize>,
@@ -56,8 +57,14 @@ pub(super) fn check(source: &str, root: &Ir, scope: &Scope) -> Result<Checked, V
 
 /// The most parts that a type may have: `map(string, list(int))` has four.
 const MAX_PARTS: u32 = 1000;
+/// What every release has that has policies.
+const FIRST: &str = "1.0";
 /// The release that brought optional types.
 const OPTIONALS: &str = "1.28";
+/// The release that lets numbers of different types be compared.
+const MIXED_NUMBERS: &str = "1.28";
+/// What ends Kubernetes' compiler with a panic: `[?a[?b]]`, where nothing says before the evaluation that the entry is an optional.
+pub const OPEN_ENTRY: &str = "an optional entry of unknown type";
 
 struct Checker<'s> {
     source: &'s str,
@@ -90,7 +97,7 @@ impl<'s> Checker<'s> {
     }
 
     fn need(&mut self, ir: &Ir, name: &'static str, since: &'static str) {
-        if since != "1.0" {
+        if since != FIRST {
             self.needs.push(Need { name, since, span: ir.span.start as usize..ir.span.end as usize });
         }
     }
@@ -155,7 +162,13 @@ impl<'s> Checker<'s> {
             Op::Conditional(parts) => self.apply(ir, "_?_:_", operators::CONDITIONAL, &**parts),
             Op::Binary { operator, operands, .. } => {
                 let (name, overloads) = operators::binary(*operator);
-                self.apply(ir, name, overloads, &**operands)
+                let given = operands.each_ref().map(|operand| self.check(operand));
+                if operators::is_order(*operator)
+                    && operators::are_mixed_numbers(&given.each_ref().map(|is| self.substitutions.resolve(is, false)))
+                {
+                    self.need(ir, "a comparison of numbers of different types", MIXED_NUMBERS);
+                }
+                self.resolve_overload(ir, name, false, overloads.iter().map(|(taken, result)| (*taken, result)), &given)
             }
             Op::In { operands, .. } => self.apply(ir, "@in", operators::IN, &**operands),
             Op::Member { needle, .. } => {
@@ -169,6 +182,7 @@ impl<'s> Checker<'s> {
             Op::OptionalMap { operands, local, flat } => self.optional_map(ir, operands, *local, *flat),
             Op::OptionalOr { operands, value } => {
                 let (name, overloads) = if *value { ("orValue", operators::OR_VALUE) } else { ("or", operators::OR) };
+                self.need(ir, name, OPTIONALS);
                 let given = operands.each_ref().map(|operand| self.check(operand));
                 self.resolve_overload(ir, name, true, overloads.iter().map(|(taken, result)| (*taken, result)), &given)
             }
@@ -178,7 +192,9 @@ impl<'s> Checker<'s> {
     fn assert_bool(&mut self, at: &Ir, found: &Type) {
         if !self.substitutions.assignable(std::slice::from_ref(found), &[Type::Bool]) {
             let found = self.substitutions.resolve(found, true);
-            self.fail(at, format!("expected type 'bool' but found '{found}'"));
+            if !unify::is_refused(&found) {
+                self.fail(at, format!("expected type 'bool' but found '{found}'"));
+            }
         }
     }
 
@@ -215,15 +231,23 @@ impl<'s> Checker<'s> {
 
     fn call(&mut self, ir: &'s Ir, call: &'s Call) -> Type {
         let formats = call.name == "format" && call.receiver;
-        let first = self.literals.len();
+        let (first, first_need) = (self.literals.len(), self.needs.len());
         let given: Vec<Type> = call.arguments.iter().map(|argument| self.check(argument)).collect();
         if formats {
             self.note_format(ir, call, first);
+            let mut position = 0;
+            self.needs.retain(|need| {
+                position += 1;
+                position <= first_need || need.name != OPEN_ENTRY
+            });
         }
         if let Some(function) = call.candidates.first() {
             self.need(ir, function.name, function.since);
+            let rows = call.candidates.iter().map(|function| (function.arguments, &function.result));
+            return self.resolve_overload(ir, call.name, call.receiver, rows, &given);
         }
-        let rows = call.candidates.iter().map(|function| (function.arguments, &function.result));
+        // No row takes what the arguments seemed to be when they were lowered. One that was refused itself fits all of them.
+        let rows = functions::named(call.name, call.receiver).map(|function| (function.arguments, &function.result));
         self.resolve_overload(ir, call.name, call.receiver, rows, &given)
     }
 
@@ -248,7 +272,12 @@ impl<'s> Checker<'s> {
             }
         }
         result.unwrap_or_else(|| {
-            let mut types: Vec<String> = given.iter().map(|given| self.substitutions.resolve(given, true).to_string()).collect();
+            let given: Vec<Type> = given.iter().map(|given| self.substitutions.resolve(given, true)).collect();
+            // One mistake is told once.
+            if given.iter().any(unify::is_refused) {
+                return Type::Error;
+            }
+            let mut types: Vec<String> = given.iter().map(ToString::to_string).collect();
             let receiver = if receiver && !types.is_empty() { format!("{}.", types.remove(0)) } else { String::new() };
             self.fail(ir, format!("found no matching overload for '{name}' applied to '{receiver}({})'", types.join(", ")))
         })
@@ -284,8 +313,15 @@ impl<'s> Checker<'s> {
     /// The type of an item or a value; of an optional one, of what it holds.
     fn element(&mut self, ir: &'s Ir, optional: bool) -> Type {
         let found = self.check(ir);
+        if optional {
+            self.need(ir, "[?]", OPTIONALS);
+        }
         match (optional, &found) {
-            (false, _) | (true, Type::Dyn | Type::Error) => found,
+            (true, Type::Dyn) => {
+                self.need(ir, OPEN_ENTRY, "");
+                found
+            }
+            (false, _) | (true, Type::Error) => found,
             (true, Type::Optional(inner)) => inner.get().clone(),
             (true, other) => {
                 let other = self.substitutions.resolve(other, true);
@@ -400,6 +436,7 @@ impl<'s> Checker<'s> {
 
     fn optional_map(&mut self, ir: &Ir, [target, body]: &'s [Ir; 2], local: usize, flat: bool) -> Type {
         let found = self.check(target);
+        self.need(ir, if flat { "optFlatMap" } else { "optMap" }, OPTIONALS);
         let found = self.substitutions.resolve(&found, false);
         let inner = match &found {
             Type::Optional(inner) => inner.get().clone(),

@@ -92,3 +92,13 @@ pub(super) fn binary(operator: Operator) -> (&'static str, &'static [Overload]) 
         Operator::GreaterEquals => ("_>=_", ORDER),
     }
 }
+
+/// Whether an operator asks for an order.
+pub(super) fn is_order(operator: Operator) -> bool {
+    matches!(operator, Operator::Less | Operator::LessEquals | Operator::Greater | Operator::GreaterEquals)
+}
+
+/// Whether both types are known to be numbers, of which the one is no other's.
+pub(super) fn are_mixed_numbers(types: &[Type; 2]) -> bool {
+    types.iter().all(|is| matches!(is, Int | UInt | Double)) && std::mem::discriminant(&types[0]) != std::mem::discriminant(&types[1])
+}

@@ -172,6 +172,16 @@ pub(super) fn bounded(declared: &Type) -> Option<&'static Parameter> {
     }
 }
 
+/// Whether a type is that of a part that was refused, or has one inside.
+pub(super) fn is_refused(of: &Type) -> bool {
+    match of {
+        Type::Error => true,
+        Type::List(inner) | Type::Optional(inner) | Type::Type(inner) => is_refused(inner.get()),
+        Type::Map(key, value) => is_refused(key.get()) || is_refused(value.get()),
+        _ => false,
+    }
+}
+
 /// Whether null may stand for a value of the type.
 fn is_nullable(of: &Type) -> bool {
     matches!(of, Type::Null | Type::Opaque(_) | Type::Object(_) | Type::Optional(_) | Type::Duration | Type::Timestamp)

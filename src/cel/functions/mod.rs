@@ -126,9 +126,14 @@ pub(super) fn known(name: &str, receiver: bool) -> Option<&'static str> {
     table().find(|function| function.receiver == receiver && function.name == name).map(|function| function.name)
 }
 
+/// The rows of a name.
+pub(super) fn named(name: &str, receiver: bool) -> impl Iterator<Item = &'static Function> {
+    table().filter(move |function| function.receiver == receiver && function.name == name)
+}
+
 /// The rows that a call may mean, by name and by what is known of the arguments' types.
 pub(super) fn candidates(name: &str, receiver: bool, arguments: &[Ir]) -> Box<[&'static Function]> {
-    table().filter(|function| function.receiver == receiver && function.name == name && may_take(function, arguments)).collect()
+    named(name, receiver).filter(|function| may_take(function, arguments)).collect()
 }
 
 fn may_take(function: &Function, arguments: &[Ir]) -> bool {

@@ -7,7 +7,7 @@ type Shape = (&'static str, fn(usize) -> String, usize, &'static str);
 
 const DEPTH: &str = "compile: 1:1: the expression nests 251 levels deep, at most 250 are read: move parts of it into variables";
 const RECURSION: &str = "expression recursion limit exceeded: 250: move parts of it into variables";
-const SIZE: &str = "bytes, at most 16384 are read: move parts of it into variables";
+const SIZE: &str = ", limit 16384: move parts of it into variables";
 
 fn around(open: &str, inner: &str, close: &str, times: usize) -> String {
     format!("{}{inner}{}", open.repeat(times), close.repeat(times))

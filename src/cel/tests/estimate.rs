@@ -66,6 +66,42 @@ fn a_bomb_is_found_with_its_place() {
     assert_eq!(bomb("lists.range(900000).size()"), None);
 }
 
+#[test]
+fn a_loop_that_hangs_on_nothing_is_tried() {
+    let bomb = |source: &str| estimate(source).bomb.map(|bytes| source[bytes].to_owned());
+    let nested = "lists.range(2000).all(x, lists.range(2000).all(y, x * y >= 0))";
+    assert_eq!(bomb(nested).as_deref(), Some(nested));
+    let guarded = format!("object.metadata.name == 'a' || {nested}");
+    assert_eq!(bomb(&guarded).as_deref(), Some(nested));
+    let inner = format!("object.spec.containers.exists(c, {nested} && c.name == '')");
+    assert_eq!(bomb(&inner).as_deref(), Some(nested));
+    let ten = "[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]";
+    let six = ["a", "b", "c", "d", "e", "f"]
+        .iter()
+        .rev()
+        .fold("a + b + c + d + e + f >= 0".to_owned(), |body, name| format!("{ten}.all({name}, {body})"));
+    assert_eq!(bomb(&six).as_deref(), Some(six.as_str()));
+    for sound in [
+        "lists.range(2000).all(x, lists.range(2000).all(y, x > 5))",
+        "lists.range(2000).exists(x, lists.range(2000).exists(y, x == y))",
+        "lists.range(2000).all(x, lists.range(2000).all(y, object.metadata.n == x))",
+        "object.spec.containers.all(c, lists.range(900).all(x, lists.range(900).all(y, c.n == x)))",
+    ] {
+        assert_eq!(bomb(sound), None, "{sound}");
+    }
+}
+
+#[test]
+fn refused_constants_are_found_with_their_places() {
+    let refused = |source: &str| {
+        let found = Expression::compile(source, &scope()).unwrap().refused_constants();
+        found.into_iter().map(|constant| (constant.function, source[constant.span].to_owned())).collect::<Vec<_>>()
+    };
+    let source = "[1].all(x, quantity('1Gx').isInteger()) || ip('x').family() == 4 || quantity('1').isInteger()";
+    assert_eq!(refused(source), [("quantity", "quantity('1Gx')".to_owned()), ("ip", "ip('x')".to_owned())]);
+    assert_eq!(refused("quantity(object.metadata.name).isInteger() && isQuantity('x')"), []);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -32,7 +32,7 @@ fn deep_and_long_expressions_are_refused_and_never_abort() {
         assert!(refused, "{}: {error}", source.get(..30).unwrap());
     }
     let error = evaluate(&format!("'{}'", "a".repeat(17_000))).unwrap_err();
-    assert_eq!(error, "compile: 1:1: the expression has 17002 bytes, at most 16384 are read: move parts of it into variables");
+    assert_eq!(error, "compile: 1:1: expression code point size exceeds limit: size: 17002, limit 16384: move parts of it into variables");
 }
 
 #[test]

@@ -3,13 +3,13 @@
 use clap::builder::styling::Style;
 use serde_json::{Map, Value as Json};
 
-use crate::cel::{CompileError, EvaluationError, Value};
+use crate::cel::{CompileError, EvaluationError, Scope, Value};
 
 /// Width that values are fitted to.
 const WIDTH: usize = 100;
 
 /// The keys that an answer has in JSON; a line of a stream is cleared of them first.
-pub(super) const KEYS: [&str; 6] = ["value", "type", "cost", "error", "line", "column"];
+pub(super) const KEYS: [&str; 7] = ["value", "type", "cost", "error", "line", "column", "help"];
 
 /// An answer as JSON has it, key by key.
 pub(super) struct Answer(pub(super) Vec<(&'static str, Json)>);
@@ -25,9 +25,10 @@ impl Answer {
         Self(fields)
     }
 
-    /// Of an expression that does not compile: `error` with `line` and `column`.
-    pub(super) fn of_mistake(error: &CompileError) -> Self {
-        Self(vec![("error", error.message.clone().into()), ("line", error.line.into()), ("column", error.column.into())])
+    /// Of an expression that does not compile: `error` with `line` and `column`, and `help` if the error does not say what to do.
+    pub(super) fn of_mistake(error: &CompileError, scope: &Scope) -> Self {
+        let told = [("error", Json::from(error.message.clone())), ("line", error.line.into()), ("column", error.column.into())];
+        Self(told.into_iter().chain(error.remedy(scope).map(|remedy| ("help", remedy.into()))).collect())
     }
 
     pub(super) fn to_text_of_json(&self) -> String {
@@ -58,7 +59,14 @@ pub(super) fn failure(error: &EvaluationError, cost: u64, limit: u64) -> String 
         }
         _ => String::new(),
     };
-    format!("{red}error:{red:#} {}\n{key}cost:{key:#} {}{remedy}\n", crate::object::escaped(&error.to_string()), spent(cost, limit))
+    let costs = costs(cost, limit);
+    format!("{red}error:{red:#} {}\n{}{remedy}\n", crate::object::escaped(&error.to_string()), costs.trim_end())
+}
+
+/// What an evaluation cost, for people.
+pub(super) fn costs(cost: u64, limit: u64) -> String {
+    let key = Style::new().bold();
+    format!("{key}cost:{key:#} {}\n", spent(cost, limit))
 }
 
 fn spent(cost: u64, limit: u64) -> String {

@@ -5,7 +5,7 @@ use std::io::{BufRead as _, Read as _, Write as _};
 use serde_json::Value as Json;
 
 use super::answer::{Answer, KEYS};
-use super::scene::Scene;
+use super::scene::{Scene, beyond_int};
 use crate::cel::{Budget, Expression};
 use crate::cli::complain;
 use crate::cli::exit::Exit;
@@ -67,11 +67,14 @@ fn answer(line: &[u8], scene: &Scene<'_>, limit: u64) -> Result<String, String> 
     let source = root.get("expr").and_then(Node::as_str).ok_or("must be an object with a string `expr`")?;
     let scene = match root.get("vars") {
         None => scene.clone(),
-        Some(vars) if vars.kind() == Kind::Map => scene.with(vars),
+        Some(vars) if vars.kind() == Kind::Map => match beyond_int(vars, text) {
+            None => scene.with(vars),
+            Some(reason) => return Err(format!("`vars`: {reason}")),
+        },
         Some(_) => return Err("`vars` must be an object whose keys are the names of variables".to_owned()),
     };
     let answer = match Expression::compile(source, scene.scope()) {
-        Err(error) => Answer::of_mistake(&error),
+        Err(error) => Answer::of_mistake(&error, scene.scope()),
         Ok(expression) => {
             let budget = Budget::new(limit);
             Answer::of(expression.evaluate(&scene, &budget).as_ref(), budget.spent())

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{Finding, Weight};
 use crate::manifest::SourceMap;
-use crate::policy::compile::Mistake;
+use crate::policy::mistake::Mistake;
 
 /// A mistake with its place in the file.
 pub(super) fn finding(text: &str, map: &SourceMap, weight: Weight, mistake: Mistake) -> Finding {
@@ -13,6 +13,7 @@ pub(super) fn finding(text: &str, map: &SourceMap, weight: Weight, mistake: Mist
         weight,
         path: mistake.error.path,
         message: mistake.error.message,
+        remedy: mistake.remedy,
         span: position.span.clone(),
         line: position.line,
         column: position.column,

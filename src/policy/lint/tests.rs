@@ -1,6 +1,6 @@
 //! Planted mistakes: what is said of each, and where. The part between « and » is what must be underlined.
 
-use super::{Finding, Release, Weight, lint};
+use super::{Finding, Ground, Release, Weight, lint, param_kinds};
 use crate::manifest;
 use crate::policy::{POLICIES, Schemas};
 
@@ -27,7 +27,8 @@ fn look(text: &str, schemas: &Schemas, target: Option<&str>) -> Vec<Finding> {
     let loaded = manifest::load("policy.yaml", text);
     assert!(loaded.errors.is_empty(), "{:?}", loaded.errors);
     let target = target.map(|target| target.parse::<Release>().unwrap());
-    loaded.documents.iter().flat_map(|document| lint(document, schemas, target)).collect()
+    let ground = Ground { schemas: schemas.clone(), target, params: param_kinds(&loaded.documents) };
+    loaded.documents.iter().flat_map(|document| lint(document, &ground)).collect()
 }
 
 /// The expression without its marks, with line and column of the first mark.
@@ -241,4 +242,164 @@ fn nothing_is_found_in_the_built_in_policies() {
         assert!(findings.is_empty(), "{name}: {findings:#?}");
     }
     assert!(POLICIES.len() > 10);
+}
+
+/// A native policy of one validation; its expression begins in line 13, column 9.
+fn native(rules: &str, fields: &str, expression: &str) -> String {
+    let expression = expression.replace('\n', "\n        ");
+    format!(
+        "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicy\nmetadata: {{ name: planted.example.com }}\nspec:\n  \
+         failurePolicy: Fail\n  matchConstraints:\n    resourceRules:\n    - {rules}\n  validations:\n  - reason: Forbidden\n    message: \
+         planted\n    expression: |-\n        {expression}\n{fields}"
+    )
+}
+
+fn on(group: &str, version: &str, resources: &str) -> String {
+    format!("{{ apiGroups: ['{group}'], apiVersions: [{version}], operations: [CREATE], resources: [{resources}] }}")
+}
+
+fn told(findings: &[Finding]) -> Vec<(Weight, usize, usize, &str)> {
+    findings.iter().map(|finding| (finding.weight, finding.line, finding.column, finding.message.as_str())).collect()
+}
+
+#[test]
+fn a_native_policy_is_checked_against_each_kind_that_it_selects() {
+    let look = |text: &str| look(text, &Schemas::built_in(), None);
+    let deployments = on("apps", "v1", "deployments");
+    let findings = look(&native(&deployments, "", "object.spec.template.spec.contaners.size() > 0"));
+    assert_eq!(told(&findings), [(Weight::Warning, 13, 35, "undefined field 'contaners'; did you mean 'containers'?")]);
+    let findings = look(&native(&deployments, "", "true &&\n  oldObject == null || oldObject.spec.replicas == 'a'"));
+    let message = "found no matching overload for '_==_' applied to '(int, string)'";
+    assert_eq!(told(&findings), [(Weight::Warning, 14, 32, message)]);
+    assert_eq!(
+        findings[0].remedy.as_deref(),
+        Some("both sides must be of one type: convert one by `string(...)`, `int(...)` or `double(...)`")
+    );
+
+    let some = on("apps", "v1", "deployments, statefulsets, '*'");
+    let findings = look(&native(&some, "", "object.spec.serviceName != ''"));
+    let message = "undefined field 'serviceName' (where the object is one of deployments.apps)";
+    assert_eq!(told(&findings), [(Weight::Note, 13, 21, message)]);
+    for unknown in [on("*", "'*'", "'*'"), on("example.dev", "v1", "widgets"), on("batch.example.dev", "v1", "jobs")] {
+        assert_eq!(told(&look(&native(&unknown, "", "object.spec.contaners.size() > 0"))), [], "{unknown}");
+    }
+    let refused = look(&native(&deployments, "", "request.uid != '' && request.?nam == 1 && !1"));
+    let expected = [
+        (Weight::Error, 13, 17, "undefined field 'uid'"),
+        (Weight::Error, 13, 39, "undefined field 'nam'; did you mean 'name'?"),
+        (Weight::Error, 13, 51, "found no matching overload for '!_' applied to '(int)'"),
+    ];
+    assert_eq!(told(&refused), expected, "one mistake is told once");
+}
+
+#[test]
+fn parameters_have_the_schema_of_their_kind() {
+    let deployments = on("apps", "v1", "deployments");
+    let params = |kind: &str| format!("  paramKind: {kind}\n");
+    let mut schemas = Schemas::built_in();
+    let crd = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: { name: quotas.example.dev }\nspec:\n  group: \
+               example.dev\n  names: { plural: quotas, kind: Quota }\n  versions:\n  - name: v1\n    storage: true\n    schema: { openAPIV3Schema: \
+               { type: object, properties: { spec: { type: object, properties: { most: { type: integer } } } } } }\n";
+    schemas.add(manifest::load("crd.yaml", crd).documents[0].object.root());
+    let configmap = native(&deployments, &params("{ apiVersion: v1, kind: ConfigMap }"), "params.dat.size() > 0");
+    assert_eq!(told(&look(&configmap, &schemas, None)), [(Weight::Warning, 13, 16, "undefined field 'dat'; did you mean 'data'?")]);
+    let quota = params("{ apiVersion: example.dev/v1, kind: Quota }");
+    let custom = native(&deployments, &quota, "object.spec.replicas <= params.spec.mst");
+    assert_eq!(told(&look(&custom, &schemas, None)), [(Weight::Warning, 13, 45, "undefined field 'mst'; did you mean 'most'?")]);
+    assert_eq!(told(&look(&custom, &Schemas::built_in(), None)), [], "nothing is known of it");
+    let beside = format!("{custom}---\napiVersion: example.dev/v1\nkind: Quota\nmetadata: {{ name: q }}\nspec: {{ most: 1 }}\n");
+    assert_eq!(told(&look(&beside, &Schemas::built_in(), None)), [], "an object of the kind may stand beside it");
+    let other = format!("{custom}---\napiVersion: v1\nkind: Secret\nmetadata: {{ name: q }}\n");
+    let message = "`Secret` is no policy; expected `IdentityPolicy`, `InjectionPolicy`, `ValidatingAdmissionPolicy` with its bindings, or an object of a `paramKind`";
+    assert!(look(&other, &Schemas::built_in(), None).iter().any(|finding| finding.message == message));
+}
+
+#[test]
+fn a_binding_is_looked_at() {
+    let binding = "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicyBinding\nmetadata: { name: b }\nspec:\n  \
+                   policyName: a\n  validationActions: [Deny, Warn]\n";
+    let findings = look(binding, &Schemas::built_in(), None);
+    assert_eq!(told(&findings), [(Weight::Error, 6, 3, "must not list both `Deny` and `Warn`: the same text would be told twice")]);
+    assert_eq!(told(&look(&binding.replace(", Warn", ""), &Schemas::built_in(), None)), []);
+}
+
+#[test]
+fn a_constant_that_no_evaluation_gets_past_is_told() {
+    for (expression, column, message, remedy) in [
+        ("quantity('1Gx').isInteger()", 9, "quantities must match the regular expression", "`'2Gi'`"),
+        ("object.metadata.name == '' || ip('1.2.3').family() == 4", 39, "parse error during conversion from string", "`'10.0.0.1'`"),
+        ("cidr('10.0.0.0/99').prefixLength() == 8", 9, "parse error during conversion from string", "`'10.0.0.0/8'`"),
+        ("semver('x').major() == 1", 9, "No Major.Minor.Patch elements found", "`'1.2.3'`"),
+    ] {
+        let findings = look(&policy(POD, "", expression, ""), &Schemas::built_in(), None);
+        let [finding] = findings.as_slice() else { panic!("{expression}: {findings:#?}") };
+        assert_eq!((finding.weight, finding.line, finding.column), (Weight::Warning, 13, column), "{expression}");
+        assert!(finding.message.starts_with("each evaluation that reads this ends: "), "{}", finding.message);
+        assert!(finding.message.contains(message), "{}", finding.message);
+        assert!(finding.remedy.as_ref().unwrap().contains(remedy), "{:?}", finding.remedy);
+    }
+    assert!(look(&policy(POD, "", "quantity('1Gi').isInteger() && isIP('1.2.3') == false", ""), &Schemas::built_in(), None).is_empty());
+}
+
+#[test]
+fn a_cost_that_does_not_hang_on_what_is_sent_is_told() {
+    let findings = look(
+        &policy(POD, "", "lists.range(2000).all(x, lists.range(2000).all(y, object.spec.priority != x))", ""),
+        &Schemas::built_in(),
+        None,
+    );
+    let [finding] = findings.as_slice() else { panic!("{findings:#?}") };
+    assert!(
+        finding.message.starts_with("may cost up to ") && finding.message.ends_with(", and an evaluation ends at 1000000"),
+        "{}",
+        finding.message
+    );
+    let crd = |most: &str| {
+        let crd = format!(
+            "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {{ name: widgets.example.dev }}\nspec:\n  group: \
+             example.dev\n  names: {{ plural: widgets, kind: Widget }}\n  versions:\n  - name: v1\n    storage: true\n    schema: {{ openAPIV3Schema: \
+             {{ type: object, properties: {{ spec: {{ type: object, properties: {{ parts: {{ type: array, {most} items: {{ type: object, properties: {{ \
+             count: {{ type: integer }} }} }} }} }} }} }} }} }}\n"
+        );
+        let mut schemas = Schemas::built_in();
+        schemas.add(manifest::load("crd.yaml", &crd).documents[0].object.root());
+        schemas
+    };
+    let pairs = policy(WIDGET, "", "object.spec.parts.all(a, object.spec.parts.all(b, a.count != b.count))", "");
+    assert_eq!(
+        told(&look(&pairs, &crd("maxItems: 1000,"), None)),
+        [(Weight::Warning, 13, 9, "may cost up to 8009006, and an evaluation ends at 1000000")]
+    );
+    assert_eq!(told(&look(&pairs, &crd("maxItems: 100,"), None)), []);
+    assert_eq!(told(&look(&pairs, &crd(""), None)), [], "nobody says how many there may be");
+    let grows = "object.spec.containers.all(a, object.spec.containers.all(b, a.name != b.name))";
+    assert!(look(&policy(POD, "", grows, ""), &Schemas::built_in(), None).is_empty());
+}
+
+#[test]
+fn each_part_of_the_language_says_which_release_brought_it() {
+    for (expression, name, since) in [
+        ("1 < 1.5", "a comparison of numbers of different types", "1.28"),
+        ("object.?metadata.hasValue()", ".?", "1.28"),
+        ("[?optional.of(1)].size() == 1", "[?]", "1.28"),
+        ("{?'a': optional.of(1)}.size() == 1", "[?]", "1.28"),
+        ("optional.of(1).optMap(x, x).hasValue()", "optMap", "1.28"),
+        ("optional.of(1).orValue(2) == 1", "orValue", "1.28"),
+        ("sets.contains([1], [1])", "sets.contains", "1.29"),
+        ("isIP('10.0.0.1')", "isIP", "1.30"),
+        ("format.uuid().validate('x').hasValue()", "format.uuid", "1.31"),
+        ("{'a': 1}.all(k, v, v == 1)", "macros of two variables", "1.32"),
+        ("isSemver('1.0.0')", "isSemver", "1.33"),
+        ("lists.range(3).size() == 3", "lists.range", "1.34"),
+        ("[1].includes(1)", "includes", "1.37"),
+    ] {
+        let findings = look(&policy(POD, "", expression, ""), &Schemas::built_in(), Some("1.27"));
+        let message = format!("`{name}` needs Kubernetes {since}; the target is 1.27");
+        assert!(findings.iter().any(|finding| finding.message == message), "{expression}: {findings:#?}");
+        let findings = look(&policy(POD, "", expression, ""), &Schemas::built_in(), Some(since));
+        assert!(findings.is_empty(), "{expression}: {findings:#?}");
+    }
+    let message = "an optional entry of unknown type ends the compiler of every Kubernetes so far; the target is 1.37";
+    let findings = look(&policy(POD, "", "[?object.metadata[?'name']].size() == 1", ""), &Schemas::built_in(), Some("1.37"));
+    assert!(findings.iter().any(|finding| finding.message == message), "{findings:#?}");
 }

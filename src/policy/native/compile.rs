@@ -8,10 +8,11 @@ use super::schema::{
     AuditAnnotation, BINDING, BindingSpec, Document, GROUP, MatchResources, Metadata, POLICY, ParamKind, PolicySpec, Validation,
     ValidationAction,
 };
-use crate::cel::{Expression, Scope, Type};
+use crate::cel::{Expression, OPEN_ENTRY, Scope, Type};
 use crate::object::{FieldPath, GroupVersionKind, Node};
-use crate::policy::compile::{BASE, CompiledRule, CompiledValidation, Compiler, IdentityPolicy, PolicyError, errors};
+use crate::policy::compile::{CompiledRule, CompiledValidation, Compiler, IdentityPolicy};
 use crate::policy::declared::Declared;
+use crate::policy::mistake::{Mistake, Note, PolicyError, errors, plain};
 use crate::policy::schema::{Match, MatchPolicy, Severity};
 use crate::settings::{Enforcement, RolloutStep};
 
@@ -19,6 +20,8 @@ use crate::settings::{Enforcement, RolloutStep};
 const DESCRIPTION: &str = "kubernetes.io/description";
 /// The API server drops an audit annotation whose key is longer, and a webhook's is `policy.key`.
 const AUDIT_KEY_LIMIT: usize = 63;
+/// The namespace of the functions that only a `MutatingAdmissionPolicy` has.
+const JSON_PATCH: &str = "jsonpatch.";
 
 /// A compiled policy that awaits its bindings.
 #[derive(Debug)]
@@ -64,56 +67,42 @@ impl NativePolicy {
     /// # Errors
     /// Every mistake of the document.
     pub(in crate::policy) fn compile(document: Node<'_>) -> Result<Self, Vec<PolicyError>> {
-        let Document { metadata, spec, .. } = read::<PolicySpec>(document)?;
+        Self::try_compile(document).map_err(errors)
+    }
+
+    /// The mistakes for which a document is refused.
+    pub(in crate::policy) fn mistakes(document: Node<'_>) -> Vec<Mistake> {
+        Self::try_compile(document).err().unwrap_or_default()
+    }
+
+    fn try_compile(document: Node<'_>) -> Result<Self, Vec<Mistake>> {
+        let Document { metadata, spec, .. } = read::<PolicySpec>(document).map_err(plain)?;
+        let Metadata { name, annotations } = metadata;
         let mut compiler = Compiler::new(Declared::dynamic());
         let path = |field: &'static str| FieldPath::of(&["spec", field]);
         let param_kind = spec.param_kind.as_ref().and_then(|kind| param_kind(&mut compiler, kind));
-        let base = scope(spec.param_kind.is_some());
         matches(&mut compiler, &spec.match_constraints, &path("matchConstraints"), true);
         if spec.validations.is_empty() && spec.audit_annotations.is_empty() {
             compiler.fail(path("validations"), "must hold at least one validation, or `auditAnnotations` one annotation");
         }
-        let conditions = compiler.conditions(&spec.match_conditions, &path("matchConditions"), &base);
-        let (variables, scope) = compiler.variables(&spec.variables, &path("variables"), base);
-        let validations = (0_usize..)
-            .zip(&spec.validations)
-            .filter_map(|(index, written)| validation(&mut compiler, written, &path("validations").index(index), &scope))
-            .collect();
-        let annotations = (0_usize..)
-            .zip(&spec.audit_annotations)
-            .filter_map(|(index, written)| {
-                annotation(&mut compiler, &metadata.name, written, &path("auditAnnotations").index(index), &scope)
-            })
-            .collect();
-        let rule = CompiledRule {
-            matches: spec.match_constraints.into(),
-            on_pod_template: false,
-            conditions,
-            variables,
-            related: Vec::new(),
-            validations,
-            bindings: Vec::new(),
-            annotations,
-        };
-        let Metadata { name, annotations } = metadata;
+        let rule = rule(&mut compiler, &name, &spec, Declared::native(spec.param_kind.is_some()).scope);
+        refuse_unplannable(&mut compiler);
         let title = annotations.get(DESCRIPTION).map(|text| text.lines().next().unwrap_or_default().trim().to_owned());
-        compiler
-            .finish(Self {
-                policy: IdentityPolicy {
-                    id: name.into(),
-                    title: title.filter(|title| !title.is_empty()).unwrap_or_else(|| POLICY.to_owned()),
-                    invariants: Arc::default(),
-                    severity: Severity::Medium,
-                    enforcement: Enforcement::Off,
-                    step: RolloutStep::default(),
-                    conceal: false,
-                    failure_policy: spec.failure_policy,
-                    rules: vec![rule],
-                    written: None,
-                },
-                param_kind,
-            })
-            .map_err(errors)
+        compiler.finish(Self {
+            policy: IdentityPolicy {
+                id: name.into(),
+                title: title.filter(|title| !title.is_empty()).unwrap_or_else(|| POLICY.to_owned()),
+                invariants: Arc::default(),
+                severity: Severity::Medium,
+                enforcement: Enforcement::Off,
+                step: RolloutStep::default(),
+                conceal: false,
+                failure_policy: spec.failure_policy,
+                rules: vec![rule],
+                written: None,
+            },
+            param_kind,
+        })
     }
 
     pub(in crate::policy) fn name(&self) -> &Arc<str> {
@@ -139,7 +128,16 @@ impl WrittenBinding {
     /// # Errors
     /// Every mistake of the document.
     pub(in crate::policy) fn read(document: Node<'_>) -> Result<Self, Vec<PolicyError>> {
-        let Document { metadata, spec, .. } = read::<BindingSpec>(document)?;
+        Self::try_read(document).map_err(errors)
+    }
+
+    /// The mistakes for which a document is refused.
+    pub(in crate::policy) fn mistakes(document: Node<'_>) -> Vec<Mistake> {
+        Self::try_read(document).err().unwrap_or_default()
+    }
+
+    fn try_read(document: Node<'_>) -> Result<Self, Vec<Mistake>> {
+        let Document { metadata, spec, .. } = read::<BindingSpec>(document).map_err(plain)?;
         let mut compiler = Compiler::new(Declared::dynamic());
         let path = |field: &'static str| FieldPath::of(&["spec", field]);
         let actions = &spec.validation_actions;
@@ -157,7 +155,7 @@ impl WrittenBinding {
         if let Some(resources) = &spec.match_resources {
             matches(&mut compiler, resources, &path("matchResources"), false);
         }
-        compiler.finish(Self { name: metadata.name, spec }).map_err(errors)
+        compiler.finish(Self { name: metadata.name, spec })
     }
 
     pub(in crate::policy) fn policy(&self) -> &str {
@@ -178,8 +176,63 @@ impl WrittenBinding {
     }
 }
 
+/// Compiles what a policy says in names that are declared as `scope` has them.
+pub(super) fn rule(compiler: &mut Compiler, name: &str, spec: &PolicySpec, scope: Scope) -> CompiledRule {
+    let path = |field: &'static str| FieldPath::of(&["spec", field]);
+    let conditions = compiler.conditions(&spec.match_conditions, &path("matchConditions"), &scope);
+    let (variables, scope) = compiler.variables(&spec.variables, &path("variables"), scope);
+    let validations = (0_usize..)
+        .zip(&spec.validations)
+        .filter_map(|(index, written)| validation(compiler, written, &path("validations").index(index), &scope))
+        .collect();
+    let annotations = (0_usize..)
+        .zip(&spec.audit_annotations)
+        .filter_map(|(index, written)| annotation(compiler, name, written, &path("auditAnnotations").index(index), &scope))
+        .collect();
+    CompiledRule {
+        matches: spec.match_constraints.clone().into(),
+        on_pod_template: false,
+        conditions,
+        variables,
+        related: Vec::new(),
+        validations,
+        bindings: Vec::new(),
+        annotations,
+        names: spec.variables.iter().map(|variable| variable.name.clone()).collect(),
+    }
+}
+
+/// Refuses what Doorward's expressions may say and the API server's compiler cannot take: it would hold no such policy.
+fn refuse_unplannable(compiler: &mut Compiler) {
+    let compiled = std::mem::take(&mut compiler.compiled);
+    for (path, note) in &compiled {
+        for (span, message) in foreign(note) {
+            compiler.refuse(path, &note.source, span, message);
+        }
+    }
+    compiler.compiled = compiled;
+}
+
+/// What of an expression the API server's environment for these policies does not have.
+fn foreign(note: &Note) -> impl Iterator<Item = (std::ops::Range<usize>, String)> {
+    let patches = note.needs.iter().filter(|need| need.name.starts_with(JSON_PATCH)).map(|need| {
+        let message = format!(
+            "undeclared reference to 'jsonpatch' (in container ''): Kubernetes has `{}` in a MutatingAdmissionPolicy only; write \
+             `.replace('~', '~0').replace('/', '~1')`",
+            need.name
+        );
+        (need.span.clone(), message)
+    });
+    let entries = note.needs.iter().filter(|need| need.name == OPEN_ENTRY).map(|need| {
+        let message = "Kubernetes' compiler ends at an optional entry whose type is not known before the evaluation: write `.or(optional.none())` \
+                       after it";
+        (need.span.clone(), message.to_owned())
+    });
+    patches.chain(entries)
+}
+
 /// Reads a document of one of the two kinds.
-fn read<Spec: serde::de::DeserializeOwned>(document: Node<'_>) -> Result<Document<Spec>, Vec<PolicyError>> {
+pub(super) fn read<Spec: serde::de::DeserializeOwned>(document: Node<'_>) -> Result<Document<Spec>, Vec<PolicyError>> {
     let version = document.text("apiVersion");
     if !matches!(version, "admissionregistration.k8s.io/v1" | "admissionregistration.k8s.io/v1beta1") {
         let message = format!("`{version}` is not known; write `{GROUP}/v1`");
@@ -202,22 +255,12 @@ fn read<Spec: serde::de::DeserializeOwned>(document: Node<'_>) -> Result<Documen
 }
 
 fn param_kind(compiler: &mut Compiler, written: &ParamKind) -> Option<GroupVersionKind> {
-    let (group, version) = written.api_version.split_once('/').unwrap_or(("", &written.api_version));
-    if version.is_empty() || written.kind.is_empty() {
+    let kind = written.kind();
+    if kind.version.is_empty() || kind.kind.is_empty() {
         compiler.fail(FieldPath::of(&["spec", "paramKind"]), "must have an `apiVersion` and a `kind`");
         return None;
     }
-    Some(GroupVersionKind::new(group, version, &written.kind))
-}
-
-/// The variables that VAP declares, in the slots of the engine's; those of Doorward's own have no name here.
-fn scope(has_params: bool) -> Scope {
-    let known = BASE.map(|name| match name {
-        "object" | "oldObject" | "request" | "namespaceObject" => name,
-        "params" if has_params => name,
-        _ => "",
-    });
-    Scope::new(&known)
+    Some(kind)
 }
 
 /// Checks what the API server checks of rules, and that a rule does not rely on a conversion that only the API server can make.

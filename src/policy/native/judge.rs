@@ -1,10 +1,10 @@
 //! A native policy at work: each binding with each of its parameters is an evaluation of its own, as on the API server.
 
 use super::compile::Binding;
-use crate::cel::{EvaluationError, Value};
+use crate::cel::{EXPRESSION_LIMIT, EvaluationError, Value};
 use crate::object::{Fact, FieldPath, Node};
-use crate::policy::compile::{CompiledRule, slot};
-use crate::policy::evaluate::Judge;
+use crate::policy::compile::{CompiledRule, CompiledValidation, slot};
+use crate::policy::evaluate::{Judge, MESSAGE_LIMIT, POLICY_LIMIT};
 use crate::policy::schema::Reason;
 use crate::policy::stage::Activation;
 use crate::policy::verdict::Certainty;
@@ -50,32 +50,44 @@ impl<'a> Judge<'_, 'a, '_> {
     fn bound(&mut self, rule: &'a CompiledRule, binding: &'a Binding, parameter: Option<Node<'a>>) {
         // The budget is that of one evaluation.
         self.spent = 0;
-        let activation = || Activation::new(self.stage, &rule.variables, &rule.related, slot::FIRST_OWN).with_params(parameter);
-        let (conditions, activation) = (activation().without_namespace(), activation());
-        if !self.meets(rule, &conditions, binding.enforcement) {
+        let stage = self.stage;
+        let activation = || Activation::new(stage, &rule.variables, &rule.related, slot::FIRST_OWN).of_native(parameter, &rule.names);
+        if !self.meets(rule, &activation().without_namespace(), binding.enforcement) {
             return;
         }
         self.verdict.evaluated.push(self.policy.id.clone());
         let place = place(binding, parameter);
-        for (index, validation) in rule.validations.iter().enumerate() {
+        // As on the API server: every validation is asked before a message is made, and what makes messages evaluates variables anew.
+        let (asked, told) = (activation(), activation());
+        let answers: Vec<_> = rule.validations.iter().map(|validation| self.ask(&validation.expression, &asked)).collect();
+        let messages = self.messages(rule, &answers, &told);
+        for ((index, validation), answer) in rule.validations.iter().enumerate().zip(answers) {
             self.reason = validation.reason;
-            match self.ask(&validation.expression, &activation) {
-                Ok(true) => {}
-                Ok(false) => {
-                    let message = self
-                        .text(validation.message_expression.as_ref(), &validation.message, &activation)
-                        .unwrap_or_else(|| format!("failed expression: {}", validation.expression.source().trim()));
+            match (answer, &messages) {
+                (Err(error), _) => {
+                    self.reason = Some(Reason::default());
+                    self.error(binding.enforcement, &FieldPath::root(), error, &format!("validations[{index}], {place},"));
+                }
+                // Then nobody knows what would be told, and what holds is refused too.
+                (Ok(_), None) => {
+                    self.reason = Some(Reason::default());
+                    let message =
+                        format!("validations[{index}], {place}: failed messageExpression: the cost limit of the policy is exceeded");
+                    self.fail(binding.enforcement, &FieldPath::root(), &message);
+                }
+                (Ok(true), Some(_)) => {}
+                (Ok(false), Some(made)) => {
+                    let message = made.get(index).cloned().flatten().unwrap_or_else(|| fixed(validation));
                     let message = format!("{message} (validations[{index}], {place})");
                     let enforcement = self.enforcement(binding.enforcement);
                     let key = format!("{index}\n{place}");
                     self.record(FieldPath::root(), None, enforcement, &message, "", Certainty::Certain, &key);
                 }
-                Err(error) => {
-                    self.reason = Some(Reason::default());
-                    self.error(binding.enforcement, &FieldPath::root(), error, &format!("validations[{index}], {place},"));
-                }
             }
         }
+        // The API server gives the annotations a budget of their own.
+        self.spent = 0;
+        let activation = activation();
         self.reason = Some(Reason::default());
         for annotation in &rule.annotations {
             match self.value(&annotation.value, &activation) {
@@ -101,6 +113,48 @@ impl<'a> Judge<'_, 'a, '_> {
             }
         }
     }
+
+    /// The messages that are made for the validations, by their position; nothing if the policy's budget ends before the last one.
+    ///
+    /// The API server makes them all, also those of what holds. They are made here only if that could end the budget.
+    fn messages(
+        &mut self,
+        rule: &'a CompiledRule,
+        answers: &[Result<bool, EvaluationError>],
+        activation: &Activation<'_, 'a>,
+    ) -> Option<Vec<Option<String>>> {
+        let parts = rule.validations.iter().filter(|validation| validation.message_expression.is_some()).count() + rule.variables.len();
+        let may_cost = u64::try_from(parts).unwrap_or(u64::MAX).saturating_mul(EXPRESSION_LIMIT);
+        let every = self.spent.saturating_add(may_cost) > POLICY_LIMIT;
+        let mut messages = Vec::with_capacity(answers.len());
+        for (validation, answer) in rule.validations.iter().zip(answers) {
+            let wanted = validation.message_expression.as_ref().filter(|_| every || matches!(answer, Ok(false)));
+            let Some(expression) = wanted else {
+                messages.push(None);
+                continue;
+            };
+            let made = self.value(expression, activation);
+            if self.spent >= POLICY_LIMIT {
+                return None;
+            }
+            messages.push(made.ok().as_ref().and_then(usable));
+        }
+        Some(messages)
+    }
+}
+
+/// What a validation says without a message that is made.
+fn fixed(validation: &CompiledValidation) -> String {
+    match validation.message.as_str() {
+        "" => format!("failed expression: {}", validation.expression.source().trim()),
+        message => message.to_owned(),
+    }
+}
+
+/// A message that was made; the API server drops one that is blank, too long, of several lines or no text.
+fn usable(made: &Value<'_>) -> Option<String> {
+    let text = made.as_str()?.trim();
+    (!text.is_empty() && text.len() <= MESSAGE_LIMIT && !text.contains('\n')).then(|| text.to_owned())
 }
 
 /// Which evaluation a violation comes from.

@@ -8,6 +8,7 @@
 //! - `parameters`: [`ParameterQuery`], the objects that `paramRef` names
 //! - `export`: [`export`], an `IdentityPolicy` as native policies
 //! - `judge`: one evaluation a binding and parameter
+//! - `typed`: a policy against the schemas of the kinds that it selects
 
 mod compile;
 mod export;
@@ -16,8 +17,10 @@ mod parameters;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod typed;
 
 pub(super) use compile::{Binding, CompiledAnnotation, NativePolicy, WrittenBinding, is_native};
 pub use export::{Export, ExportedPolicy, Omission, export};
 pub use parameters::ParameterQuery;
 pub(super) use schema::{BINDING, POLICY};
+pub(super) use typed::{TypedPolicy, param_kind_of};

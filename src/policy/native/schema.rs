@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::object::LabelSelector;
+use crate::object::{GroupVersionKind, LabelSelector};
 use crate::policy::schema::{FailurePolicy, Match, MatchCondition, MatchPolicy, OperationName, Reason, ResourceRule, Scope, Variable};
 
 /// The API group of both kinds.
@@ -61,6 +61,14 @@ pub(super) struct ParamKind {
     pub(super) kind: String,
 }
 
+impl ParamKind {
+    /// The kind.
+    pub(super) fn kind(&self) -> GroupVersionKind {
+        let (group, version) = self.api_version.split_once('/').unwrap_or(("", &self.api_version));
+        GroupVersionKind::new(group, version, &self.kind)
+    }
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Validation {
@@ -113,7 +121,7 @@ pub(super) enum ParameterNotFoundAction {
     Deny,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct MatchResources {
     #[serde(default)]
@@ -129,7 +137,7 @@ pub(super) struct MatchResources {
 }
 
 /// `NamedRuleWithOperations`: unlike a rule of our own it has no defaults, because the API has none.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Rule {
     pub(super) api_groups: Vec<String>,

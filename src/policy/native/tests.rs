@@ -1,6 +1,8 @@
 //! Native policies in the engine: what matches, what is seen, what is refused, and with which words.
 #![expect(clippy::needless_pass_by_value, reason = "objects are written once and given away")]
 
+mod budgets;
+
 use serde_json::{Value, json};
 
 use crate::object::{GroupVersionKind, Object};
@@ -471,11 +473,12 @@ fn mistakes_name_file_line_field_and_remedy() {
     );
     assert_eq!(
         of_policy(json!({ "validations": [{ "expression": "params.x == 1" }] })),
-        "spec.validations[0].expression: 1:1: undeclared reference to 'params' (in container '') in `params.x == 1`"
+        "spec.validations[0].expression: 1:1: undeclared reference to 'params' (in container '') in `params.x == 1`: only a policy with a `paramKind` has `params`"
     );
     assert_eq!(
         of_policy(json!({ "validations": [{ "expression": "pod.spec == 1" }] })),
-        "spec.validations[0].expression: 1:1: undeclared reference to 'pod' (in container '') in `pod.spec == 1`"
+        "spec.validations[0].expression: 1:1: undeclared reference to 'pod' (in container '') in `pod.spec == 1`: variables here: `object`, `oldObject`, `request`, `namespaceObject`; a \
+         field is read from one of them. `doorward policy functions` lists what may be called"
     );
     let authorizer =
         of_policy(json!({ "validations": [{ "expression": "authorizer.group('').resource('pods').check('get').allowed()" }] }));

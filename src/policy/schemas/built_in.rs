@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use crate::cel::Type;
 use crate::cel::types::ObjectType;
+use crate::object::GroupVersionKind;
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| Table::read(include_str!("kubernetes.txt")));
 
@@ -86,4 +87,18 @@ pub(super) fn definition(name: &str) -> Type {
 /// The kind of a resource.
 pub(super) fn resource(group: &str, resource: &str) -> Option<Type> {
     TABLE.resources.get(format!("{group}/{resource}").as_str()).map(|name| definition(name))
+}
+
+/// As [`resource`], if the table has it in this version.
+pub(super) fn resource_in(group: &str, version: &str, resource: &str) -> Option<Type> {
+    let name = TABLE.resources.get(format!("{group}/{resource}").as_str())?;
+    (name.rsplit('.').nth(1) == Some(version)).then(|| definition(name))
+}
+
+/// The type of a kind, as a resource of its group has it.
+pub(super) fn kind(kind: &GroupVersionKind) -> Option<Type> {
+    let end = format!(".{}.{}", kind.version, kind.kind);
+    let of_group = |resource: &str| resource.split_once('/').is_some_and(|(group, _)| group == kind.group);
+    let (_, name) = TABLE.resources.iter().find(|(resource, name)| of_group(resource) && name.ends_with(&end))?;
+    Some(definition(name))
 }

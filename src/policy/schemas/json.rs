@@ -40,6 +40,11 @@ impl ObjectType for Properties {
         Some(type_at(&self.root, &pointer, &format!("{}.{name}", self.name), 0))
     }
 
+    fn largest(&self, name: &str) -> Option<u64> {
+        let schema = self.properties()?.get(name)?;
+        ["maxLength", "maxItems", "maxProperties"].iter().find_map(|key| schema.get(*key)?.as_u64())
+    }
+
     fn takes_keys(&self) -> bool {
         self.root.get(OWN).is_some()
     }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use crate::cel::Type;
-use crate::object::Node;
+use crate::object::{GroupVersionKind, Node};
 
 /// The types of resources: those of Kubernetes, and those of the custom resource definitions given.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +19,8 @@ pub struct Schemas {
     built_in: bool,
     /// By group and resource.
     custom: BTreeMap<(String, String), Type>,
+    /// Of each version of custom kinds: by group, version, and either the resource or the kind.
+    versions: BTreeMap<(String, String, String), Type>,
 }
 
 impl Schemas {
@@ -33,22 +35,29 @@ impl Schemas {
         Self::default()
     }
 
-    /// Takes the schema of a `CustomResourceDefinition`'s storage version; anything else is left alone.
+    /// Takes the schemas of a `CustomResourceDefinition`, of which that of the storage version stands for the resource whatever the
+    /// version; anything else is left alone.
     pub fn add(&mut self, object: Node<'_>) {
         if object.text("kind") != "CustomResourceDefinition" {
             return;
         }
         let Some(spec) = object.get("spec") else { return };
         let Some(versions) = spec.get("versions") else { return };
-        let storage = versions.items().find(|version| version.get("storage").and_then(Node::as_bool) == Some(true));
-        let Some(version) = storage.or_else(|| versions.items().next()) else { return };
-        let Some(schema) = version.path(&["schema", "openAPIV3Schema"]) else { return };
+        let stores = |version: &Node<'_>| version.get("storage").and_then(Node::as_bool) == Some(true);
+        let storage = versions.items().position(|version| stores(&version)).unwrap_or(0);
         let (group, names) = (spec.text("group"), spec.get("names"));
         let plural = names.map_or("", |names| names.text("plural"));
         let kind = names.map_or("", |names| names.text("kind"));
-        let name = format!("{group}.{}.{kind}", version.text("name"));
-        if let Some(is) = json::of_resource(&name, &schema.to_json()) {
-            self.custom.insert((group.to_owned(), plural.to_owned()), is);
+        for (index, version) in versions.items().enumerate() {
+            let Some(schema) = version.path(&["schema", "openAPIV3Schema"]) else { continue };
+            let version = version.text("name");
+            let Some(is) = json::of_resource(&format!("{group}.{version}.{kind}"), &schema.to_json()) else { continue };
+            if index == storage {
+                self.custom.insert((group.to_owned(), plural.to_owned()), is.clone());
+            }
+            for name in [plural, kind] {
+                self.versions.insert((group.to_owned(), version.to_owned(), name.to_owned()), is.clone());
+            }
         }
     }
 
@@ -57,6 +66,20 @@ impl Schemas {
     pub fn of(&self, group: &str, resource: &str) -> Option<Type> {
         let known = self.custom.get(&(group.to_owned(), resource.to_owned())).cloned();
         known.or_else(|| if self.built_in { built_in::resource(group, resource) } else { None })
+    }
+
+    /// The type of a resource in one version; `None` if nothing is known of it.
+    #[must_use]
+    pub fn of_version(&self, group: &str, version: &str, resource: &str) -> Option<Type> {
+        let known = self.versions.get(&(group.to_owned(), version.to_owned(), resource.to_owned())).cloned();
+        known.or_else(|| if self.built_in { built_in::resource_in(group, version, resource) } else { None })
+    }
+
+    /// The type of a kind; `None` if nothing is known of it.
+    #[must_use]
+    pub fn of_kind(&self, kind: &GroupVersionKind) -> Option<Type> {
+        let known = self.versions.get(&(kind.group.clone(), kind.version.clone(), kind.kind.clone())).cloned();
+        known.or_else(|| if self.built_in { built_in::kind(kind) } else { None })
     }
 }
 

@@ -249,35 +249,3 @@ pub(super) fn labelled(object: &Value, choice: &str) -> Value {
     object["metadata"]["labels"][CHOICE] = json!(choice);
     object
 }
-
-/// Minimal definitions of the foreign kinds, each with every version that a case is written in.
-pub(super) fn definitions(scenes: &[Scene]) -> Vec<Value> {
-    let mut kinds: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
-    for object in scenes.iter().flat_map(|scene| scene.around.iter().chain([&scene.object])) {
-        let kind = kind(object);
-        let built_in = ["", "apps", "batch", "rbac.authorization.k8s.io", "certificates.k8s.io", "authentication.k8s.io"]
-            .contains(&kind.group.as_str());
-        if !built_in {
-            kinds.entry((kind.group, kind.kind)).or_default().insert(kind.version);
-        }
-    }
-    let schema = json!({ "openAPIV3Schema": { "type": "object", "x-kubernetes-preserve-unknown-fields": true } });
-    let define = |((group, kind), versions): ((String, String), BTreeSet<String>)| {
-        let plural = resource_of(&kind);
-        let any = GroupVersionKind::new(&group, "v1", &kind);
-        let scope = if is_cluster_scoped(&any) { "Cluster" } else { "Namespaced" };
-        let versions: Vec<Value> = versions
-            .iter()
-            .enumerate()
-            .map(|(index, version)| json!({ "name": version, "served": true, "storage": index == 0, "schema": schema }))
-            .collect();
-        json!({
-            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-            // Groups below `k8s.io` ask for it.
-            "metadata": { "name": format!("{plural}.{group}"), "annotations": { "api-approved.kubernetes.io": "unapproved, a test" } },
-            "spec": { "group": group, "scope": scope, "versions": versions,
-                "names": { "plural": plural, "singular": kind.to_lowercase(), "kind": kind } },
-        })
-    };
-    kinds.into_iter().map(define).collect()
-}

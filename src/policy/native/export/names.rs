@@ -85,19 +85,44 @@ impl Names {
     }
 }
 
-/// A match condition with the settings that it reads written into it: it can read no variable.
-pub(super) fn inlined(source: &str, params: Node<'_>) -> Result<String, String> {
-    let written = substitute(source, &|chain, _| match chain.split_first() {
-        Some((&"params", fields)) => match params.path(fields) {
-            Some(value) => Ok(Some((chain.len(), literal(value)))),
-            None => Err(format!("reads the setting `{}`, which is not set", fields.join("."))),
-        },
-        Some((root @ (&"pod" | &"self" | &"identity" | &"serviceAccount" | &"related" | &"variables"), _)) => {
-            Err(format!("reads `{root}`, which the API server knows in no match condition"))
-        }
-        _ => Ok(None),
-    });
-    written.map(|(text, _)| text)
+/// What stands in a match condition, which can read no variable, for the names of a rule: each may be followed by a `.`.
+pub(super) struct Inline<'s> {
+    pub(super) params: Node<'s>,
+    pub(super) pod: Option<String>,
+    /// Name of the pod's ServiceAccount.
+    pub(super) account: Option<String>,
+    pub(super) spiffe_id: Option<String>,
+}
+
+impl Inline<'_> {
+    /// A match condition with all that it reads written into it.
+    pub(super) fn condition(&self, source: &str) -> Result<String, String> {
+        substitute(source, &|chain, _| self.meaning(chain)).map(|(text, _)| text)
+    }
+
+    fn meaning(&self, chain: &[&str]) -> Meant {
+        let Some((root, fields)) = chain.split_first() else { return Ok(None) };
+        let stands = |count: usize, text: &Option<String>| text.clone().map(|text| (count, text));
+        let found = match (*root, fields.first().copied()) {
+            ("params", _) => match self.params.path(fields) {
+                Some(value) => Some((chain.len(), literal(value))),
+                None => return Err(format!("reads the setting `{}`, which is not set", fields.join("."))),
+            },
+            ("pod", _) => stands(1, &self.pod),
+            ("identity", Some("serviceAccount")) => stands(2, &self.account),
+            ("identity", Some("namespace")) if self.pod.is_some() => Some((2, "request.namespace".to_owned())),
+            ("identity", Some("spiffeId")) => stands(2, &self.spiffe_id),
+            ("identity" | "self" | "serviceAccount" | "related" | "variables", _) => None,
+            _ => return Ok(None),
+        };
+        let unknown = || {
+            format!(
+                "reads `{}`, which the API server knows in no match condition",
+                if *root == "identity" { chain.join(".") } else { (*root).to_owned() }
+            )
+        };
+        found.ok_or_else(unknown).map(Some)
+    }
 }
 
 /// The names at the roots of an expression.

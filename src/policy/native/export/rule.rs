@@ -1,10 +1,12 @@
 //! One rule of an `IdentityPolicy` as policies of the API server's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::names::{Names, OWN, Used, inlined, pruned, roots};
+use super::constraints::constraints;
+use super::names::{Inline, Names, OWN, Used, pruned, roots};
+use super::settled::{Part, Refusal, needing, refusals};
 use super::walk::{Fold, Leaf};
 use super::{Export, ExportedPolicy, Omission};
 use crate::cel::{Budget, EvaluationError, Expression, Scope, Value as CelValue, Variables};
@@ -14,7 +16,7 @@ use crate::policy::conditions::{Condition, NOT_MIRROR, OBJECT_CHANGED, POD_CHANG
 use crate::policy::evaluate::CONDITIONS_LIMIT;
 use crate::policy::location::Location;
 use crate::policy::native::schema::{BINDING, GROUP, POLICY};
-use crate::policy::schema::{Carrier, IdentityPolicySpec, OperationName, ResourceRule, Rule, Validation};
+use crate::policy::schema::{Carrier, IdentityPolicySpec, Rule, Validation};
 use crate::policy::set::PolicySet;
 use crate::settings::{Enforcement, Exemption};
 
@@ -40,16 +42,17 @@ impl RuleExport<'_> {
     pub(super) fn write(&self, export: &mut Export) {
         let place = format!("spec.rules[{}]", self.index);
         let omit = |place: String, reason: String| Omission { rule: self.id.to_owned(), place, reason };
-        let (constraints, mut conditions) = match self.constraints().and_then(|constraints| Ok((constraints, self.conditions()?))) {
-            Ok(both) => both,
-            Err(reason) => {
-                export.omissions.push(omit(place, reason));
-                return;
-            }
-        };
+        let (constraints, mut conditions) =
+            match constraints(&self.rule.matches).and_then(|constraints| Ok((constraints, self.conditions()?))) {
+                Ok(both) => both,
+                Err(reason) => {
+                    export.omissions.push(omit(place, reason));
+                    return;
+                }
+            };
         let mut names = Names {
             on_pod_template: self.rule.matches.pod_template.is_some(),
-            has_spiffe_id: self.set.settings.spiffe.trust_domain.is_some(),
+            has_spiffe_id: self.has_spiffe_id(),
             unusable: BTreeMap::new(),
         };
         let variables = self.variables(&mut names);
@@ -65,8 +68,38 @@ impl RuleExport<'_> {
             }
         }
         conditions.extend(self.not_exempt());
-        for (enforcement, validations) in by_enforcement.into_iter().rev() {
-            export.policies.push(self.policy(enforcement, &validations, &constraints, &conditions, &variables));
+        for (enforcement, mut validations) in by_enforcement.into_iter().rev() {
+            // What is written is compiled as the API server compiles it: what that refuses is no policy.
+            while !validations.is_empty() {
+                let made = self.policy(enforcement, &validations, &constraints, &conditions, &variables);
+                let refusals = refusals(&made.policy);
+                if refusals.is_empty() {
+                    export.policies.push(needing(made));
+                    break;
+                }
+                let reason = |position: usize, written: &Written| {
+                    let hits = |refusal: &&Refusal| match &refusal.part {
+                        Part::Validation(index) => position == *index,
+                        Part::Variable(name) => all_used(written, &variables).contains(name),
+                        Part::Rule => true,
+                    };
+                    refusals.iter().find(hits).map(|refusal| refusal.reason.clone())
+                };
+                let mut reasons: Vec<Option<String>> =
+                    validations.iter().enumerate().map(|(position, written)| reason(position, written)).collect();
+                if reasons.iter().all(Option::is_none) {
+                    let first = refusals.first().map(|refusal| refusal.reason.clone());
+                    reasons.iter_mut().for_each(|reason| reason.clone_from(&first));
+                }
+                let mut reasons = reasons.into_iter();
+                validations.retain(|written| match reasons.next().flatten() {
+                    Some(reason) => {
+                        export.omissions.push(omit(format!("{place}.validations[{}]", written.index), reason));
+                        false
+                    }
+                    None => true,
+                });
+            }
         }
     }
 
@@ -126,6 +159,7 @@ impl RuleExport<'_> {
             rule: self.id.to_owned(),
             index: self.index,
             validations: validations.iter().map(|written| written.index).collect(),
+            needs: Vec::new(),
             policy: json!({ "apiVersion": version, "kind": POLICY, "metadata": metadata, "spec": spec }),
             binding: json!({
                 "apiVersion": version,
@@ -147,33 +181,6 @@ impl RuleExport<'_> {
             name.push_str(enforcement.word());
         }
         format!("{name}.doorward.dev")
-    }
-
-    fn constraints(&self) -> Result<Value, String> {
-        let matches = &self.rule.matches;
-        let rules = match matches.pod_template {
-            Some(carrier) => pod_templates(carrier),
-            None => matches.resource_rules.iter().filter_map(changes).collect(),
-        };
-        if rules.is_empty() {
-            return Err("names DELETE or CONNECT only, and no rule of Doorward's own is asked about those".into());
-        }
-        let mut constraints = json!({ "resourceRules": rules });
-        if let Some(fields) = constraints.as_object_mut() {
-            if !matches.exclude_resource_rules.is_empty() {
-                fields.insert("excludeResourceRules".into(), json!(matches.exclude_resource_rules));
-            }
-            if let Some(selector) = &matches.namespace_selector {
-                fields.insert("namespaceSelector".into(), json!(selector));
-            }
-            if let Some(selector) = &matches.object_selector {
-                fields.insert("objectSelector".into(), json!(selector));
-            }
-            if let Some(policy) = matches.match_policy {
-                fields.insert("matchPolicy".into(), json!(policy));
-            }
-        }
-        Ok(constraints)
     }
 
     /// The rule's match conditions, and those under which nobody judges. What hangs on the settings alone is known now.
@@ -201,10 +208,23 @@ impl RuleExport<'_> {
                 }
                 continue;
             }
-            let expression = inlined(&condition.expression, self.set.params.root()).map_err(of)?;
+            let expression = self.inline().condition(&condition.expression).map_err(of)?;
             written.push(json!({ "name": condition.name, "expression": expression }));
         }
         Ok(written)
+    }
+
+    /// What stands in a match condition, which can read no variable, for what is a variable elsewhere.
+    fn inline(&self) -> Inline<'_> {
+        let on_pod_template = self.rule.matches.pod_template.is_some();
+        let pod = on_pod_template.then(|| bracketed(&self.pod()));
+        let account = pod.as_deref().map(|pod| bracketed(&account_of(pod)));
+        let spiffe_id = account.as_deref().filter(|_| self.has_spiffe_id()).map(|account| bracketed(&self.spiffe_id(account)));
+        Inline { params: self.set.params.root(), pod, account, spiffe_id }
+    }
+
+    fn has_spiffe_id(&self) -> bool {
+        self.set.settings.spiffe.trust_domain.is_some()
     }
 
     /// What a condition on the settings says.
@@ -251,14 +271,11 @@ impl RuleExport<'_> {
             declare("exempt", text.to_owned());
         }
         if needs("spiffeId") {
-            declare("spiffeId", self.spiffe_id());
+            declare("spiffeId", self.spiffe_id("variables.serviceAccountName"));
         }
         let account = needs("serviceAccountName") || needs("spiffeId");
         if account {
-            // As the API server fills it in: the deprecated field counts, and an empty one does not.
-            let named = |field: &str| format!("variables.pod.?spec.?{field}.orValue('')");
-            let (name, deprecated) = (named("serviceAccountName"), named("serviceAccount"));
-            declare("serviceAccountName", format!("{name} != '' ? {name} : {deprecated} != '' ? {deprecated} : 'default'"));
+            declare("serviceAccountName", account_of("variables.pod"));
         }
         if needs("pod") || account {
             declare("pod", self.pod());
@@ -286,7 +303,7 @@ impl RuleExport<'_> {
     }
 
     /// The expected SPIFFE ID, with the places of the template that hang on the pod put together.
-    fn spiffe_id(&self) -> String {
+    fn spiffe_id(&self, account: &str) -> String {
         const NAMESPACE: &str = "\u{1}";
         const ACCOUNT: &str = "\u{2}";
         let filled = self.set.settings.expected_spiffe_id(NAMESPACE, ACCOUNT).unwrap_or_default();
@@ -297,7 +314,7 @@ impl RuleExport<'_> {
             }
             for (index, text) in text.split(ACCOUNT).enumerate() {
                 if index > 0 {
-                    parts.push("variables.serviceAccountName".to_owned());
+                    parts.push(account.to_owned());
                 }
                 if !text.is_empty() {
                     parts.push(Expression::string_literal(text));
@@ -440,6 +457,24 @@ impl RuleExport<'_> {
     }
 }
 
+/// The name of the pod's ServiceAccount as the API server fills it in: the deprecated field counts, and an empty one does not.
+fn account_of(pod: &str) -> String {
+    let named = |field: &str| format!("{pod}.?spec.?{field}.orValue('')");
+    let (name, deprecated) = (named("serviceAccountName"), named("serviceAccount"));
+    format!("{name} != '' ? {name} : {deprecated} != '' ? {deprecated} : 'default'")
+}
+
+/// The names of all variables that a validation reads, those that its variables read among them.
+fn all_used(written: &Written, variables: &[(String, String, Used)]) -> BTreeSet<String> {
+    let mut used = written.used.variables.clone();
+    for (name, _, needs) in variables.iter().rev() {
+        if used.contains(name) {
+            used.extend(needs.variables.iter().cloned());
+        }
+    }
+    used
+}
+
 /// An expression that may be followed by an operator.
 fn bracketed(expression: &str) -> String {
     format!("({expression})")
@@ -452,49 +487,4 @@ fn guarded(body: &Value, exempt: bool) -> Value {
         *expression = format!("variables.exempt || {}", bracketed(expression.as_str().unwrap_or_default())).into();
     }
     body
-}
-
-fn pod_templates(carrier: Carrier) -> Vec<Value> {
-    let wanted = |kind: &&PodTemplateKind| match carrier {
-        Carrier::Any => true,
-        Carrier::Pod => kind.is_pod(),
-        Carrier::Workload => !kind.is_pod(),
-    };
-    let mut places: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
-    for kind in POD_TEMPLATE_KINDS.iter().filter(wanted) {
-        places.entry((kind.group, kind.version)).or_default().push(kind.resource);
-    }
-    let rule = |group: &str, version: &str, operations: &[&str], resources: &[&str]| json!({ "apiGroups": [group], "apiVersions": [version], "operations": operations, "resources": resources });
-    let mut rules: Vec<Value> =
-        places.into_iter().map(|((group, version), resources)| rule(group, version, &["CREATE", "UPDATE"], &resources)).collect();
-    if carrier != Carrier::Workload {
-        rules.push(rule("", "v1", &["UPDATE"], &["pods/ephemeralcontainers"]));
-    }
-    rules
-}
-
-/// A rule without what Doorward's own rules are never asked about.
-fn changes(rule: &ResourceRule) -> Option<Value> {
-    let mut operations: Vec<OperationName> = Vec::new();
-    for operation in &rule.operations {
-        match operation {
-            OperationName::Any => operations = vec![OperationName::Create, OperationName::Update],
-            OperationName::Create | OperationName::Update if !operations.contains(operation) => operations.push(*operation),
-            OperationName::Create | OperationName::Update | OperationName::Delete | OperationName::Connect => {}
-        }
-    }
-    let resources: Vec<&String> =
-        rule.resources.iter().filter(|resource| !["/status", "/scale", "/resize"].iter().any(|end| resource.ends_with(end))).collect();
-    if operations.is_empty() || resources.is_empty() {
-        return None;
-    }
-    let mut written =
-        json!({ "apiGroups": rule.api_groups, "apiVersions": rule.api_versions, "operations": operations, "resources": resources });
-    if let (Some(fields), false) = (written.as_object_mut(), rule.resource_names.is_empty()) {
-        fields.insert("resourceNames".into(), json!(rule.resource_names));
-    }
-    if let Some(fields) = written.as_object_mut() {
-        fields.insert("scope".into(), json!(rule.scope));
-    }
-    Some(written)
 }

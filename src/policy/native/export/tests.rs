@@ -237,8 +237,86 @@ fn an_enforcement_is_a_policy_and_a_validation_action() {
 #[test]
 fn the_notes_say_what_no_policy_of_the_api_server_can() {
     let export = exported(json!({ "validations": [{ "expression": "true", "message": "a" }] }), json!({}));
-    assert_eq!(export.notes.len(), 1, "{:?}", export.notes);
-    assert!(export.notes[0].starts_with("an UPDATE that changes what a rule looks at is judged as a whole"));
+    assert_eq!(export.notes.len(), 2, "{:?}", export.notes);
+    assert!(export.notes[1].starts_with("an UPDATE that changes what a rule looks at is judged as a whole"));
     let none = json!({ "updateRatchet": false });
-    assert_eq!(exported(json!({ "validations": [{ "expression": "true", "message": "a" }] }), none).notes, [""; 0]);
+    assert_eq!(exported(json!({ "validations": [{ "expression": "true", "message": "a" }] }), none).notes.len(), 1);
+}
+
+#[test]
+fn what_the_api_server_would_refuse_is_not_written() {
+    let validation = |expression: &str| json!({ "validations": [{ "expression": expression, "message": "no" }] });
+    let place = "spec.rules[0].validations[0]".to_owned();
+    let (found, why) = reason(validation("jsonpatch.escapeKey(object.metadata.name) == 'a'"), json!({}));
+    assert_eq!(found, place);
+    assert!(why.starts_with("is refused by the API server: undeclared reference to 'jsonpatch' (in container '')"), "{why}");
+    for panics in [
+        "[?object.spec.containers[?1]].size() >= 0",
+        "{?'a': object.metadata.labels[?'app']}.size() >= 0",
+        "[?object.metadata.name].size() >= 0",
+    ] {
+        let (found, why) = reason(validation(panics), json!({}));
+        assert_eq!(found, place, "{panics}");
+        assert!(why.contains("Kubernetes' compiler ends at an optional entry"), "{panics}: {why}");
+    }
+    // A variable takes those with it that read it, and no others.
+    let rule = json!({
+        "variables": [
+            { "name": "bad", "expression": "[?object.metadata[?'name']]" },
+            { "name": "worse", "expression": "variables.bad.size()" },
+        ],
+        "validations": [
+            { "expression": "variables.worse > 0", "message": "no" }, { "expression": "object.metadata.name != ''", "message": "no" },
+        ],
+    });
+    let export = exported(rule, json!({}));
+    assert_eq!((export.omissions.len(), export.omissions[0].place.as_str()), (1, place.as_str()));
+    assert_eq!(export.policies[0].validations, [1]);
+    assert!(export.policies[0].policy["spec"].get("variables").is_none());
+}
+
+#[test]
+fn each_policy_says_which_release_it_needs() {
+    let needs = |expression: &str| {
+        let export = exported(json!({ "validations": [{ "expression": expression, "message": "no" }] }), json!({}));
+        (export.policies[0].policy["metadata"]["annotations"]["doorward.dev/needs-kubernetes"].clone(), export.notes[0].clone())
+    };
+    assert_eq!(needs("object.metadata.name != ''"), (json!("1.30"), "Kubernetes 1.30 and later take all of them".to_owned()));
+    let note = "Kubernetes 1.37 and later take all of them (includes in `rule`); the annotation `doorward.dev/needs-kubernetes` says what each needs";
+    assert_eq!(needs("[1].includes(object.spec.n) && object.spec.all(k, v, k != v)"), (json!("1.37"), note.to_owned()));
+    let at = json!({ "validations": [{ "at": "spec.volumes[*]", "expression": "self.name != ''", "message": "no" }] });
+    assert_eq!(exported(at, json!({})).policies[0].needs[0].since, "1.32");
+}
+
+#[test]
+fn a_condition_that_reads_the_pod_has_it_written_in() {
+    let conditions = |carrier: &str, expression: &str, settings: Value| {
+        let rule = json!({
+            "match": { "podTemplate": carrier },
+            "matchConditions": [{ "name": "asked", "expression": expression }],
+            "validations": [{ "expression": "true", "message": "no" }],
+        });
+        let spec = one(rule, settings);
+        let found = spec["matchConditions"].as_array().unwrap().iter().find(|condition| condition["name"] == "asked").unwrap();
+        found["expression"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(conditions("Pod", "has(pod.metadata.labels)", json!({})), "has((object).metadata.labels)");
+    assert_eq!(
+        conditions("Workload", "pod.spec.hostPID == true", json!({})),
+        "(request.kind.kind == 'CronJob' ? object.spec.jobTemplate.spec.template : request.kind.kind == 'PodTemplate' ? object.template : \
+         object.spec.template).spec.hostPID == true"
+    );
+    let account = conditions("Pod", "identity.serviceAccount != 'default' && identity.namespace != 'a'", json!({}));
+    assert_eq!(
+        account,
+        "((object).?spec.?serviceAccountName.orValue('') != '' ? (object).?spec.?serviceAccountName.orValue('') : \
+         (object).?spec.?serviceAccount.orValue('') != '' ? (object).?spec.?serviceAccount.orValue('') : 'default') != 'default' && \
+         request.namespace != 'a'"
+    );
+    let rule = json!({
+        "matchConditions": [{ "name": "asked", "expression": "identity.mesh.state == 'x'" }],
+        "validations": [{ "expression": "true", "message": "no" }],
+    });
+    let why = "has the match condition `asked`, which reads `identity.mesh.state`, which the API server knows in no match condition";
+    assert_eq!(reason(rule, json!({})).1, why);
 }
