@@ -83,7 +83,7 @@ fn run(object: &Object, settings: &Settings, steps: &[Step]) -> doorward::inject
         namespace: "payments",
         namespace_object: &Fact::Absent,
         service_account: &Fact::Absent,
-        token_secrets: &Fact::Absent,
+        token_secrets: &doorward::identity::KnownSecrets::default(),
         class: Class::App,
     };
     inject(

@@ -62,7 +62,7 @@ impl Scene {
         Facts {
             namespace: Fact::Found(namespace.root()),
             service_account: Fact::Found(self.account.root()),
-            token_secrets: Fact::Unknown("not watched".into()),
+            token_secrets: doorward::identity::KnownSecrets::default(),
             // One object of each resource that rules read: a registration of every pod among them.
             related: self.set.related().into_iter().map(|resource| (resource, Fact::Found(vec![self.related.root()]))).collect(),
             ..Facts::unknown("not asked for")

@@ -15,6 +15,8 @@ const DOCUMENTS: &[&str] = &[
     "deploy/README.md",
     "docs/cel-functions.md",
     "docs/from-vault-k8s.md",
+    "docs/settings.md",
+    "docs/waivers.md",
 ];
 
 /// What starts one of the repository's own paths.

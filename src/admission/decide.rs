@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::related_names::RelatedNames;
 use crate::identity::InjectionState;
 use crate::object::{Operation as Change, escaped};
 use crate::policy::{Certainty, Facts, Limits, PolicySet, Reason, RequestError, Source, Subject, Verdict, Violation, evaluate, mutate};
@@ -54,11 +55,36 @@ impl Decision {
         Self::refuse(400, "BadRequest", format!("doorward cannot judge this request: {error}"))
     }
 
+    /// The same answer for a caller that is not known to be the API server: whoever reaches the port could ask it for the names of objects
+    /// that he may not read (`hardening.md` A35). What his own request says is his to see again.
+    #[must_use]
+    pub fn withholding(mut self, subject: &Subject<'_>, facts: &Facts<'_>) -> Self {
+        let names = RelatedNames::of(facts);
+        let asked = subject.request;
+        self.message = names.hidden(asked, &self.message);
+        for (_, message) in &mut self.causes {
+            *message = names.hidden(asked, message);
+        }
+        for warning in &mut self.warnings {
+            *warning = names.hidden(asked, warning);
+        }
+        for (key, value) in &mut self.audit {
+            *value = if key == "waived" { waived_rules(&self.verdict) } else { names.hidden(asked, value) };
+        }
+        self
+    }
+
     /// The metric label.
     #[must_use]
     pub fn word(&self) -> &'static str {
         if self.allowed { "allowed" } else { "denied" }
     }
+}
+
+/// The rules that are lifted, without what lifts them.
+fn waived_rules(verdict: &Verdict) -> String {
+    let lifted = verdict.violations.iter().filter(|violation| violation.waived_by.is_some());
+    deduplicated(lifted.map(|violation| violation.rule.to_string()).collect()).join(",")
 }
 
 /// Decides a subject: by injection for the mutating call, by the rules for the validating one.

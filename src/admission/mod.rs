@@ -2,6 +2,7 @@
 //!
 //! - `review`: bytes to a [`Review`] and its subject
 //! - `decide`: a subject and its facts to a [`Decision`]
+//! - `related_names`: what of it a caller that is not verified is not told
 //! - `reply`: a decision to bytes
 //! - `record`: what is recorded of a decision
 //! - `coverage`: [`Coverage`], what the loaded policies look at, and in which class of webhook entry each resource belongs
@@ -11,6 +12,7 @@ mod configuration;
 mod coverage;
 mod decide;
 mod record;
+mod related_names;
 mod reply;
 mod review;
 

@@ -70,6 +70,10 @@ fn subjects(args: &Args, set: &PolicySet) -> Result<Subjects, Exit> {
     let is_path = named == "-" || named.contains(['*', '?', '[']) || std::path::Path::new(named).exists();
     match named.split_once('/') {
         _ if is_path => Ok(Subjects::of_files(std::slice::from_ref(named), &args.context)),
+        _ if looks_like_a_file(named) => {
+            complain(format!("no such file: `{}`; a Pod of a cluster is named NAMESPACE/POD", crate::object::quoted(named)));
+            Err(Exit::Input)
+        }
         Some((namespace, pod)) if !namespace.is_empty() && !pod.contains('/') => {
             Subjects::of_cluster(set, &args.live, Some(namespace), Some(pod))
         }
@@ -78,4 +82,12 @@ fn subjects(args: &Args, set: &PolicySet) -> Result<Subjects, Exit> {
             Err(Exit::Input)
         }
     }
+}
+
+/// Whether a name can only have been meant as that of a file: no namespace and no Pod is called so, or hardly any.
+fn looks_like_a_file(named: &str) -> bool {
+    let path = std::path::Path::new(named);
+    let is_manifest = path.extension().is_some_and(|ending| ["yaml", "yml", "json"].iter().any(|known| ending.eq_ignore_ascii_case(known)));
+    let in_folder = path.parent().is_some_and(|folder| !folder.as_os_str().is_empty() && folder.is_dir());
+    is_manifest || in_folder || named.starts_with(['.', '/', '~']) || named.ends_with('/') || named.matches('/').count() > 1
 }

@@ -63,7 +63,7 @@ pub(super) fn run(args: &Args) -> Exit {
         let definitions = ("apiextensions.k8s.io".to_owned(), "customresourcedefinitions".to_owned());
         let wanted = Wanted { resources: [definitions].into(), ..Wanted::default() };
         match read_cluster(args.kubeconfig.as_deref(), &wanted) {
-            Ok(definitions) => definitions.iter().for_each(|object| schemas.add(object.root())),
+            Ok(definitions) => definitions.objects.iter().for_each(|object| schemas.add(object.root())),
             Err(exit) => return exit,
         }
     }

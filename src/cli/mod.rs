@@ -5,7 +5,8 @@
 //! - `subjects`: what a verb acts on: files, or a live cluster
 //! - `reload`: the files that a running server looks at again
 //! - `demonstration`: what `serve` knows when it is given nothing
-//! - `serve`, `audit`, `test`, `explain`, `inject`, `inventory`, `policy` (with `export` and `lint`), `cel`, `webhooks`, `certs`, `completions`: the subcommands
+//! - `serve`, `audit`, `test`, `explain`, `inject`, `inventory`, `policy` (with `export` and `lint`), `cel`, `webhooks`, `token_secrets`, `certs`,
+//!   `completions`: the subcommands
 
 mod audit;
 mod cel;
@@ -24,6 +25,7 @@ mod serve;
 mod sources;
 mod subjects;
 mod test;
+mod token_secrets;
 mod webhooks;
 
 use std::io::Write as _;
@@ -63,6 +65,8 @@ enum Command {
     /// Print or apply the webhook configurations
     #[command(subcommand)]
     Webhooks(webhooks::Command),
+    /// List the Secrets that hold legacy tokens, by name, for `serve --token-secrets`
+    TokenSecrets(token_secrets::Args),
     /// Make the certificate authority of the webhook
     #[command(subcommand)]
     Certs(certs::Command),
@@ -92,6 +96,7 @@ pub fn run() -> ExitCode {
         Command::Policy(command) => policy::run(&command),
         Command::Cel(args) => cel::run(&args),
         Command::Webhooks(command) => webhooks::run(&command),
+        Command::TokenSecrets(args) => token_secrets::run(&args),
         Command::Certs(command) => certs::run(&command),
         Command::Completions(args) => completions::run(&args),
     };

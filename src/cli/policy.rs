@@ -1,18 +1,21 @@
-//! `doorward policy`: the policies in force, and what their expressions may call.
+//! `doorward policy`: the policies in force, what their expressions may call, and what every file and interface looks like.
 
 mod functions;
+mod list;
+mod schema;
 
 use super::exit::Exit;
-use super::sources::PolicyArgs;
-use super::{export, print};
+use super::export;
 use crate::report::columns;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// List the policies, each with where it comes from
-    List(ListArgs),
+    /// List the policies, each with where it comes from and what a violation does under the settings; and who is let off
+    List(list::Args),
     /// List the functions and macros of expressions, with cost and first release of Kubernetes
     Functions(functions::Args),
+    /// Print the JSON Schema of a file or an interface
+    Schema(schema::Args),
     /// Write policies out for another engine
     #[command(subcommand)]
     Export(export::Command),
@@ -20,35 +23,12 @@ pub(super) enum Command {
     Lint(super::lint::Args),
 }
 
-#[derive(Debug, clap::Args)]
-pub(super) struct ListArgs {
-    #[command(flatten)]
-    policies: PolicyArgs,
-}
-
 pub(super) fn run(command: &Command) -> Exit {
     match command {
-        Command::List(args) => list(args),
+        Command::List(args) => list::run(args),
         Command::Functions(args) => functions::run(args),
+        Command::Schema(args) => schema::run(args),
         Command::Export(command) => export::run(command),
         Command::Lint(args) => super::lint::run(args),
     }
-}
-
-fn list(args: &ListArgs) -> Exit {
-    let set = match args.policies.load_or_complain() {
-        Ok(set) => set,
-        Err(exit) => return exit,
-    };
-    let source = |id: &str| set.source(id).map(ToString::to_string).unwrap_or_default();
-    let mut rows = vec![["NAME", "KIND", "ENFORCEMENT", "SEVERITY", "SOURCE", "TITLE"].map(str::to_owned)];
-    for policy in set.policies() {
-        let (enforcement, severity) = (policy.enforcement.word().to_owned(), policy.severity.word().to_owned());
-        rows.push([policy.id.to_string(), policy.kind().into(), enforcement, severity, source(&policy.id), policy.title.clone()]);
-    }
-    for policy in set.injections() {
-        rows.push([policy.id.to_string(), "InjectionPolicy".into(), "-".into(), "-".into(), source(&policy.id), policy.title.clone()]);
-    }
-    print(&columns(&rows));
-    Exit::Clean
 }

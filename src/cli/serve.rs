@@ -59,8 +59,8 @@ pub(super) struct Args {
     /// Seconds to go on serving after SIGTERM, until no API server sends here any more
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     drain_delay: u64,
-    /// File that lists the Secrets which hold legacy tokens, one `namespace/name` a line: then they are refused by name, else by path and
-    /// shape only (Doorward may not list Secrets itself)
+    /// File that lists the Secrets which hold legacy tokens, one `namespace/name` a line, as `doorward token-secrets` writes it: then they
+    /// are refused by name, else by path and shape only (Doorward may not list Secrets itself). It may come later
     #[arg(long, value_name = "FILE")]
     token_secrets: Option<PathBuf>,
     /// Seconds between two looks at the policy, settings and waiver files, and at which of the related resources the cluster serves
@@ -140,8 +140,12 @@ async fn start(args: Args) -> Result<(), Failure> {
     };
     let certificate = certificate(&args, client.as_ref(), &mut tasks).await?;
     let door = Arc::new(Door::new(policies, knowledge, Arc::clone(&metrics), log.clone()));
-    if let Some(names) = token_secrets {
-        door.tell_token_secrets(names);
+    match (token_secrets, &args.token_secrets) {
+        (Some(names), _) => door.tell_token_secrets(names),
+        (None, Some(file)) => {
+            tracing::warn!(file = %file.display(), "there is no list of token Secrets yet; until it is there they are known by path and shape only")
+        }
+        (None, None) => {}
     }
     tasks.spawn(files.watch(every, Arc::clone(&door), Arc::clone(&metrics)));
     let options = Options {

@@ -6,16 +6,16 @@ use super::complain;
 use super::exit::Exit;
 use super::sources::{ContextArgs, complain_all, objects};
 use crate::admission::Coverage;
-use crate::cluster::{self, Wanted};
+use crate::cluster::{self, Snapshot, Wanted};
 use crate::manifest::{self, Document, InputError, Loaded};
-use crate::object::{GroupVersionKind, Object};
+use crate::object::{GroupVersionKind, Node};
 use crate::policy::{PolicySet, RelatedIndex, RelatedResource, Source, registration_resources};
 
 /// Where the objects come from.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct SubjectArgs {
     /// Files, folders, globs, or `-` for standard input
-    #[arg(value_name = "PATH", required_unless_present = "cluster")]
+    #[arg(value_name = "PATH", required_unless_present = "cluster", conflicts_with = "cluster")]
     paths: Vec<String>,
     #[command(flatten)]
     live: LiveArgs,
@@ -40,6 +40,8 @@ pub(super) struct Subjects {
     /// What is known beside them.
     context: Vec<Document>,
     live: bool,
+    /// Whether the cluster's token Secrets could not be listed.
+    unlisted: bool,
     /// Namespace of objects that name none.
     pub(super) namespace: String,
 }
@@ -64,7 +66,7 @@ impl Subjects {
             loaded.errors.push(InputError { file: paths.join(" "), message, ..InputError::default() });
         }
         loaded.errors.extend(context_errors);
-        Self { loaded, context, live: false, namespace: args.namespace().to_owned() }
+        Self { loaded, context, namespace: args.namespace().to_owned(), ..Self::default() }
     }
 
     /// The objects of a cluster that the policies speak about, or one Pod of it.
@@ -80,18 +82,33 @@ impl Subjects {
             let whole = covered.into_iter().filter(|covered| covered.subresource.is_empty() && covered.resource != "*");
             resources.extend(whole.map(|covered| (covered.group, covered.resource)));
         }
-        // A Secret's data is never read, so no rule on it could be judged; and its type alone says nothing.
+        // A Secret's data is never read, so no rule on it could be judged. Those of the type that holds legacy tokens are known by that alone.
         resources.remove(&named(("", "secrets")));
-        let wanted = Wanted { resources, namespace: namespace.map(str::to_owned), pod: pod.map(str::to_owned) };
-        let objects = read_cluster(live.kubeconfig.as_deref(), &wanted)?;
-        let mut subjects = Self { live: true, namespace: "default".into(), ..Self::default() };
+        let token_secrets = true;
+        let wanted = Wanted { resources, namespace: namespace.map(str::to_owned), pod: pod.map(str::to_owned), token_secrets };
+        let Snapshot { objects, unlisted } = read_cluster(live.kubeconfig.as_deref(), &wanted)?;
+        if let Some(reason) = &unlisted {
+            complain(format!("note: which Secrets hold legacy tokens is not known: {reason}"));
+        }
+        let mut subjects = Self { live: true, unlisted: unlisted.is_some(), namespace: "default".into(), ..Self::default() };
         for object in objects {
             subjects.loaded.extend(manifest::load("", &object.root().to_json()));
+        }
+        // A waiver of another namespace could lift nothing here: it is known and not judged.
+        if let Some(namespace) = namespace {
+            let elsewhere = |document: &Document| {
+                let root = document.object.root();
+                let is_waiver = GroupVersionKind::of(root).is_some_and(|kind| kind.kind == "IdentityWaiver");
+                is_waiver && root.path(&["spec", "subject", "namespace"]).and_then(Node::as_str) != Some(namespace)
+            };
+            let (others, kept) = std::mem::take(&mut subjects.loaded.documents).into_iter().partition(elsewhere);
+            (subjects.context, subjects.loaded.documents) = (others, kept);
         }
         if let Some(pod) = pod {
             let is_it = |document: &Document| GroupVersionKind::of(document.object.root()).is_some_and(|kind| kind.kind == "Pod");
             let (found, context) = std::mem::take(&mut subjects.loaded.documents).into_iter().partition(is_it);
-            (subjects.loaded.documents, subjects.context) = (found, context);
+            subjects.loaded.documents = found;
+            subjects.context.extend::<Vec<_>>(context);
             if subjects.loaded.documents.is_empty() {
                 complain(format!("there is no Pod `{}/{pod}` in the cluster", namespace.unwrap_or_default()));
                 return Err(Exit::Input);
@@ -103,7 +120,8 @@ impl Subjects {
     /// All that is known, looked up for each of the objects.
     pub(super) fn index(&self) -> RelatedIndex<'_> {
         let objects = self.loaded.documents.iter().chain(&self.context).map(|document| document.object.root());
-        RelatedIndex::new(objects, &self.namespace, self.live)
+        let index = RelatedIndex::new(objects, &self.namespace, self.live);
+        if self.unlisted { index.without_token_secrets() } else { index }
     }
 
     /// A Pod of a cluster is as it will be; what is in files is yet to be admitted.
@@ -119,7 +137,7 @@ impl Subjects {
 }
 
 /// Reads a cluster once; what keeps it from being read is told.
-pub(super) fn read_cluster(kubeconfig: Option<&Path>, wanted: &Wanted) -> Result<Vec<Object>, Exit> {
+pub(super) fn read_cluster(kubeconfig: Option<&Path>, wanted: &Wanted) -> Result<Snapshot, Exit> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string());
     let read = runtime.and_then(|runtime| runtime.block_on(cluster::snapshot(kubeconfig, wanted)).map_err(|error| error.to_string()));
     read.map_err(|error| {

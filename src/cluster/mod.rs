@@ -12,6 +12,7 @@
 //! - `surroundings`: both together, as facts about what stands around a pod
 //! - `installation`: the webhook configurations, applied whole and read back
 //! - `snapshot`: the cluster read once, for the command line
+//! - `token_secrets`: the names of the Secrets that hold legacy tokens
 //! - `kept`: what of an object is kept
 //! - `authority`: a certificate authority of one's own and the leaves it issues; no cluster needed
 //! - `certificates`: that authority in a Secret of the cluster
@@ -28,6 +29,7 @@ pub mod parameters;
 pub mod related;
 pub mod snapshot;
 pub mod surroundings;
+pub mod token_secrets;
 
 pub use authority::{Authority, AuthorityError, Leaf};
 pub use caches::{Cache, Caches};
@@ -35,8 +37,9 @@ pub use connect::{ConnectError, connect};
 pub use lookups::{Limits, Lookups, ObjectKey};
 pub use parameters::ParameterReads;
 pub use related::Related;
-pub use snapshot::{Wanted, snapshot};
+pub use snapshot::{Snapshot, Wanted, snapshot};
 pub use surroundings::Surroundings;
+pub use token_secrets::{publish_token_secrets, token_list, token_secrets};
 
 /// What went wrong at the API server, for people: lower case, the innermost cause, no type names.
 pub(crate) fn reason(error: &kube::Error) -> String {

@@ -9,11 +9,12 @@ use kube::{Api, Client};
 
 use super::discovery::{Served, served};
 use super::kept::kept;
+use super::token_secrets::token_secrets;
 use super::{ConnectError, connect, reason};
 use crate::object::{Fact, Object};
 
 /// Objects in one answer of the API server.
-const PAGE: u32 = 500;
+pub(super) const PAGE: u32 = 500;
 
 /// What is read of a cluster.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +25,17 @@ pub struct Wanted {
     pub namespace: Option<String>,
     /// Only the Pod of this name.
     pub pod: Option<String>,
+    /// The names of the Secrets that hold legacy tokens, too.
+    pub token_secrets: bool,
+}
+
+/// What was read.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    /// The objects.
+    pub objects: Vec<Object>,
+    /// Why the names of token Secrets are not among them, if they were wanted and may not be listed.
+    pub unlisted: Option<String>,
 }
 
 /// Reads a cluster: by a kubeconfig, or by the ServiceAccount of the pod. Objects come in order of resource, namespace and name,
@@ -31,7 +43,7 @@ pub struct Wanted {
 ///
 /// # Errors
 /// [`ConnectError`] with the resource that cannot be read and the API server's words.
-pub async fn snapshot(kubeconfig: Option<&Path>, wanted: &Wanted) -> Result<Vec<Object>, ConnectError> {
+pub async fn snapshot(kubeconfig: Option<&Path>, wanted: &Wanted) -> Result<Snapshot, ConnectError> {
     let client = connect(kubeconfig).await?;
     let mut objects = Vec::new();
     for (group, resource) in &wanted.resources {
@@ -45,7 +57,8 @@ pub async fn snapshot(kubeconfig: Option<&Path>, wanted: &Wanted) -> Result<Vec<
             Fact::Unknown(reason) => return Err(refused(reason)),
         }
     }
-    Ok(objects)
+    let unlisted = if wanted.token_secrets { token_secrets(&client, wanted.namespace.as_deref(), &mut objects).await? } else { None };
+    Ok(Snapshot { objects, unlisted })
 }
 
 async fn list(

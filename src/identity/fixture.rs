@@ -1,10 +1,8 @@
 //! A pod and its surroundings for the tests of this room: start from [`Scene::pod`], change what the case is about, read.
 
-use std::collections::BTreeSet;
-
 use serde_json::{Value, json};
 
-use super::{Class, Surroundings, read};
+use super::{Class, KnownSecrets, Surroundings, read};
 use crate::object::{Fact, GroupVersionKind, Node, Object, PodTemplate};
 use crate::settings::Settings;
 
@@ -14,7 +12,7 @@ pub(super) struct Scene {
     pub(super) namespace: &'static str,
     pub(super) namespace_object: Fact<Value>,
     pub(super) service_account: Fact<Value>,
-    pub(super) token_secrets: Fact<BTreeSet<String>>,
+    pub(super) token_secrets: KnownSecrets,
 }
 
 impl Scene {
@@ -30,7 +28,7 @@ impl Scene {
             namespace: "payments",
             namespace_object: Fact::Found(json!({ "metadata": { "name": "payments" } })),
             service_account: Fact::Found(json!({ "metadata": { "name": "api" } })),
-            token_secrets: Fact::Unknown("not listed".into()),
+            token_secrets: KnownSecrets::default(),
         }
     }
 

@@ -224,7 +224,7 @@ proptest! {
         let object = Object::from_json(value.to_string()).unwrap();
         let kind = GroupVersionKind::of(object.root()).unwrap();
         let settings = Settings::demonstration();
-        let identity = serde_json::to_value(super::read_object(&kind, object.root(), "payments", &settings, &crate::object::Fact::Absent)).unwrap();
+        let identity = serde_json::to_value(super::read_object(&kind, object.root(), "payments", &settings, &super::KnownSecrets::default())).unwrap();
         let schema: Value = serde_json::from_str(super::SCHEMA).unwrap();
         let mut problems = Vec::new();
         check(&schema, &schema["$defs"]["objectIdentity"], &identity, "identity", &mut problems);
@@ -347,7 +347,7 @@ fn the_models_of_other_objects_have_the_shape_of_the_schema() {
     let of = |api: &str, kind: &str, object: &Value| {
         let object = crate::object::Object::from_serialize(object).unwrap();
         let kind = crate::object::GroupVersionKind::new(api, "v1", kind);
-        let secrets = crate::object::Fact::Unknown("not listed".to_owned());
+        let secrets = super::KnownSecrets::default();
         serde_json::to_value(super::read_object(&kind, object.root(), "payments", &crate::settings::Settings::default(), &secrets).unwrap())
             .unwrap()
     };

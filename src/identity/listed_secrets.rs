@@ -1,12 +1,10 @@
 //! The Secrets that a `ServiceAccount` lists: those its pods may mount, and those that the ServiceAccount plugin gives them to pull images.
 
-use std::collections::BTreeSet;
-
 use serde::Serialize;
 
 use super::model::{Certainty, CredentialKind};
-use super::secret_name::SecretNames;
-use crate::object::{Fact, Node};
+use super::secret_name::{KnownSecrets, SecretNames};
+use crate::object::Node;
 
 /// One Secret that a `ServiceAccount` lists.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -22,7 +20,7 @@ pub struct ListedSecret<'a> {
     pub field_path: String,
 }
 
-pub(super) fn read<'a>(account: Node<'a>, token_secrets: &'a Fact<BTreeSet<String>>) -> Vec<ListedSecret<'a>> {
+pub(super) fn read<'a>(account: Node<'a>, token_secrets: &'a KnownSecrets) -> Vec<ListedSecret<'a>> {
     let names = SecretNames::new(token_secrets);
     let of = |list: &'static str| {
         account.list(list).enumerate().map(move |(index, entry)| {

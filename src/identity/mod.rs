@@ -65,6 +65,7 @@ pub use plugin_volume::is_plugin_token_volume;
 pub use registration::{
     EntryState, Issuance, IssuanceAnswer, Registration, RegistrationEntry, RegistrationFinding, RegistrationProblem, issuance,
 };
+pub use secret_name::KnownSecrets;
 pub use service_account::Automount;
 pub use signing_request::SigningRequest;
 pub use surroundings::{Class, Surroundings};

@@ -1,7 +1,5 @@
 //! What rules see as `identity` of an object that carries no pod template.
 
-use std::collections::BTreeSet;
-
 use serde::Serialize;
 
 use super::environment::StaticCredential;
@@ -12,9 +10,10 @@ use super::mesh;
 use super::model::NamespaceMesh;
 use super::operators::{self, SecretStore};
 use super::registration::{self, Registration};
+use super::secret_name::KnownSecrets;
 use super::signing_request::{self, SigningRequest};
 use super::vault::VaultAccess;
-use crate::object::{Fact, GroupVersionKind, Node};
+use crate::object::{GroupVersionKind, Node};
 use crate::settings::Settings;
 
 /// Such an object as data: what its kind has to say, each under its name. Lists are always there.
@@ -55,7 +54,7 @@ pub fn read_object<'a>(
     object: Node<'a>,
     namespace: &'a str,
     settings: &'a Settings,
-    token_secrets: &'a Fact<BTreeSet<String>>,
+    token_secrets: &'a KnownSecrets,
 ) -> Option<ObjectIdentity<'a>> {
     let mut identity = ObjectIdentity::default();
     match (kind.group.as_str(), kind.kind.as_str()) {

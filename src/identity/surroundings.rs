@@ -1,9 +1,8 @@
 //! What stands around a pod template and decides who it will be: namespace, ServiceAccount, class, settings.
 
-use std::collections::BTreeSet;
-
 use serde::Serialize;
 
+use super::secret_name::KnownSecrets;
 use crate::object::{Fact, GroupVersionKind, Node, PodTemplate};
 use crate::settings::{Grantee, Settings};
 
@@ -18,9 +17,9 @@ pub struct Surroundings<'a> {
     pub namespace_object: &'a Fact<Node<'a>>,
     /// The ServiceAccount that the pod names.
     pub service_account: &'a Fact<Node<'a>>,
-    /// Names of the namespace's Secrets of type `kubernetes.io/service-account-token`; names only, never their data. Unknown where that
-    /// list is not at hand, which is the webhook's default: to list Secrets is to read them all.
-    pub token_secrets: &'a Fact<BTreeSet<String>>,
+    /// Which of the namespace's Secrets are of type `kubernetes.io/service-account-token`; names only, never their data. Not known where
+    /// that list is not at hand, which is the webhook's default: to list Secrets is to read them all.
+    pub token_secrets: &'a KnownSecrets,
     /// What sort of workload it is.
     pub class: Class,
 }

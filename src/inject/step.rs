@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 /// One entry of an `InjectionPolicy`'s `inject`, such as `{vaultToken: {expirationSeconds: 600}}`. What is not given comes from the
 /// settings. The variants stand in the order in which they are applied, whatever the policy's order.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub enum Step {
     /// No token for the Kubernetes API.
@@ -52,6 +53,7 @@ pub enum Step {
 
 /// Which agent containers a pod gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum AgentMode {
     /// One that runs once before the pod's own containers.

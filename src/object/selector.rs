@@ -70,7 +70,20 @@ impl LabelSelector {
     /// Whether a map of labels fulfils every requirement. `None` means an object without labels.
     #[must_use]
     pub fn matches(&self, labels: Option<Node<'_>>) -> bool {
-        let label = |key: &str| labels.and_then(|labels| labels.get(key)).and_then(Node::as_str);
+        self.holds(|key| labels.and_then(|labels| labels.get(key)).and_then(Node::as_str))
+    }
+
+    /// Whether a Namespace fulfils every requirement. The label of its name is the API server's to write, so it is there whatever a
+    /// manifest says.
+    #[must_use]
+    pub fn matches_namespace(&self, name: &str, labels: Option<Node<'_>>) -> bool {
+        self.holds(|key| match key {
+            "kubernetes.io/metadata.name" => Some(name),
+            _ => labels.and_then(|labels| labels.get(key)).and_then(Node::as_str),
+        })
+    }
+
+    fn holds<'l>(&self, label: impl Fn(&str) -> Option<&'l str>) -> bool {
         self.match_labels.iter().all(|(key, value)| label(key) == Some(value.as_str()))
             && self.match_expressions.iter().all(|requirement| {
                 let value = label(&requirement.key);
@@ -106,5 +119,16 @@ mod tests {
             let selector: LabelSelector = serde_json::from_str(text).unwrap();
             assert_eq!(selector.matches(Some(labels.root())), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_namespace_has_the_label_of_its_name() {
+        let text = r#"{"matchLabels":{"kubernetes.io/metadata.name":"legacy","a":"1"}}"#;
+        let selector: LabelSelector = serde_json::from_str(text).unwrap();
+        let labels = Object::from_json(r#"{"a":"1"}"#).unwrap();
+        assert!(selector.matches_namespace("legacy", Some(labels.root())) && !selector.matches(Some(labels.root())));
+        assert!(!selector.matches_namespace("other", Some(labels.root())) && !selector.matches_namespace("legacy", None));
+        let forged = Object::from_json(r#"{"a":"1","kubernetes.io/metadata.name":"legacy"}"#).unwrap();
+        assert!(!selector.matches_namespace("other", Some(forged.root())));
     }
 }

@@ -6,11 +6,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::evaluate::{Limits, evaluate};
+use super::mend::mend;
 use super::related::RelatedIndex;
 use super::set::PolicySet;
 use super::staging::mutate;
-use super::subject::{Operation, Source, Subject, manifest_request};
-use super::verdict::{Certainty, Verdict};
+use super::subject::{Facts, Operation, Source, Subject, manifest_request};
+use super::verdict::{Certainty, Verdict, Violation};
 use crate::manifest::{self, InputError};
 use crate::object::{GroupVersionKind, Node, Object, ShapeError, namespace_of};
 use crate::settings::Settings;
@@ -178,6 +179,34 @@ impl CaseFile {
 /// # Errors
 /// [`CaseFailure`] if what came is not what the case expects.
 pub fn run_case(set: &PolicySet, rule: &str, file: &CaseFile) -> Result<(), CaseFailure> {
+    in_case(set, file, |subject, facts| {
+        if let (Some(expected), Some(object)) = (&file.case.expect_patched, subject.object) {
+            return check_patched(set, subject, facts, object, expected);
+        }
+        let verdict = evaluate(set, subject, facts, Limits { only: Some(rule), ..Limits::default() });
+        check_violations(rule, file.case.expect.as_deref().unwrap_or_default(), &verdict)
+    })
+}
+
+/// How many violations a rule finds in a case's object, and for how many of them there is a patch ([`mend`]).
+///
+/// # Errors
+/// [`CaseFailure`] if the case cannot be run.
+pub fn mended_in_case(set: &PolicySet, rule: &str, file: &CaseFile) -> Result<(usize, usize), CaseFailure> {
+    in_case(set, file, |subject, facts| {
+        let verdict = evaluate(set, subject, facts, Limits::default());
+        let certain = |violation: &&Violation| &*violation.rule == rule && violation.certainty == Certainty::Certain;
+        let found: Vec<_> = verdict.counted().filter(certain).collect();
+        let mended = found.iter().filter(|violation| mend(set, subject, facts, &verdict, violation).is_some());
+        Ok((found.len(), mended.count()))
+    })
+}
+
+fn in_case<R>(
+    set: &PolicySet,
+    file: &CaseFile,
+    ask: impl FnOnce(&Subject<'_>, &Facts<'_>) -> Result<R, CaseFailure>,
+) -> Result<R, CaseFailure> {
     let broken = |message: &str| CaseFailure::Broken(message.to_owned());
     let object = file.object.root();
     let kind = GroupVersionKind::of(object).ok_or_else(|| broken("the object has no apiVersion or kind"))?;
@@ -203,11 +232,7 @@ pub fn run_case(set: &PolicySet, rule: &str, file: &CaseFile) -> Result<(), Case
         .knowing(&set.settings.pod_templates);
     let related = RelatedIndex::new(file.related.iter().map(Object::root), "default", source != Source::Manifests);
     let facts = related.facts(set, &subject, 0);
-    if let Some(expected) = &file.case.expect_patched {
-        return check_patched(set, &subject, &facts, object, expected);
-    }
-    let verdict = evaluate(set, &subject, &facts, Limits { only: Some(rule), ..Limits::default() });
-    check_violations(rule, file.case.expect.as_deref().unwrap_or_default(), &verdict)
+    ask(&subject, &facts)
 }
 
 fn request(case: &Case, object: Node<'_>, kind: &GroupVersionKind, namespace: &str) -> Result<Object, CaseFailure> {
@@ -239,7 +264,7 @@ fn request(case: &Case, object: Node<'_>, kind: &GroupVersionKind, namespace: &s
 fn check_patched(
     set: &PolicySet,
     subject: &Subject<'_>,
-    facts: &super::subject::Facts<'_>,
+    facts: &Facts<'_>,
     object: Node<'_>,
     expected: &serde_json::Value,
 ) -> Result<(), CaseFailure> {

@@ -15,7 +15,7 @@ use super::stage::{Activation, Stage};
 use super::staging::{Staged, stage};
 use super::subject::{Facts, Operation, Source, Subject};
 use super::verdict::{Certainty, Verdict, Violation};
-use super::waive::{Lifted, lifted_by};
+use super::waive::{Lifted, in_namespace, lifted_by};
 use super::waiver_object;
 use crate::cel::{Budget, EXPRESSION_LIMIT, EvaluationError, Expression, Value};
 use crate::object::{FieldPath, Node, Object, PodTemplate, escaped, hex_digest};
@@ -350,24 +350,10 @@ impl<'a> Judge<'_, 'a, '_> {
 
     /// The enforcement after settings were asked: the preset, then the last override that applies, never above the ceiling.
     pub(super) fn enforcement(&self, ceiling: Enforcement) -> Enforcement {
-        let settings = &self.stage.set.settings;
-        let subject = self.stage.subject;
-        let mut wanted = settings.preset.enforcement(self.policy.step, ceiling);
-        if settings.enforcement.is_empty() {
-            return wanted;
-        }
-        let namespace = self.stage.facts.namespace.as_ref().found();
-        let by_name = Object::from_serialize(&serde_json::json!({ "kubernetes.io/metadata.name": subject.namespace })).unwrap_or_default();
-        let labels = match namespace {
-            Some(namespace) => namespace.path(&["metadata", "labels"]),
-            None => Some(by_name.root()),
-        };
-        for entry in &settings.enforcement {
-            if entry.applies(&self.policy.id, labels, !subject.namespace.is_empty()) {
-                wanted = entry.enforcement.min(ceiling);
-            }
-        }
-        wanted
+        let Stage { set, subject, facts, .. } = self.stage;
+        // Asked for each validation: without overrides no label is looked up.
+        let within = if set.settings.enforcement.is_empty() { None } else { in_namespace(subject, facts) };
+        set.settings.enforced(&self.policy.id, self.policy.step, ceiling, within)
     }
 
     pub(super) fn error(&mut self, ceiling: Enforcement, path: &FieldPath, error: EvaluationError, what: &str) {

@@ -1,6 +1,7 @@
 //! The heart: policies in, a subject in, a verdict out. Pure: no clock, file, socket, thread or cluster.
 //!
-//! - `schema`: the three kinds as they are written
+//! - `schema`, `waiver_schema`: the three kinds as they are written
+//! - `json_schemas`: the same for editors and other programs
 //! - `conditions`: which requests nobody judges, so that a cluster keeps running
 //! - `location`: the `at` of a validation
 //! - `compile`: documents to policies that can be evaluated; `mistake` what is wrong with one
@@ -35,6 +36,7 @@ pub mod conditions;
 mod declared;
 mod due;
 mod evaluate;
+mod json_schemas;
 mod library;
 mod lint;
 mod load;
@@ -57,13 +59,15 @@ mod unseen;
 mod verdict;
 mod waive;
 mod waiver_object;
+mod waiver_schema;
 mod waiver_state;
 mod wanted;
 mod workload;
 
-pub use case::{Case, CaseFailure, CaseFile, run_case};
+pub use case::{Case, CaseFailure, CaseFile, mended_in_case, run_case};
 pub use compile::{IdentityPolicy, InjectionPolicy};
 pub use evaluate::{Limits, evaluate};
+pub use json_schemas::{IDENTITY_POLICY_SCHEMA, INJECTION_POLICY_SCHEMA, WAIVER_SCHEMA};
 pub use library::{POLICIES, README};
 pub use lint::{Finding, Ground, Release, Weight, lint, param_kinds};
 pub use load::{Sources, Text, load};
@@ -75,16 +79,17 @@ pub use portrait::{Portrait, portrait, registration_resources};
 pub use proof::{Counterexample, Failure, OtherWebhook, orders, other_webhooks};
 pub use related::RelatedIndex;
 pub use schema::{
-    API_VERSION, Carrier, FailurePolicy, IdentityPolicySpec, IdentityWaiverSpec, IdentityWaiverStatus, InjectionPolicySpec, Match,
-    OperationName, Reason, RelatedResource, ResourceRule, Severity, When,
+    API_VERSION, Carrier, FailurePolicy, IdentityPolicySpec, InjectionPolicySpec, Match, OperationName, Reason, RelatedResource,
+    ResourceRule, Severity, When,
 };
 pub use schemas::Schemas;
 pub use set::{PolicySet, PolicySetBuilder, PolicySource};
 pub use staging::{Mutation, inject_virtually, mutate};
 pub use subject::{Facts, Operation, RequestError, Source, Subject, manifest_request};
-pub use unseen::{UNSEEN_RULE, unseen};
+pub use unseen::{UNSEEN_RULE, unlisted_secrets, unseen};
 pub use verdict::{Certainty, Verdict, Violation};
-pub use waive::Waiver;
+pub use waive::{Waiver, exemption_reason};
 pub use waiver_object::{RULE as WAIVER_RULE, waivers_resource};
-pub use waiver_state::{WaiverState, waiver_states};
+pub use waiver_schema::{IdentityWaiverSpec, IdentityWaiverStatus};
+pub use waiver_state::{WaiverState, lifting_waiver, waiver_state, waiver_states};
 pub use wanted::wanted;

@@ -7,6 +7,7 @@ use super::schema::RelatedResource;
 use super::set::PolicySet;
 use super::subject::{Facts, RequestError, Source, Subject, manifest_request};
 use super::workload::workload_of;
+use crate::identity::KnownSecrets;
 use crate::object::{Fact, GroupVersionKind, Node, PodTemplate, namespace_of, resource_of};
 
 /// How many other workloads of a ServiceAccount are told.
@@ -20,6 +21,10 @@ pub struct RelatedIndex<'a> {
     namespaces: HashMap<&'a str, Node<'a>>,
     service_accounts: HashMap<(&'a str, &'a str), Node<'a>>,
     token_secrets: HashMap<&'a str, BTreeSet<String>>,
+    /// Secrets of other types.
+    plain_secrets: HashMap<&'a str, BTreeSet<String>>,
+    /// Whether every token Secret is here.
+    token_secrets_complete: bool,
     default_namespace: &'a str,
     /// Names of the workloads that run as a ServiceAccount, by namespace and its name.
     workloads: HashMap<(&'a str, &'a str), BTreeSet<&'a str>>,
@@ -31,7 +36,7 @@ impl<'a> RelatedIndex<'a> {
     /// Indexes objects; those that name no namespace are taken to be in `default_namespace` where their kind is namespaced.
     #[must_use]
     pub fn new(objects: impl IntoIterator<Item = Node<'a>>, default_namespace: &'a str, complete: bool) -> Self {
-        let mut index = Self { complete, default_namespace, ..Self::default() };
+        let mut index = Self { complete, token_secrets_complete: complete, default_namespace, ..Self::default() };
         for object in objects {
             let Some(kind) = GroupVersionKind::of(object) else { continue };
             let Some(metadata) = object.get("metadata") else { continue };
@@ -47,6 +52,14 @@ impl<'a> RelatedIndex<'a> {
                 ("", "Secret") if object.text("type") == "kubernetes.io/service-account-token" => {
                     index.token_secrets.entry(namespace).or_default().insert(name.to_owned());
                 }
+                ("", "Secret") => {
+                    index.plain_secrets.entry(namespace).or_default().insert(name.to_owned());
+                }
+                // What the operator makes of it is a plain Secret, of its own name where it says no other.
+                ("external-secrets.io", "ExternalSecret") => {
+                    let target = object.path(&["spec", "target", "name"]).and_then(Node::as_str).filter(|target| !target.is_empty());
+                    index.plain_secrets.entry(namespace).or_default().insert(target.unwrap_or(name).to_owned());
+                }
                 _ => {}
             }
             // A Pod stands for itself or for a workload that is among the files too.
@@ -60,6 +73,12 @@ impl<'a> RelatedIndex<'a> {
             index.others.entry(resource).or_default().entry(namespace).or_default().push(object);
         }
         index
+    }
+
+    /// The same where the token Secrets could not be listed.
+    #[must_use]
+    pub fn without_token_secrets(self) -> Self {
+        Self { token_secrets_complete: false, ..self }
     }
 
     /// What this index knows for a subject.
@@ -77,7 +96,7 @@ impl<'a> RelatedIndex<'a> {
                     format!("ServiceAccount `{namespace}/{name}` is not among the files")
                 }),
             },
-            token_secrets: Fact::Found(self.token_secrets.get(namespace).cloned().unwrap_or_default()),
+            token_secrets: self.secrets(namespace),
             related: self.related(set, namespace),
             parameters: self.parameters(set, subject),
             neighbours: self.neighbours(subject),
@@ -121,6 +140,13 @@ impl<'a> RelatedIndex<'a> {
             (query, fact)
         };
         set.parameters(subject).into_iter().map(known).collect()
+    }
+
+    /// A Secret that is not among the files may be of any type.
+    fn secrets(&self, namespace: &str) -> KnownSecrets {
+        let of = |known: &HashMap<&'a str, BTreeSet<String>>| known.get(namespace).cloned().unwrap_or_default();
+        let tokens = of(&self.token_secrets);
+        if self.token_secrets_complete { KnownSecrets::all(tokens) } else { KnownSecrets::among(tokens, of(&self.plain_secrets)) }
     }
 
     fn neighbours(&self, subject: &Subject<'_>) -> Vec<&'a str> {

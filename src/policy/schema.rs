@@ -1,4 +1,5 @@
-//! The three kinds as they are written in files: `IdentityPolicy`, `InjectionPolicy` and `IdentityWaiver` of `doorward.dev/v1alpha1`.
+//! The kinds as they are written in files: `IdentityPolicy` and `InjectionPolicy` of `doorward.dev/v1alpha1`; `IdentityWaiver` stands in
+//! `waiver_schema`.
 //! Where `ValidatingAdmissionPolicy` has a word for something, the word is the same here.
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,7 @@ pub const API_VERSION: &str = "doorward.dev/v1alpha1";
 
 /// What every one of our documents starts with.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Document<Spec> {
     /// `doorward.dev/v1alpha1`.
@@ -26,6 +28,7 @@ pub struct Document<Spec> {
 
 /// The metadata that a file may hold.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Metadata {
     /// The name: rule id, folder and metric label of a policy.
@@ -40,6 +43,7 @@ pub struct Metadata {
 
 /// What must hold.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct IdentityPolicySpec {
     /// One line that says what holds when the policy is kept.
@@ -66,6 +70,7 @@ pub struct IdentityPolicySpec {
 
 /// How bad a violation is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Hygiene.
@@ -93,6 +98,7 @@ impl Severity {
 
 /// What an evaluation error does, in admission's words.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum FailurePolicy {
     /// It counts as a violation.
     #[default]
@@ -103,6 +109,7 @@ pub enum FailurePolicy {
 
 /// VAP's `reason` of a validation: what the API server answers a refused request with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Reason {
     /// 401
     Unauthorized,
@@ -130,6 +137,7 @@ impl Reason {
 
 /// What holds for one shape of object.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Rule {
     /// Which objects.
@@ -150,6 +158,7 @@ pub struct Rule {
 
 /// Which objects a rule or an injection is about: a pod template by its carrier, or VAP's `matchConstraints`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Match {
     /// Objects that carry a pod template.
@@ -174,6 +183,7 @@ pub struct Match {
 
 /// VAP's `matchPolicy`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum MatchPolicy {
     /// Objects are converted to the version that a rule names.
     Equivalent,
@@ -183,6 +193,7 @@ pub enum MatchPolicy {
 
 /// Which carriers of a pod template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Carrier {
     /// Pods and workloads.
     Any,
@@ -194,6 +205,7 @@ pub enum Carrier {
 
 /// VAP's `NamedRuleWithOperations`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ResourceRule {
     /// API groups; `*` for all.
@@ -216,6 +228,7 @@ pub struct ResourceRule {
 
 /// VAP's `scope` of a rule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Scope {
     /// Both.
     #[default]
@@ -237,6 +250,7 @@ fn create_and_update() -> Vec<OperationName> {
 
 /// An admission operation, or all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum OperationName {
     /// An object is made.
     #[serde(rename = "CREATE")]
@@ -257,6 +271,7 @@ pub enum OperationName {
 
 /// VAP's `matchConditions` entry.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct MatchCondition {
     /// Its name, for messages.
@@ -267,6 +282,7 @@ pub struct MatchCondition {
 
 /// VAP's `variables` entry.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Variable {
     /// Read as `variables.<name>`.
@@ -277,6 +293,7 @@ pub struct Variable {
 
 /// Other objects that a rule reads.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Related {
     /// Read as `related.<name>`: a list, or with `nameExpression` an optional object.
@@ -290,6 +307,7 @@ pub struct Related {
 
 /// A resource in any served version.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RelatedResource {
     /// API group; empty for the core group.
@@ -301,6 +319,7 @@ pub struct RelatedResource {
 
 /// What must be true, of the object or of each value that `at` finds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Validation {
     /// Which values are judged, as `self`; absent: the pod template, or the object.
@@ -336,6 +355,7 @@ pub struct Validation {
 
 /// What is added.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct InjectionPolicySpec {
     /// One line that says what the injection is for.
@@ -354,6 +374,7 @@ pub struct InjectionPolicySpec {
 
 /// Whether the author of a pod has a say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum When {
     /// No.
     Always,
@@ -363,158 +384,4 @@ pub enum When {
     /// It is optional: always but where the pod's annotation `inject.doorward.dev/<id>` is `"false"`. Beside a policy with `Requested` this
     /// lets a pod leave out what its Namespace asks for; what a policy asks for with `Always` is due all the same.
     UnlessOptedOut,
-}
-
-/// An exception treated as a credential.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct IdentityWaiverSpec {
-    /// Rule ids, exact.
-    pub rules: Vec<String>,
-    /// Who is waived.
-    pub subject: WaiverSubject,
-    /// Who answers for it.
-    pub owner: String,
-    /// Why.
-    pub reason: String,
-    /// Where it was agreed.
-    pub ticket: String,
-    /// When it ends, as RFC 3339; at most `waiver.maxDays` ahead.
-    pub expires_at: String,
-}
-
-/// What our own webhooks write on a waiver in the cluster; whatever its author writes there is replaced.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct IdentityWaiverStatus {
-    /// Who made it, or asked for it to be renewed last.
-    #[serde(default)]
-    pub requested_by: String,
-    /// Everybody who asked for it, its maker and each who had it renewed: none of them can approve it.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub requesters: Vec<String>,
-    /// Who approved it; without an approval it lifts nothing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub approved_by: Option<String>,
-    /// When, as RFC 3339.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub approved_at: Option<String>,
-    /// Until when it lifts what it was approved for, as RFC 3339: while a renewal waits for its approval, this end still holds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub approved_until: Option<String>,
-    /// How often it was renewed.
-    #[serde(default)]
-    pub renewals: i64,
-    /// The very objects that it was approved for: a namespace made anew under the same name inherits nothing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[serde(rename = "boundUIDs")]
-    pub bound_uids: Option<BoundUids>,
-}
-
-/// Unique ids, as Kubernetes gave them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct BoundUids {
-    /// Of the waiver itself.
-    pub waiver: String,
-    /// Of the Namespace; absent for a cluster-scoped object, which is in none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub namespace: Option<String>,
-    /// Of the ServiceAccount, where the waiver names one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub service_account: Option<String>,
-}
-
-/// Who is waived: a ServiceAccount's pods, or one object.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct WaiverSubject {
-    /// Namespace, exact; a Namespace object counts to itself. Absent: a cluster-scoped object.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub namespace: String,
-    /// ServiceAccount, exact.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub service_account: Option<String>,
-    /// Object, exact. What makes pods is named by its `serviceAccount`: its pods are judged by themselves.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub object: Option<WaivedObject>,
-}
-
-/// One object.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct WaivedObject {
-    /// Its kind.
-    pub kind: String,
-    /// Its name.
-    pub name: String,
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::{IdentityWaiverSpec, IdentityWaiverStatus};
-    use crate::manifest::to_yaml;
-    use crate::object::Object;
-
-    /// A schema as the API server takes it: structural, without references (`apiextensions.k8s.io/v1`).
-    fn structural<T: schemars::JsonSchema>() -> Value {
-        let mut settings = schemars::generate::SchemaSettings::openapi3();
-        settings.inline_subschemas = true;
-        let mut schema = serde_json::to_value(settings.into_generator().into_root_schema_for::<T>()).unwrap();
-        prune(&mut schema);
-        schema
-    }
-
-    fn prune(schema: &mut Value) {
-        if let Some(map) = schema.as_object_mut() {
-            map.retain(|key, _| !matches!(key.as_str(), "$schema" | "title" | "components" | "format" | "additionalProperties"));
-            map.values_mut().for_each(prune);
-        }
-        schema.as_array_mut().into_iter().flatten().for_each(prune);
-    }
-
-    #[test]
-    fn the_definition_of_waivers_is_the_types_own() {
-        let column = |name: &str, path: &str| json!({ "name": name, "type": "string", "jsonPath": path });
-        let definition = json!({
-            "apiVersion": "apiextensions.k8s.io/v1",
-            "kind": "CustomResourceDefinition",
-            "metadata": { "name": "identitywaivers.doorward.dev" },
-            "spec": {
-                "group": "doorward.dev",
-                "scope": "Cluster",
-                "names": { "kind": "IdentityWaiver", "listKind": "IdentityWaiverList", "plural": "identitywaivers", "singular": "identitywaiver" },
-                "versions": [{
-                    "name": "v1alpha1", "served": true, "storage": true,
-                    "additionalPrinterColumns": [
-                        column("Namespace", ".spec.subject.namespace"), column("Approved by", ".status.approvedBy"),
-                        column("Expires", ".spec.expiresAt"),
-                    ],
-                    "schema": { "openAPIV3Schema": {
-                        "description": "An exception from rules for one subject, treated as a credential: requested by one person, approved by another, and it ends.",
-                        "type": "object",
-                        "required": ["spec"],
-                        "properties": {
-                            "apiVersion": { "type": "string" }, "kind": { "type": "string" }, "metadata": { "type": "object" },
-                            "spec": structural::<IdentityWaiverSpec>(), "status": structural::<IdentityWaiverStatus>(),
-                        },
-                    } },
-                }],
-            },
-        });
-        let generated = to_yaml(Object::from_serialize(&definition).unwrap().root());
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/kustomize/base/identitywaivers.yaml");
-        if std::env::var_os("UPDATE_SCHEMA").is_some() {
-            std::fs::write(path, &generated).unwrap();
-        }
-        let committed = std::fs::read_to_string(path).unwrap_or_default();
-        assert_eq!(committed, generated, "the committed definition is old: run this test with UPDATE_SCHEMA=1, then once more");
-    }
 }

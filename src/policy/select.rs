@@ -36,7 +36,8 @@ impl Match {
                 Fact::Unknown(_) => None,
             }
         };
-        if selector.matches(holder.and_then(labels)) { Selected::Yes } else { Selected::No }
+        let name = if is_namespace { subject.name } else { subject.namespace };
+        if selector.matches_namespace(name, holder.and_then(labels)) { Selected::Yes } else { Selected::No }
     }
 
     /// Whether objects of a kind that carries a pod template are meant, whatever their names and labels.

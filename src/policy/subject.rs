@@ -1,11 +1,12 @@
 //! What is judged, and everything that judging it may need: made by the admission room from a review, by the CLI from a manifest.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use super::native::ParameterQuery;
 use super::schema::{OperationName, RelatedResource};
+use crate::identity::KnownSecrets;
 use crate::object::{Fact, FieldPath, GroupVersionKind, GroupVersionResource, Kind, Node, Object, PodTemplate, resource_of};
 use crate::settings::ListedTemplate;
 
@@ -223,6 +224,12 @@ impl<'a> Subject<'a> {
         self.kind.group.is_empty() && self.kind.kind == "Pod"
     }
 
+    /// Whether this is an IdentityWaiver.
+    #[must_use]
+    pub fn is_waiver(&self) -> bool {
+        super::waiver_object::is_waiver(&self.kind)
+    }
+
     /// Whether this is a static pod that a kubelet reports: its own annotation alone is not enough, any tenant can write it.
     #[must_use]
     pub fn is_mirror_pod(&self) -> bool {
@@ -253,8 +260,8 @@ pub struct Facts<'a> {
     pub namespace: Fact<Node<'a>>,
     /// The ServiceAccount that the pod template names.
     pub service_account: Fact<Node<'a>>,
-    /// Names of the Secrets of the namespace that hold legacy tokens.
-    pub token_secrets: Fact<BTreeSet<String>>,
+    /// Which of the namespace's Secrets hold legacy tokens, by name.
+    pub token_secrets: KnownSecrets,
     /// Other objects, all of a resource that are in the subject's namespace or in none.
     pub related: BTreeMap<RelatedResource, Fact<Vec<Node<'a>>>>,
     /// The parameters of native policies, each as it was asked for ([`PolicySet::parameters`](super::PolicySet::parameters)).
@@ -273,7 +280,7 @@ impl Facts<'_> {
         Self {
             namespace: Fact::Unknown(reason.into()),
             service_account: Fact::Unknown(reason.into()),
-            token_secrets: Fact::Unknown(reason.into()),
+            token_secrets: KnownSecrets::default(),
             related: BTreeMap::new(),
             parameters: Vec::new(),
             neighbours: Vec::new(),

@@ -1,5 +1,5 @@
-//! What no rule can judge: an object that holds containers where nobody looks for a pod template (`hardening.md` A41). The pods that come of
-//! it are judged when they are made; in a pipeline nothing else would say so.
+//! What no rule can judge, and an audit must not pass over in silence: an object that holds containers where nobody looks for a pod template
+//! (`hardening.md` A41), whose pods are judged when they are made; and a Secret whose type is not known, which may hold a legacy token.
 
 use std::sync::Arc;
 
@@ -7,10 +7,15 @@ use super::evaluate::on_unknown;
 use super::schema::Severity;
 use super::set::PolicySet;
 use super::subject::{Facts, Source, Subject};
-use super::verdict::{Certainty, Violation};
-use super::waive::{Lifted, lifted_by};
-use crate::object::{FieldPath, Kind, Node, escaped, hex_digest};
+use super::verdict::{Certainty, Verdict, Violation};
+use super::waive::{Lifted, in_namespace, lifted_by};
+use crate::object::{FieldPath, Kind, Node, escaped, hex_digest, quoted};
 use crate::settings::{Enforcement, RolloutStep};
+
+/// The rule that asks which Secrets hold legacy tokens.
+const TOKEN_RULE: &str = "no-legacy-token-use";
+/// How many of them are named.
+const NAMED: usize = 5;
 
 /// The id under which it is reported.
 pub const UNSEEN_RULE: &str = "unseen-pod-template";
@@ -47,6 +52,60 @@ pub fn unseen(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>) -> Opti
         added_by: None,
         message: format!("holds containers that no rule sees: `{kind}` is no kind whose pod template is known"),
         remedy: "write it in a version that the cluster serves, or add its pod template to the setting `podTemplates`".into(),
+        certainty: Certainty::Unknown,
+        waived_by,
+        old: false,
+        reason: None,
+    })
+}
+
+/// What an audit says of a pod that uses Secrets whose type is not known: none of them is known to be harmless. The name alone refuses
+/// nobody, so it is recorded and no more.
+#[must_use]
+pub fn unlisted_secrets(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>, verdict: &Verdict) -> Option<Violation> {
+    let (policy, template) = (set.policy(TOKEN_RULE)?, subject.template()?);
+    let identity = verdict.identity.as_ref()?.root();
+    let not_known = |credential: &Node<'_>| credential.text("kind") == "secret" && !facts.token_secrets.knows(credential.text("name"));
+    let mut credentials: Vec<Node<'_>> = identity.list("credentials").filter(not_known).collect();
+    credentials.sort_by_key(|credential| credential.text("name"));
+    credentials.dedup_by_key(|credential| credential.text("name"));
+    let first = credentials.first()?;
+    let ceiling = policy.enforcement.min(Enforcement::Audit);
+    let enforcement = set.settings.enforced(TOKEN_RULE, policy.step, ceiling, in_namespace(subject, facts));
+    if enforcement == Enforcement::Off {
+        return None;
+    }
+    let waived_by = match lifted_by(TOKEN_RULE, subject, Some(template.service_account_name()), &set.settings, &set.waivers, facts) {
+        Lifted::By(who) => Some(who),
+        Lifted::No | Lifted::Unknown(_) => None,
+    };
+    let named: Vec<String> = credentials.iter().take(NAMED).map(|one| format!("`{}`", quoted(one.text("name")))).collect();
+    let more = match credentials.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let (reason, remedy) = match subject.source {
+        Source::Manifests => {
+            ("what type it is of is not among the files", "give the Secret, or the ExternalSecret that makes it, with --context")
+        }
+        Source::Mutating | Source::Validating => {
+            ("the token Secrets of the cluster could not be listed", "let who audits `list` Secrets; no more than names is read")
+        }
+    };
+    let path = subject.template_path().join(&FieldPath::parse(first.text("fieldPath")).unwrap_or_default());
+    Some(Violation {
+        rule: policy.id.clone(),
+        invariants: policy.invariants.clone(),
+        severity: policy.severity,
+        enforcement,
+        fingerprint: hex_digest(format!("{TOKEN_RULE}\nunlisted\n{}", named.join(",")).as_bytes()),
+        path: subject.object.map_or_else(|| path.clone(), |object| path.nearest_existing(object)),
+        added_by: None,
+        message: escaped(&format!(
+            "cannot be decided: Secret {}{more} may hold a never-expiring ServiceAccount token: {reason}",
+            named.join(", ")
+        )),
+        remedy: remedy.into(),
         certainty: Certainty::Unknown,
         waived_by,
         old: false,

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use super::compile::IdentityPolicy;
-use super::schema::{Document, IdentityWaiverSpec};
+use super::schema::Document;
+use super::set::PolicySet;
 use super::subject::{Facts, Source, Subject};
 use super::waiver_object;
+use super::waiver_schema::IdentityWaiverSpec;
 use crate::object::{POD_TEMPLATE_KINDS, PodTemplateKind};
-use crate::settings::Settings;
+use crate::settings::{Exemption, InNamespace, Settings};
 
 /// A waiver that was read and checked.
 #[derive(Clone, Debug)]
@@ -103,6 +105,17 @@ pub(super) fn place<'a>(subject: &Subject<'a>) -> &'a str {
     if is_namespace(subject) { subject.name } else { subject.namespace }
 }
 
+/// The same as selectors see it.
+pub(super) fn in_namespace<'a>(subject: &Subject<'a>, facts: &Facts<'a>) -> Option<InNamespace<'a>> {
+    let namespace = match place(subject) {
+        "" => return None,
+        // What the old object says was there when its labels were agreed upon.
+        _ if is_namespace(subject) => subject.old_object.or(subject.object),
+        _ => facts.namespace.as_ref().found().copied(),
+    };
+    Some(InNamespace { name: place(subject), labels: namespace.and_then(|namespace| namespace.path(&["metadata", "labels"])) })
+}
+
 /// What lifts a rule for a subject.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Lifted {
@@ -130,10 +143,7 @@ pub(super) fn lifted_by(
             (Some(wanted), Some(uid)) if wanted != uid => {}
             (Some(wanted), None) => unknown = Some(format!("an exemption holds for the Namespace `{}` of UID `{wanted}`", entry.namespace)),
             _ => {
-                return Lifted::By(match (entry.namespace.as_str(), &entry.name) {
-                    ("", Some(name)) => format!("exemption of {name}"),
-                    (namespace, _) => format!("exemption of namespace {namespace}"),
-                });
+                return Lifted::By(told(entry));
             }
         }
     }
@@ -148,6 +158,23 @@ pub(super) fn lifted_by(
     }
 }
 
+/// How an exemption is called.
+fn told(entry: &Exemption) -> String {
+    match (entry.namespace.as_str(), &entry.name) {
+        ("", Some(name)) => format!("exemption of {name}"),
+        (namespace, _) => format!("exemption of namespace {namespace}"),
+    }
+}
+
+/// Why the settings exempt from a rule, by what a violation says lifted it; none where several entries are called so.
+#[must_use]
+pub fn exemption_reason(set: &PolicySet, rule: &str, by: &str) -> Option<String> {
+    let speaks = |entry: &&Exemption| told(entry) == by && entry.rules.iter().any(|listed| listed == "*" || listed == rule);
+    let mut entries = set.settings.exemptions.iter().filter(speaks);
+    let reason = entries.next()?.reason.clone();
+    (entries.next().is_none() && !reason.is_empty()).then_some(reason)
+}
+
 /// The UID of the Namespace that an object counts to, if that is known. A Namespace's own author cannot choose it: the API server does.
 fn namespace_uid<'a>(subject: &Subject<'a>, facts: &Facts<'a>) -> Option<&'a str> {
     let is_namespace = subject.kind.group.is_empty() && subject.kind.kind == "Namespace";
@@ -159,7 +186,8 @@ fn namespace_uid<'a>(subject: &Subject<'a>, facts: &Facts<'a>) -> Option<&'a str
 mod tests {
     use super::*;
     use crate::object::{GroupVersionKind, Object};
-    use crate::policy::schema::{Metadata, WaivedObject, WaiverSubject};
+    use crate::policy::schema::Metadata;
+    use crate::policy::waiver_schema::{WaivedObject, WaiverSubject};
     use crate::policy::{Source, Sources, Text, load, manifest_request};
 
     fn waiver(namespace: &str, service_account: Option<&str>, object: Option<(&str, &str)>) -> Result<Waiver, (&'static str, String)> {

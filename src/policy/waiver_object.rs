@@ -6,11 +6,12 @@
 
 use std::sync::Arc;
 
-use super::schema::{BoundUids, IdentityWaiverSpec, IdentityWaiverStatus, RelatedResource, Severity};
+use super::schema::{RelatedResource, Severity};
 use super::set::PolicySet;
 use super::subject::{Facts, Operation, Source, Subject};
 use super::verdict::{Certainty, Verdict, Violation};
 use super::waive::{Waiver, is_namespace, place};
+use super::waiver_schema::{BoundUids, IdentityWaiverSpec, IdentityWaiverStatus};
 use crate::object::{Fact, FieldPath, GroupVersionKind, Node, Operation as Change, escaped, hex_digest, quoted};
 use crate::settings::Enforcement;
 

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use super::set::PolicySet;
+use super::subject::Facts;
 use super::waive::Waiver;
-use super::waiver_object::{approved, content, status};
-use crate::object::Node;
+use super::waiver_object::{approved, content, status, waivers_resource};
+use super::waiver_schema::IdentityWaiverSpec;
+use crate::object::{Fact, Node};
 
 /// Where a waiver stands. Each stands in exactly one place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,20 +46,46 @@ pub fn waiver_states<'a>(
     used: &'a BTreeSet<String>,
     now: i64,
 ) -> impl Iterator<Item = WaiverState> + 'a {
-    let in_force = |name: &str| if used.contains(name) { WaiverState::Active } else { WaiverState::Unused };
-    let of_file = move |waiver: &Waiver| if waiver.expires_at <= now { WaiverState::Expired } else { in_force(&waiver.name) };
-    let of_cluster = move |object: &Node<'_>| {
-        let metadata = |key: &str| object.get("metadata").map(|metadata| metadata.text(key)).unwrap_or_default();
-        let Some(waiver) = content(*object, now) else { return WaiverState::Pending };
-        let approved = approved(*object, now).is_some_and(|waiver| now < waiver.expires_at);
-        let is_bound = status(Some(*object)).bound_uids.is_some_and(|bound| bound.waiver == metadata("uid"));
-        match of_file(&waiver) {
-            WaiverState::Expired => WaiverState::Expired,
-            state if approved && is_bound => state,
-            _ => WaiverState::Pending,
-        }
-    };
+    let of_file = move |waiver: &Waiver| in_force(waiver, used.contains(&*waiver.name), now);
+    let name = |object: Node<'a>| object.path(&["metadata", "name"]).and_then(Node::as_str).unwrap_or_default();
+    let of_cluster = move |object: &Node<'a>| waiver_state(*object, used.contains(name(*object)), now);
     files.iter().map(of_file).chain(cluster.iter().map(of_cluster))
+}
+
+/// Where a waiver of the cluster stands.
+#[must_use]
+pub fn waiver_state(object: Node<'_>, used: bool, now: i64) -> WaiverState {
+    let metadata = |key: &str| object.get("metadata").map(|metadata| metadata.text(key)).unwrap_or_default();
+    let Some(waiver) = content(object, now) else { return WaiverState::Pending };
+    let approved = approved(object, now).is_some_and(|waiver| now < waiver.expires_at);
+    let is_bound = status(Some(object)).bound_uids.is_some_and(|bound| bound.waiver == metadata("uid"));
+    match in_force(&waiver, used, now) {
+        WaiverState::Expired => WaiverState::Expired,
+        state if approved && is_bound => state,
+        _ => WaiverState::Pending,
+    }
+}
+
+fn in_force(waiver: &Waiver, used: bool, now: i64) -> WaiverState {
+    match (waiver.expires_at <= now, used) {
+        (true, _) => WaiverState::Expired,
+        (false, true) => WaiverState::Active,
+        (false, false) => WaiverState::Unused,
+    }
+}
+
+/// The waiver that lifted a violation, by what the violation says lifted it: its name and what it says. Those of files come before those of
+/// the cluster, as in lifting.
+#[must_use]
+pub fn lifting_waiver(set: &PolicySet, facts: &Facts<'_>, by: &str) -> Option<(String, IdentityWaiverSpec)> {
+    let name = by.strip_prefix("waiver ")?;
+    if let Some(waiver) = set.waivers().iter().find(|waiver| &*waiver.name == name) {
+        return Some((name.to_owned(), waiver.spec.clone()));
+    }
+    let Some(Fact::Found(objects)) = facts.related.get(&waivers_resource()) else { return None };
+    let is_it = |object: &&Node<'_>| object.path(&["metadata", "name"]).and_then(Node::as_str) == Some(name);
+    let waiver = content(**objects.iter().find(is_it).as_ref()?, facts.now)?;
+    Some((name.to_owned(), waiver.spec))
 }
 
 #[cfg(test)]

@@ -3,18 +3,18 @@
 use std::collections::BTreeSet;
 
 use super::checklist::{Marks, checklist};
-use super::model::{Enforcement, ObjectRef, Report, RuleInfo, Severity, Status, Violation};
+use super::model::{Enforcement, ObjectRef, Report, RuleInfo, Severity, Status, Violation, Waived};
+use super::waivers::{Standing, stale, waived};
 use crate::manifest::{Document, InputError, SourceMap};
 use crate::policy::{
-    self, Certainty, Facts, Limits, PolicySet, RelatedIndex, RequestError, Source, Subject, Verdict, Waiver, evaluate, unseen,
+    self, Certainty, Facts, Limits, PolicySet, RelatedIndex, RequestError, Source, Subject, Verdict, evaluate, unlisted_secrets, unseen,
 };
 
 /// What judging a document found, with the places. Nothing of it hangs on other documents, so they may be judged side by side.
 #[derive(Debug, Default)]
 pub struct Judged {
-    waived: usize,
-    /// What lifted violations: `waiver NAME` or an exemption.
-    lifted_by: Vec<String>,
+    waived: Vec<Waived>,
+    standing: Option<Standing>,
     marks: Marks,
     violations: Vec<Violation>,
     error: Option<InputError>,
@@ -35,7 +35,9 @@ impl Judged {
         let judge = |subject: &Subject<'_>, facts: &Facts<'_>| {
             let mut verdict = evaluate(set, subject, facts, Limits::default());
             verdict.violations.extend(unseen(set, subject, facts));
-            Self { marks: Marks::of(set, subject, &verdict), ..Self::of(document, subject.namespace, &verdict) }
+            let unlisted = unlisted_secrets(set, subject, facts, &verdict);
+            verdict.violations.extend(unlisted);
+            Self { marks: Marks::of(set, subject, &verdict), ..Self::of(set, document, subject, facts, &verdict) }
         };
         match index.created(set, source, object, default_namespace, now, judge) {
             Ok(judged) => judged,
@@ -43,16 +45,25 @@ impl Judged {
         }
     }
 
-    fn of(document: &Document, namespace: &str, verdict: &Verdict) -> Self {
-        let lifted_by: Vec<String> = verdict.violations.iter().filter_map(|violation| violation.waived_by.clone()).collect();
-        let waived = lifted_by.len();
-        if verdict.counted().next().is_none() {
-            return Self { waived, lifted_by, ..Self::default() };
+    fn of(set: &PolicySet, document: &Document, subject: &Subject<'_>, facts: &Facts<'_>, verdict: &Verdict) -> Self {
+        if verdict.violations.is_empty() && !subject.is_waiver() {
+            return Self::default();
+        }
+        let object = object_ref(document, subject.namespace);
+        let standing = Standing::of(subject, &object, &document.source.name, document.first_line, facts.now);
+        let mut judged = Self { standing, ..Self::default() };
+        if verdict.violations.is_empty() {
+            return judged;
         }
         let map = SourceMap::of(document);
-        let object = object_ref(document, namespace);
-        let violations = verdict.counted().map(|violation| located(violation, document, &map, &object)).collect();
-        Self { waived, lifted_by, violations, ..Self::default() }
+        for violation in &verdict.violations {
+            let told = located(violation, document, &map, &object);
+            match &violation.waived_by {
+                Some(by) => judged.waived.push(waived(set, facts, by, told)),
+                None => judged.violations.push(told),
+            }
+        }
+        judged
     }
 }
 
@@ -61,52 +72,19 @@ impl Report {
     #[must_use]
     pub fn of(set: &PolicySet, judged: Vec<Judged>, mut errors: Vec<InputError>, now: i64) -> Self {
         let objects = judged.len();
-        let mut waived = 0;
         let checklist = checklist(set, &judged.iter().map(|one| one.marks).collect::<Vec<_>>());
-        let used: BTreeSet<&str> = judged.iter().flat_map(|one| &one.lifted_by).map(String::as_str).collect();
-        let mut violations: Vec<Violation> = set.waivers().iter().filter_map(|waiver| stale(waiver, &used, now)).collect();
+        let used: BTreeSet<&str> = judged.iter().flat_map(|one| &one.waived).map(|one| one.by.as_str()).collect();
+        let of_files = set.waivers().iter().filter_map(|waiver| stale(waiver, &used, now));
+        let of_objects = judged.iter().filter_map(|one| one.standing.as_ref()?.finding(&used));
+        let mut violations: Vec<Violation> = of_files.chain(of_objects).collect();
+        let mut waived = Vec::new();
         for one in judged {
-            waived += one.waived;
+            waived.extend(one.waived);
             violations.extend(one.violations);
             errors.extend(one.error);
         }
         Self { checklist, ..Self::new(objects, waived, violations, errors, rules(set)) }
     }
-}
-
-/// What an audit says of a waiver that lifts nothing: it is over, or what it was for is gone.
-fn stale(waiver: &Waiver, used: &BTreeSet<&str>, now: i64) -> Option<Violation> {
-    let (enforcement, path, message, remedy) = if waiver.expires_at <= now {
-        let message = format!("expired at {} and lifts nothing", waiver.spec.expires_at);
-        (Enforcement::Warn, "spec.expiresAt", message, "mend what it was for, or ask for another one")
-    } else if used.contains(format!("waiver {}", waiver.name).as_str()) {
-        return None;
-    } else {
-        let message = "lifted nothing in this audit".to_owned();
-        (Enforcement::Audit, "spec", message, "remove it once what it was for is mended")
-    };
-    let (file, line) = waiver.place.clone();
-    let object = ObjectRef {
-        api_version: policy::API_VERSION.into(),
-        kind: "IdentityWaiver".into(),
-        name: waiver.name.to_string(),
-        ..ObjectRef::default()
-    };
-    Some(Violation {
-        rule: policy::WAIVER_RULE.into(),
-        invariants: vec!["INV-9".into(), "INV-11".into()],
-        severity: Severity::Medium,
-        enforcement,
-        object,
-        path: path.into(),
-        message,
-        remedy: remedy.into(),
-        file,
-        line,
-        column: 1,
-        fingerprint: crate::object::hex_digest(format!("{}\n{}\n{path}", policy::WAIVER_RULE, waiver.name).as_bytes()),
-        status: Status::New,
-    })
 }
 
 /// A document that names no kind.

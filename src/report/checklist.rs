@@ -58,6 +58,8 @@ enum Of {
     SpiffePods,
     /// Vault clients.
     VaultClients,
+    /// Pipelines, and the ServiceAccounts that they and others are bound to a cloud by.
+    Pipelines,
     /// Agents.
     Agents,
     /// Pods that stand in the cluster: only those with the stamp pass.
@@ -106,7 +108,11 @@ const ROWS: &[Row] = &[
             "secret-store-scoped",
         ],
     },
-    Row { check: "pipelines use federation", of: Of::Judged, rules: &["pipeline-service-account", "cloud-role-binding"] },
+    Row {
+        check: "pipelines use federation",
+        of: Of::Pipelines,
+        rules: &["pipeline-service-account", "no-static-credential", "cloud-role-binding"],
+    },
     Row {
         check: "credentials are short-lived",
         of: Of::Judged,
@@ -188,12 +194,14 @@ pub(super) struct Marks {
     spiffe: bool,
     agent: bool,
     stamped: bool,
+    pipeline: bool,
 }
 
 impl Marks {
     pub(super) fn of(set: &PolicySet, subject: &Subject<'_>, verdict: &Verdict) -> Self {
         let rows = |rule: &str| ROWS_OF.get(rule).copied().unwrap_or_default();
-        let mut marks = Self::default();
+        let is_account = subject.kind.group.is_empty() && subject.kind.kind == "ServiceAccount";
+        let mut marks = Self { pipeline: is_account || subject.kind.group == "tekton.dev", ..Self::default() };
         for rule in &verdict.evaluated {
             marks.asked |= rows(rule);
         }
@@ -225,6 +233,7 @@ impl Marks {
             Of::Pods => self.pod,
             Of::SpiffePods => self.pod && self.spiffe_is_on,
             Of::VaultClients => self.vault_client,
+            Of::Pipelines => self.pipeline,
             Of::Agents => self.agent,
             Of::StampedPods => self.running_pod,
         }
@@ -357,6 +366,17 @@ mod tests {
         assert_eq!(ask(&[bare]), CheckStatus::Fail);
         assert_eq!(ask(&[Marks { spiffe: true, ..bare }]), CheckStatus::Pass);
         assert_eq!(ask(&[Marks { spiffe_is_on: false, ..bare }]), CheckStatus::NotAsked);
+    }
+
+    #[test]
+    fn a_pipeline_fails_by_a_static_credential_and_a_pod_of_an_application_is_none() {
+        let bit = rows("no-static-credential");
+        let pod = Marks { violated: bit, asked: bit, pod: true, ..Marks::default() };
+        let ask = |marks: &[Marks]| check(marks, "pipelines use federation").status;
+        assert_eq!(ask(&[pod]), CheckStatus::NotAsked);
+        assert_eq!(ask(&[pod, Marks { pipeline: true, pod: false, ..pod }]), CheckStatus::Fail);
+        let sound = Marks { pipeline: true, asked: rows("pipeline-service-account"), ..Marks::default() };
+        assert_eq!(ask(&[pod, sound]), CheckStatus::Pass);
     }
 
     /// Rules that no question of an auditor is about: they keep pods apart, the house in order, or the other rules honest.

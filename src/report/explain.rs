@@ -50,9 +50,9 @@ pub struct Finding {
     /// The waiver or exemption that lifts it, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waived_by: Option<String>,
-    /// A JSON Patch operation (RFC 6902) on the object that ends it: proven by judging the object again.
+    /// A JSON Patch (RFC 6902) of the object that ends it: proven by judging the object again.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub patch: Option<Operation>,
+    pub patch: Option<Vec<Operation>>,
 }
 
 #[expect(clippy::ref_option, reason = "the shape that serde wants")]
@@ -175,7 +175,7 @@ impl Finding {
         }
         line("fix", &violation.remedy);
         // Strings, numbers and a map of them: it always serialises.
-        line("patch", &self.patch.as_ref().map(|patch| serde_json::to_string(&[patch]).unwrap_or_default()).unwrap_or_default());
+        line("patch", &self.patch.as_ref().map(|patch| serde_json::to_string(patch).unwrap_or_default()).unwrap_or_default());
         out
     }
 }

@@ -5,6 +5,7 @@
 //!
 //! - `model`: [`Report`], which is exactly what `-o json` prints; `report.schema.json` is generated from it
 //! - `assemble`: from documents and verdicts to a report
+//! - `waivers`: what it says of waivers: what they let be, and those that let nothing be
 //! - `explain`: [`Explanation`]: one object, told whole
 //! - `checklist`: the verification checklist at its end
 //! - `about`: [`About`]: one rule, told whole
@@ -28,6 +29,7 @@ mod json;
 mod model;
 mod sarif;
 mod table;
+mod waivers;
 
 use std::fmt;
 use std::str::FromStr;
@@ -41,7 +43,7 @@ pub use explain::{Explanation, Finding, inventory};
 pub use expression::render_mistake;
 pub use findings::{Linted, findings_as_json, findings_as_text};
 pub use json::pretty as to_json;
-pub use model::{Enforcement, ObjectRef, Report, RuleInfo, Severity, Status, Summary, Violation};
+pub use model::{Enforcement, ObjectRef, Report, RuleInfo, Severity, Status, Summary, Violation, Waived};
 
 /// JSON Schema (draft 2020-12) of what [`Format::Json`] prints.
 pub const SCHEMA: &str = include_str!("report.schema.json");

@@ -12,6 +12,8 @@ use crate::manifest::InputError;
 pub struct Report {
     /// What does not hold, in order of file, line, column and rule.
     pub violations: Vec<Violation>,
+    /// What does not hold and is let be, by whom and until when, in the same order.
+    pub waived: Vec<Waived>,
     /// What could not be read, in order of file and line.
     #[cfg_attr(test, schemars(with = "Vec<InputErrorShape>"))]
     pub errors: Vec<InputError>,
@@ -55,6 +57,48 @@ pub struct Violation {
     pub fingerprint: String,
     /// Whether it counts against the author.
     pub status: Status,
+}
+
+/// One place where one rule does not hold, and a waiver or an exemption of the settings lets it be.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Waived {
+    /// Id of the rule.
+    pub rule: String,
+    /// What the cluster would do without it.
+    pub enforcement: Enforcement,
+    /// The object judged.
+    pub object: ObjectRef,
+    /// Path of the field.
+    pub path: String,
+    /// What is wrong.
+    pub message: String,
+    /// File as given, or `<stdin>`; empty for an object of a live cluster.
+    pub file: String,
+    /// 1-based line; 0 without a file.
+    pub line: usize,
+    /// 1-based column in characters; 0 without a file.
+    pub column: usize,
+    /// The violation's key.
+    pub fingerprint: String,
+    /// What lets it be, in words: `waiver NAME`, or the exemption.
+    pub by: String,
+    /// Name of the waiver; absent for an exemption.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiver: Option<String>,
+    /// Who answers for the waiver.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Where the waiver was agreed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
+    /// Why it was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When the waiver ends, as RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
 }
 
 /// How bad a violation is.
@@ -140,7 +184,7 @@ pub struct Summary {
     pub warn: usize,
     /// Violations that the cluster would only count.
     pub audit: usize,
-    /// Violations that a waiver covers; they are not listed.
+    /// Violations that a waiver or an exemption lets be: as many as `waived` lists.
     pub waived: usize,
     /// Rules that could not be decided.
     pub unknown: usize,
@@ -166,16 +210,26 @@ pub struct RuleInfo {
 }
 
 impl Report {
-    /// A report in its order, counted. `waived` violations are given as a number only.
+    /// A report in its order, counted.
     #[must_use]
-    pub fn new(objects: usize, waived: usize, mut violations: Vec<Violation>, mut errors: Vec<InputError>, rules: Vec<RuleInfo>) -> Self {
+    pub fn new(
+        objects: usize,
+        mut waived: Vec<Waived>,
+        mut violations: Vec<Violation>,
+        mut errors: Vec<InputError>,
+        rules: Vec<RuleInfo>,
+    ) -> Self {
         violations.sort_by(|left, right| {
-            let key = |violation: &Violation| (violation.line, violation.column);
+            let key = |one: &Violation| (one.line, one.column);
             (left.file.cmp(&right.file))
                 .then_with(|| key(left).cmp(&key(right)))
-                .then_with(|| left.rule.cmp(&right.rule))
-                .then_with(|| left.object.cmp(&right.object))
-                .then_with(|| left.path.cmp(&right.path))
+                .then_with(|| (&left.rule, &left.object, &left.path).cmp(&(&right.rule, &right.object, &right.path)))
+        });
+        waived.sort_by(|left, right| {
+            let key = |one: &Waived| (one.line, one.column);
+            (left.file.cmp(&right.file))
+                .then_with(|| key(left).cmp(&key(right)))
+                .then_with(|| (&left.rule, &left.object, &left.path).cmp(&(&right.rule, &right.object, &right.path)))
         });
         errors.sort();
         let decided = |enforcement: Enforcement| {
@@ -183,8 +237,8 @@ impl Report {
         };
         let (deny, warn, audit) = (decided(Enforcement::Deny), decided(Enforcement::Warn), decided(Enforcement::Audit));
         let unknown = violations.iter().filter(|violation| violation.status == Status::Unknown).count();
-        let summary = Summary { objects, violations: deny + warn + audit, deny, warn, audit, waived, unknown };
-        Self { violations, errors, summary, checklist: Vec::new(), rules }
+        let summary = Summary { objects, violations: deny + warn + audit, deny, warn, audit, waived: waived.len(), unknown };
+        Self { violations, waived, errors, summary, checklist: Vec::new(), rules }
     }
 
     /// Whether a violation outside the baseline is at or above an enforcement: what `--fail-on` asks. What could not be decided counts as

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Enforcement, Excerpts, Report, RuleInfo, Severity, Status, Violation, json::pretty};
+use super::{Enforcement, Excerpts, ObjectRef, Report, RuleInfo, Severity, Status, Violation, Waived, json::pretty};
 
 const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
 
@@ -12,7 +12,8 @@ pub(super) fn render(report: &Report, _: &dyn Excerpts, _: bool) -> String {
 
 fn log(report: &Report) -> Value {
     let rules = rules(report);
-    let results: Vec<_> = report.violations.iter().map(|violation| result(violation, &rules)).collect();
+    let results = report.violations.iter().map(|violation| result(violation, &rules));
+    let results: Vec<_> = results.chain(report.waived.iter().map(|waived| suppressed(waived, &rules))).collect();
     let notifications: Vec<_> = report
         .errors
         .iter()
@@ -82,8 +83,6 @@ fn text<'t>(text: &'t str, instead: &'t str) -> &'t str {
 }
 
 fn result(violation: &Violation, rules: &[RuleInfo]) -> Value {
-    let object = &violation.object;
-    let index = rules.binary_search_by(|rule| rule.id.as_str().cmp(&violation.rule));
     // SARIF's `open` is what cannot be decided; then its level must be `none`.
     let (kind, level) = match violation.status {
         Status::Unknown => ("open", "none"),
@@ -93,28 +92,66 @@ fn result(violation: &Violation, rules: &[RuleInfo]) -> Value {
         "" => violation.message.clone(),
         remedy => format!("{}. Remedy: {remedy}", violation.message),
     };
-    let mut location = json!({
-        "logicalLocations": [{
-            "kind": "member",
-            "fullyQualifiedName": format!("{} {} {}/{} {}", object.api_version, object.kind, object.namespace, object.name, violation.path),
-        }],
-    });
-    if let (Some(place), Some(fields)) = (physical(&violation.file, violation.line, violation.column), location.as_object_mut()) {
-        fields.insert("physicalLocation".into(), place);
-    }
+    let place = physical(&violation.file, violation.line, violation.column);
     let mut result = json!({
-        "ruleId": violation.rule,
         "kind": kind,
         "level": level,
         "message": { "text": message },
-        "locations": [location],
+        "locations": [location(&violation.object, &violation.path, place)],
         "partialFingerprints": { "doorward/v1": violation.fingerprint },
         "baselineState": if violation.status == Status::Baseline { "unchanged" } else { "new" },
     });
-    if let (Ok(index), Some(fields)) = (index, result.as_object_mut()) {
+    name_rule(&mut result, &violation.rule, rules);
+    result
+}
+
+/// What is let be is a result all the same, which code scanning shows as dismissed.
+fn suppressed(waived: &Waived, rules: &[RuleInfo]) -> Value {
+    let place = physical(&waived.file, waived.line, waived.column);
+    let part = |name: &str, value: &Option<String>| value.as_ref().map(|value| format!("{name}{value}"));
+    let parts = [
+        Some(waived.by.clone()),
+        part("", &waived.reason),
+        part("owner ", &waived.owner),
+        part("ticket ", &waived.ticket),
+        part("until ", &waived.expires_at),
+    ];
+    let mut result = json!({
+        "kind": "fail",
+        "level": level(waived.enforcement),
+        "message": { "text": waived.message },
+        "locations": [location(&waived.object, &waived.path, place)],
+        "partialFingerprints": { "doorward/v1": waived.fingerprint },
+        "baselineState": "new",
+        "suppressions": [{
+            "kind": "external",
+            "status": "accepted",
+            "justification": parts.into_iter().flatten().collect::<Vec<_>>().join("; "),
+        }],
+    });
+    name_rule(&mut result, &waived.rule, rules);
+    result
+}
+
+fn name_rule(result: &mut Value, id: &str, rules: &[RuleInfo]) {
+    let Some(fields) = result.as_object_mut() else { return };
+    fields.insert("ruleId".into(), id.into());
+    if let Ok(index) = rules.binary_search_by(|rule| rule.id.as_str().cmp(id)) {
         fields.insert("ruleIndex".into(), index.into());
     }
-    result
+}
+
+fn location(object: &ObjectRef, path: &str, place: Option<Value>) -> Value {
+    let mut location = json!({
+        "logicalLocations": [{
+            "kind": "member",
+            "fullyQualifiedName": format!("{} {} {}/{} {path}", object.api_version, object.kind, object.namespace, object.name),
+        }],
+    });
+    if let (Some(place), Some(fields)) = (place, location.as_object_mut()) {
+        fields.insert("physicalLocation".into(), place);
+    }
+    location
 }
 
 fn locations(file: &str, line: usize, column: usize) -> Vec<Value> {

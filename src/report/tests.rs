@@ -37,6 +37,28 @@ fn violation(rule: &str, enforcement: Enforcement, status: Status, path: &str) -
     }
 }
 
+fn waived() -> Waived {
+    let Violation { object, path, message, file, line, column, .. } =
+        violation("no-host-path", Enforcement::Deny, Status::New, "spec.volumes[0].name");
+    Waived {
+        rule: "no-host-path".into(),
+        enforcement: Enforcement::Deny,
+        object,
+        path,
+        message,
+        file,
+        line,
+        column,
+        fingerprint: "00ff".into(),
+        by: "waiver moving".into(),
+        waiver: Some("moving".into()),
+        owner: Some("platform".into()),
+        ticket: Some("OPS-1".into()),
+        reason: Some("moves to CSI".into()),
+        expires_at: Some("2027-01-01T00:00:00Z".into()),
+    }
+}
+
 fn report() -> (Report, Sources) {
     let violations = vec![
         violation("no-host-path", Enforcement::Warn, Status::New, "spec.volumes[0].hostPath"),
@@ -60,7 +82,7 @@ fn report() -> (Report, Sources) {
     let bad = manifest::load("deploy/bad.yaml", &format!("{}  a: 1\n  b: {{}}\n  a: 2\n", "#\n".repeat(4)));
     assert_eq!(bad.errors.len(), 1);
     let sources = Sources::of(&manifest::load("deploy/api.yaml", POD).documents).with(bad.sources);
-    (Report::new(3, 1, violations, errors, vec![rule]), sources)
+    (Report::new(3, vec![waived()], violations, errors, vec![rule]), sources)
 }
 
 fn value(format: Format, report: &Report) -> Value {
@@ -135,7 +157,7 @@ fn the_table_is_coloured_only_when_told() {
     let (report, sources) = report();
     assert!(render(Format::Table, &report, &sources, true).contains("\u{1b}["));
     assert!(!render(Format::Table, &report, &sources, false).contains('\u{1b}'));
-    assert_eq!(render(Format::Table, &Report::new(1, 0, vec![], vec![], vec![]), &NoExcerpts, false), "1 object, no violation\n");
+    assert_eq!(render(Format::Table, &Report::new(1, vec![], vec![], vec![], vec![]), &NoExcerpts, false), "1 object, no violation\n");
 }
 
 #[test]
@@ -144,7 +166,7 @@ fn counts_and_fails_by_what_is_new() {
     let expected = Summary { objects: 3, violations: 3, deny: 2, warn: 1, audit: 0, waived: 1, unknown: 1 };
     assert_eq!(report.summary, expected);
     assert!(report.fails(Enforcement::Deny) && report.fails(Enforcement::Audit));
-    let only = |violation| Report::new(1, 0, vec![violation], vec![], vec![]);
+    let only = |violation| Report::new(1, vec![], vec![violation], vec![], vec![]);
     assert!(!only(violation("a", Enforcement::Warn, Status::New, "spec")).fails(Enforcement::Deny));
     assert!(!only(violation("a", Enforcement::Deny, Status::Baseline, "spec")).fails(Enforcement::Audit));
 }
@@ -159,6 +181,10 @@ fn json_is_the_report_and_follows_its_schema() {
         (&first["enforcement"], &first["status"], &first["line"], &first["column"]),
         (&json!("deny"), &json!("baseline"), &json!(4), &json!(1))
     );
+    let waived = &printed["waived"][0];
+    let said = ["rule", "path", "by", "waiver", "owner", "ticket", "expiresAt"].map(|field| waived[field].as_str().unwrap());
+    let expected = ["no-host-path", "spec.volumes[0].name", "waiver moving", "moving", "platform", "OPS-1", "2027-01-01T00:00:00Z"];
+    assert_eq!(said, expected);
     let mut read: Report = serde_json::from_value(printed).unwrap();
     read.rules = report.rules.clone();
     assert_eq!(read, report);
@@ -198,6 +224,16 @@ fn sarif_has_what_code_scanning_requires() {
     assert_eq!(state("no-host-path"), ["fail", "warning", "new"]);
     assert_eq!(state("known"), ["fail", "error", "unchanged"]);
     assert_eq!(state("needs-namespace"), ["open", "none", "new"]);
+    let dismissed: Vec<_> = run["results"].as_array().unwrap().iter().filter(|result| result["suppressions"].is_array()).collect();
+    let [dismissed] = dismissed[..] else { panic!("{dismissed:?}") };
+    assert_eq!((&dismissed["kind"], &dismissed["level"]), (&json!("fail"), &json!("error")));
+    assert_eq!(
+        dismissed["suppressions"],
+        json!([{
+            "kind": "external", "status": "accepted",
+            "justification": "waiver moving; moves to CSI; owner platform; ticket OPS-1; until 2027-01-01T00:00:00Z",
+        }])
+    );
     let invocation = &run["invocations"][0];
     assert_eq!(invocation["executionSuccessful"], false);
     assert_eq!(
@@ -216,7 +252,7 @@ fn hostile_text_acts_in_no_format() {
         *field = evil.into();
     }
     let error = InputError { file: evil.into(), line: 1, column: 1, message: evil.into() };
-    let report = Report::new(1, 0, vec![one], vec![error], vec![]);
+    let report = Report::new(1, vec![], vec![one], vec![error], vec![]);
     let sources = Sources::of(&manifest::read("deploy/api.yaml", text).documents);
     assert!(sources.text("deploy/api.yaml").is_some());
     for format in Format::ALL {
@@ -236,7 +272,7 @@ fn a_long_or_short_line_has_its_place_still() {
         (one.line, one.column) = (line, column);
         let text = format!("kind: {}\n\n", "x".repeat(9000));
         let sources = Sources::of(&manifest::read("deploy/api.yaml", &text).documents);
-        let shown = render(Format::Table, &Report::new(1, 0, vec![one.clone()], vec![], vec![]), &sources, false);
+        let shown = render(Format::Table, &Report::new(1, vec![], vec![one.clone()], vec![], vec![]), &sources, false);
         assert!(shown.contains("--> deploy/api.yaml"), "{line}:{column}: {shown}");
         assert!(shown.len() < 1000, "{line}:{column}: {shown}");
     }
@@ -262,6 +298,10 @@ fn a_waiver_that_lifts_nothing_is_a_finding() {
     let index = RelatedIndex::new(documents.iter().map(|document| document.object.root()), "default", true);
     let judged = Judged::new(&set, Source::Manifests, &documents[0], &index, "default", 0);
     let report = Report::of(&set, vec![judged], Vec::new(), 0);
+    let [waived] = &report.waived[..] else { panic!("{:?}", report.waived) };
+    assert_eq!((waived.rule.as_str(), waived.waiver.as_deref(), waived.line), ("no-default-service-account", Some("used"), 5));
+    assert_eq!((waived.owner.as_deref(), waived.ticket.as_deref(), waived.reason.as_deref()), (Some("o"), Some("t"), Some("r")));
+    assert_eq!((waived.expires_at.as_deref(), report.summary.waived), (Some("1970-02-01T00:00:00Z"), 1));
     let of = |name: &str| {
         let found = report.violations.iter().find(|violation| violation.object.name == name)?;
         Some((found.rule.as_str(), found.enforcement, found.file.as_str(), found.line, found.message.as_str()))
@@ -272,4 +312,53 @@ fn a_waiver_that_lifts_nothing_is_a_finding() {
         of("over"),
         Some(("identity-waiver", Enforcement::Warn, "over.yaml", 1, "expired at 1970-01-01T00:00:00Z and lifts nothing"))
     );
+}
+
+#[test]
+fn a_waiver_of_the_cluster_that_lifts_nothing_is_a_finding() {
+    use crate::policy::{RelatedIndex, Source, Sources, load};
+    let waiver = |name: &str, account: &str, expires: &str, approved_by: &str| {
+        json!({
+            "apiVersion": "doorward.dev/v1alpha1", "kind": "IdentityWaiver", "metadata": { "name": name, "uid": name },
+            "spec": {
+                "rules": ["no-default-service-account"], "subject": { "namespace": "prod", "object": { "kind": "Pod", "name": account } },
+                "owner": "o", "reason": "r", "ticket": "t", "expiresAt": expires,
+            },
+            "status": { "requestedBy": "ann", "approvedBy": approved_by, "boundUIDs": { "waiver": name, "namespace": "n" } },
+        })
+    };
+    const AHEAD: &str = "1970-02-01T00:00:00Z";
+    let objects = [
+        waiver("used", "api", AHEAD, "bob"),
+        waiver("unused", "gone", AHEAD, "bob"),
+        waiver("pending", "api", AHEAD, ""),
+        waiver("over", "api", "1970-01-01T00:00:00Z", "bob"),
+        json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "prod", "uid": "n" } }),
+    ];
+    let set = load(&Sources::default()).unwrap();
+    let found = |source: Source, file: &str| {
+        let mut documents = manifest::load("", POD).documents;
+        documents.extend(objects.iter().flat_map(|object| manifest::load(file, &object.to_string()).documents));
+        let index = RelatedIndex::new(documents.iter().map(|document| document.object.root()), "default", source == Source::Validating);
+        let judged = documents.iter().map(|document| Judged::new(&set, source, document, &index, "default", 0)).collect();
+        let report = Report::of(&set, judged, Vec::new(), 0);
+        let of_waivers = report.violations.into_iter().filter(|violation| violation.object.kind == "IdentityWaiver");
+        let told = of_waivers.filter(|violation| violation.severity == Severity::Medium);
+        let mut told: Vec<_> = told.map(|found| (found.object.name, found.enforcement, found.path, found.line)).collect();
+        told.sort();
+        (told, report.waived.into_iter().filter_map(|waived| waived.waiver).collect::<Vec<_>>())
+    };
+    let told = |name: &str, enforcement, path: &str, line| (name.to_owned(), enforcement, path.to_owned(), line);
+    let (live, lifted) = found(Source::Validating, "");
+    assert_eq!(
+        live,
+        [
+            told("over", Enforcement::Warn, "spec.expiresAt", 0),
+            told("pending", Enforcement::Audit, "status", 0),
+            told("unused", Enforcement::Audit, "spec", 0)
+        ]
+    );
+    assert_eq!(lifted, ["used"]);
+    // Among manifests a waiver is a wish: it lifts nothing, and waits for its cluster (`hardening.md` A31).
+    assert_eq!(found(Source::Manifests, "waivers.yaml"), (vec![told("over", Enforcement::Warn, "spec.expiresAt", 1)], Vec::new()));
 }

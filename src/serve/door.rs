@@ -145,6 +145,7 @@ impl Door {
             &facts,
             Limits { past_deadline: &past_deadline, only: None, native: hook == Hook::ValidateNative },
         );
+        let decision = if caller.verified { decision } else { decision.withholding(&subject, &facts) };
         let namespace = match &facts.namespace {
             _ if subject.namespace.is_empty() => "",
             _ if !caller.verified => UNVERIFIED,
@@ -239,6 +240,75 @@ mod tests {
     async fn hardening_a35_a_caller_that_is_not_verified_gets_no_label_of_a_namespace() {
         assert_eq!(labels(&door(), "payments", false).await, [UNVERIFIED]);
         assert_eq!(labels(&door(), "payments", true).await, ["payments"]);
+    }
+
+    /// Hardening A35: and nobody else is told the names of objects that he may not read.
+    #[tokio::test]
+    async fn hardening_a35_a_caller_that_is_not_verified_is_told_no_name_of_another_object() {
+        const AROUND: &str = "
+apiVersion: v1
+kind: Namespace
+metadata: { name: payments, uid: n }
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: { name: api, namespace: payments, annotations: { doorward.dev/workload: ledger-nightly } }
+---
+apiVersion: doorward.dev/v1alpha1
+kind: IdentityWaiver
+metadata: { name: until-the-move, uid: w }
+spec:
+  rules: [no-host-namespaces]
+  subject: { namespace: payments, serviceAccount: robot }
+  owner: o
+  reason: r
+  ticket: t
+  expiresAt: '2999-01-01T00:00:00Z'
+";
+        let set = load(&Sources::default()).unwrap();
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let log = DecisionLog::to(std::io::sink(), metrics.log_queue_depth.clone()).unwrap();
+        let files = manifest::load("files", AROUND).documents;
+        let door = Door::new(set, Knowledge::Files(KnownObjects::of(files, "default")), metrics, log);
+        let review = |kind: (&str, &str, &str, &str), object: serde_json::Value| {
+            let (group, version, kind, resource) = kind;
+            serde_json::json!({
+                "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+                "request": {
+                    "uid": "u", "operation": "CREATE", "name": object["metadata"]["name"], "namespace": object["metadata"]["namespace"],
+                    "userInfo": { "username": "eve" }, "kind": { "group": group, "version": version, "kind": kind },
+                    "resource": { "group": group, "version": version, "resource": resource }, "object": object,
+                },
+            })
+        };
+        let deployment = review(
+            ("apps", "v1", "Deployment", "deployments"),
+            serde_json::json!({ "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "web", "namespace": "payments" },
+                "spec": { "template": { "spec": { "serviceAccountName": "api", "containers": [{ "name": "c", "image": "c:1" }] } } } }),
+        );
+        let spec = serde_json::json!({ "rules": ["no-host-namespaces"], "subject": { "namespace": "payments", "serviceAccount": "robot" },
+            "owner": "o", "reason": "r", "ticket": "t", "expiresAt": "2999-01-01T00:00:00Z" });
+        let waiver = review(
+            ("doorward.dev", "v1alpha1", "IdentityWaiver", "identitywaivers"),
+            serde_json::json!({ "apiVersion": "doorward.dev/v1alpha1", "kind": "IdentityWaiver", "metadata": { "name": "mine" }, "spec": spec }),
+        );
+        for (review, name, hidden) in
+            [(&deployment, "ledger-nightly", ""), (&waiver, "until-the-move", "(not told: the caller is not verified)")]
+        {
+            let mut answers = Vec::new();
+            for verified in [true, false] {
+                let caller = Caller { verified, peer: ([127, 0, 0, 1], 1).into(), http: http::Version::HTTP_11 };
+                let reply = door.review(Hook::Validate, Bytes::from(review.to_string()), caller).await;
+                answers.push(String::from_utf8(reply.body).unwrap());
+            }
+            let [known, unknown] = [&answers[0], &answers[1]];
+            if !hidden.is_empty() {
+                assert!(known.contains(name) && unknown.contains(hidden), "{known}\n{unknown}");
+            }
+            assert!(!unknown.contains(name), "{unknown}");
+            let verdict = |answer: &str| answer.contains(r#""allowed":true"#);
+            assert_eq!(verdict(known), verdict(unknown), "what is decided is the same");
+        }
     }
 
     #[tokio::test]

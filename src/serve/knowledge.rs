@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::cluster::Surroundings;
+use crate::identity::KnownSecrets;
 use crate::manifest::{Document, InputError};
 use crate::object::{Fact, GroupVersionKind, Node, Object, namespace_of, quoted, resource_of};
 use crate::policy::{Facts, ParameterQuery, PolicySet, RelatedResource, Source, Subject, waivers_resource, wanted};
@@ -94,8 +95,8 @@ impl TokenSecrets {
         Ok(Self(names))
     }
 
-    fn of(&self, namespace: &str) -> BTreeSet<String> {
-        self.0.get(namespace).cloned().unwrap_or_default()
+    fn of(&self, namespace: &str) -> KnownSecrets {
+        KnownSecrets::all(self.0.get(namespace).cloned().unwrap_or_default())
     }
 }
 
@@ -215,10 +216,7 @@ impl Learned {
         Facts {
             namespace: view(&self.namespace),
             service_account: view(&self.service_account),
-            token_secrets: match token_secrets {
-                Some(names) => Fact::Found(names.of(namespace)),
-                None => Fact::Unknown("no list of token Secrets is given by `--token-secrets`".into()),
-            },
+            token_secrets: token_secrets.map(|names| names.of(namespace)).unwrap_or_default(),
             parameters: self.parameters.iter().map(|(query, found)| (query.clone(), views(found))).collect(),
             neighbours: Vec::new(),
             related: self.related.iter().map(|(resource, fact)| (resource.clone(), views(fact))).collect(),
@@ -273,8 +271,8 @@ metadata: { name: payments }
     #[test]
     fn a_list_of_token_secrets_is_read_line_by_line() {
         let names = TokenSecrets::read("tokens", "# made by the audit\n\npayments/legacy # old\npayments/older\nshop/x\n").unwrap();
-        assert_eq!(names.of("payments").into_iter().collect::<Vec<_>>(), ["legacy", "older"]);
-        assert!(names.of("other").is_empty());
+        assert_eq!(names.of("payments"), KnownSecrets::all(["legacy".to_owned(), "older".to_owned()].into()));
+        assert_eq!(names.of("other"), KnownSecrets::all(BTreeSet::new()));
         let error = TokenSecrets::read("tokens", "a/b\nno-slash\n").unwrap_err();
         assert_eq!(error.to_string(), "tokens:2:1: `no-slash` is no `namespace/name` of a Secret");
     }

@@ -12,6 +12,7 @@ impl Settings {
     pub(super) fn check(&self) -> Result<(), ShapeError> {
         self.check_selectors()?;
         self.check_api_token()?;
+        self.check_lifetimes()?;
         self.check_injections()?;
         self.check_waivers()?;
         self.check_trust_domains()?;
@@ -76,6 +77,22 @@ impl Settings {
             _ => return Ok(()),
         };
         Err(ShapeError { path: FieldPath::of(&["kubeApi", "ttl"]), message: format!("`{}` {message}", self.kube_api.ttl) })
+    }
+
+    /// What is injected would be refused by `token-ttl-limit`: every pod that is to have it.
+    fn check_lifetimes(&self) -> Result<(), ShapeError> {
+        let api = (["kubeApi", "ttl"], self.kube_api.ttl, "");
+        let vault = (["vault", "tokenSeconds"], self.vault.token_seconds, self.vault.audience.as_str());
+        for (field, seconds, audience) in [api, vault] {
+            let Some(most) = self.audiences.get(audience).map(|audience| audience.max_seconds).filter(|most| seconds > *most) else {
+                continue;
+            };
+            let limit = FieldPath::of(&["audiences"]).key(audience).field("maxSeconds");
+            let path = FieldPath::of(&field);
+            let message = format!("`{seconds}` is more than `{limit}` allows, which is {most}: lower `{path}`, or raise `{limit}`");
+            return Err(ShapeError { path, message });
+        }
+        Ok(())
     }
 
     /// An exemption that names nobody would lift nothing, and its author would believe that it does.
@@ -239,6 +256,20 @@ mod tests {
         assert!(read(3607).unwrap_err().to_string().starts_with("kubeApi.ttl: `3607` is the lifetime of the ServiceAccount plugin's"));
         assert_eq!(read(599).unwrap_err().to_string(), "kubeApi.ttl: `599` must be at least 600: the API server gives no shorter token");
         assert!(read(600).is_ok() && read(3600).is_ok());
+    }
+
+    #[test]
+    fn a_token_that_its_own_rule_refuses_is_a_mistake() {
+        let message = |text: &str| refused(text);
+        assert_eq!(
+            message(r#"{"vault":{"tokenSeconds":900}}"#),
+            "vault.tokenSeconds: `900` is more than `audiences[vault].maxSeconds` allows, which is 600: lower `vault.tokenSeconds`, or raise \
+             `audiences[vault].maxSeconds`"
+        );
+        assert_eq!(message(r#"{"vault":{"tokenSeconds":900},"audiences":{"vault":{"maxSeconds":900}}}"#), "");
+        assert_eq!(message(r#"{"vault":{"tokenSeconds":900,"audience":"bao"}}"#), "", "an audience that is not listed has that lifetime");
+        let api = message(r#"{"audiences":{"":{"maxSeconds":1800}}}"#);
+        assert!(api.starts_with("kubeApi.ttl: `3600` is more than `audiences[].maxSeconds` allows, which is 1800"), "{api}");
     }
 
     #[test]

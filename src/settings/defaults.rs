@@ -6,10 +6,12 @@ use super::built_in_roles::BUILT_IN_ROLES;
 use super::enforcement::Preset;
 use super::exemption::Exemption;
 use super::grantee::Classes;
+use super::mesh::{Mesh, MeshKind};
 use super::parameters::{
-    Agent, Audience, Cloud, Cluster, ConfigMode, Delegation, Federation, KubeApi, Mesh, MeshKind, Metrics, PodCertificate, Rbac, Resources,
-    Settings, Spiffe, SpiffeRegistration, Ttl, Vault, VaultCsi, Waiver,
+    Agent, Audience, Cloud, Cluster, ConfigMode, Delegation, Federation, KubeApi, Metrics, PodCertificate, Rbac, Resources, Settings, Ttl,
+    Vault, VaultCsi, Waiver,
 };
+use super::spiffe::{Spiffe, SpiffeRegistration};
 
 fn strings(items: &[&str]) -> Vec<String> {
     items.iter().map(|item| (*item).to_owned()).collect()

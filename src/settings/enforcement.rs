@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::parameters::Settings;
 use crate::object::{LabelSelector, Node};
 
 /// What a violation does. Ordered from lax to strict.
@@ -99,28 +100,52 @@ impl Preset {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EnforcementOverride {
-    /// Rule ids; `*` names all of them.
+    /// Rule ids; `*` names all of them. Default: none, it must be given. Read by every rule.
     pub rules: Vec<String>,
-    /// What holds for them. A policy's own enforcement stays the ceiling.
+    /// What holds for them. A policy's own enforcement stays the ceiling. Default: none, it must be given. Read by every rule.
     pub enforcement: Enforcement,
-    /// Namespaces in which it holds; absent: everywhere. Cluster-scoped objects match an absent selector only.
+    /// Namespaces in which it holds; a Namespace object is in itself, every other cluster-scoped one in none. Default: unset, everywhere.
+    /// Read by every rule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace_selector: Option<LabelSelector>,
 }
 
 impl EnforcementOverride {
-    /// Whether this override speaks of a rule, for an object in a namespace with these labels (`None`: cluster-scoped).
+    /// Whether this override names a rule.
     #[must_use]
-    pub fn applies(&self, rule: &str, namespace_labels: Option<Node<'_>>, namespaced: bool) -> bool {
-        let named = self.rules.iter().any(|listed| listed == "*" || listed == rule);
-        named && self.namespace_selector.as_ref().is_none_or(|selector| namespaced && selector.matches(namespace_labels))
+    pub fn names(&self, rule: &str) -> bool {
+        self.rules.iter().any(|listed| listed == "*" || listed == rule)
+    }
+
+    /// Whether it speaks of a rule, for an object in a Namespace (`None`: cluster-scoped).
+    #[must_use]
+    pub fn applies(&self, rule: &str, namespace: Option<InNamespace<'_>>) -> bool {
+        let selects = |selector: &LabelSelector| namespace.is_some_and(|within| selector.matches_namespace(within.name, within.labels));
+        self.names(rule) && self.namespace_selector.as_ref().is_none_or(selects)
+    }
+}
+
+/// The Namespace that an object counts to, as far as selectors ask; a Namespace object counts to itself.
+#[derive(Clone, Copy, Debug)]
+pub struct InNamespace<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its labels, if they are known.
+    pub labels: Option<Node<'a>>,
+}
+
+impl Settings {
+    /// What a violation of a rule does: by the preset, then by the last override that applies, never above the ceiling.
+    #[must_use]
+    pub fn enforced(&self, rule: &str, step: RolloutStep, ceiling: Enforcement, namespace: Option<InNamespace<'_>>) -> Enforcement {
+        let last = self.enforcement.iter().rfind(|entry| entry.applies(rule, namespace));
+        last.map_or_else(|| self.preset.enforcement(step, ceiling), |entry| entry.enforcement.min(ceiling))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::object::Object;
 
     #[test]
     fn a_step_audits_the_rules_of_later_ones() {
@@ -136,10 +161,24 @@ mod tests {
     fn an_override_speaks_of_named_rules_in_selected_namespaces() {
         let text = r#"{"rules":["no-default-service-account"],"enforcement":"Warn","namespaceSelector":{"matchLabels":{"kubernetes.io/metadata.name":"legacy"}}}"#;
         let entry: EnforcementOverride = serde_json::from_str(text).unwrap();
-        let labels = Object::from_json(r#"{"kubernetes.io/metadata.name":"legacy"}"#).unwrap();
-        assert!(entry.applies("no-default-service-account", Some(labels.root()), true));
-        assert!(!entry.applies("no-host-namespaces", Some(labels.root()), true));
-        assert!(!entry.applies("no-default-service-account", None, true));
-        assert!(!entry.applies("no-default-service-account", None, false));
+        let within = |name| Some(InNamespace { name, labels: None });
+        assert!(entry.applies("no-default-service-account", within("legacy")));
+        assert!(!entry.applies("no-host-namespaces", within("legacy")));
+        assert!(!entry.applies("no-default-service-account", within("other")));
+        assert!(!entry.applies("no-default-service-account", None));
+    }
+
+    #[test]
+    fn the_last_override_wins_under_the_ceiling() {
+        let text = r#"{"preset":"observe","enforcement":[{"rules":["*"],"enforcement":"Deny"},
+            {"rules":["a"],"enforcement":"Off","namespaceSelector":{"matchLabels":{"kubernetes.io/metadata.name":"legacy"}}}]}"#;
+        let settings = Settings::read(&crate::object::Object::from_json(text).unwrap()).unwrap();
+        let enforced = |rule, ceiling, name: Option<&'static str>| {
+            settings.enforced(rule, RolloutStep::Spiffe, ceiling, name.map(|name| InNamespace { name, labels: None }))
+        };
+        assert_eq!(enforced("a", Enforcement::Deny, Some("legacy")), Enforcement::Off);
+        assert_eq!(enforced("a", Enforcement::Deny, Some("other")), Enforcement::Deny);
+        assert_eq!(enforced("a", Enforcement::Warn, None), Enforcement::Warn);
+        assert_eq!(enforced("b", Enforcement::Deny, Some("legacy")), Enforcement::Deny);
     }
 }

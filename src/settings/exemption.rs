@@ -8,30 +8,31 @@ use serde::{Deserialize, Serialize};
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Exemption {
-    /// Rule ids; `*` names all of them.
+    /// Rule ids; `*` names all of them. Default: none, it must be given. Read by every rule.
     pub rules: Vec<String>,
-    /// Namespace, by exact name; a Namespace object counts to itself. Absent: the cluster-scoped object of that `name`.
+    /// Namespace, by exact name; a Namespace object counts to itself. Default: none, which is the cluster-scoped object of that `name`.
+    /// Read by every rule.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub namespace: String,
-    /// UID of the Namespace: one that is made anew under the same name inherits nothing. Absent: whichever has the name. Where the
-    /// Namespace is not known the entry lifts nothing; among files what it would lift is `unknown`.
+    /// UID of the Namespace: one that is made anew under the same name inherits nothing. Where the Namespace is not known the entry lifts
+    /// nothing; among files what it would lift is `unknown`. Default: unset, whichever has the name. Read by every rule.
     #[serde(rename = "namespaceUID", default, skip_serializing_if = "Option::is_none")]
     pub namespace_uid: Option<String>,
-    /// ServiceAccount of the pod, by exact name; absent: every object of the namespace.
+    /// ServiceAccount of the pod, by exact name. Default: unset, every object of the namespace. Read by every rule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_account: Option<String>,
-    /// Object name, exact; absent: every object.
+    /// Object name, exact. Default: unset, every object. Read by every rule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Why; printed by `doorward policy list`.
+    /// Why. Default: none. Read by `policy list`.
     #[serde(default)]
     pub reason: String,
-    /// Which of the built-in groups this belongs to, if any.
+    /// Which of the built-in groups this belongs to. Default: unset, the operator's own. Read by `policy list`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<ExemptionGroup>,
 }
 
-/// The two groups that ship; every other exemption is the operator's.
+/// The two groups that ship; every other exemption is the operator's. Those of `system` are there whatever a settings file lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -51,6 +52,20 @@ impl Exemption {
             && self.rules.iter().any(|listed| listed == "*" || listed == rule)
             && self.service_account.as_deref().is_none_or(|wanted| service_account == Some(wanted))
             && self.name.as_deref().is_none_or(|wanted| wanted == name)
+    }
+
+    /// Adds what a list of the operator's own leaves out of the group `system`: those namespaces must start before Doorward, and no webhook
+    /// is called for them.
+    pub(super) fn keep_system(list: &mut Vec<Self>) {
+        let system = Self::shipped().into_iter().filter(|entry| entry.group == Some(ExemptionGroup::System));
+        for entry in system {
+            let same = |known: &Self| Self { reason: entry.reason.clone(), group: entry.group, ..known.clone() } == entry;
+            if let Some(known) = list.iter_mut().find(|known| same(known)) {
+                known.group = entry.group;
+            } else {
+                list.push(entry);
+            }
+        }
     }
 
     pub(super) fn shipped() -> Vec<Self> {

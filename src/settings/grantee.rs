@@ -7,15 +7,18 @@ use serde::{Deserialize, Serialize};
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Grantee {
-    /// Namespace, by exact name.
+    /// Namespace, by exact name. Default: none, it must be given. Read by `kube-api-token`, `automount-off`, `no-explicit-automount`,
+    /// `no-implicit-automount`, `agent-delegation-declared`, `vault-kubernetes-auth-only`, `require-vault-token`.
     pub namespace: String,
-    /// ServiceAccount, by exact name.
+    /// ServiceAccount, by exact name. Default: none, it must be given. Read by `kube-api-token`, `automount-off`, `no-explicit-automount`,
+    /// `no-implicit-automount`, `agent-delegation-declared`, `vault-kubernetes-auth-only`, `require-vault-token`.
     pub service_account: String,
-    /// UID of the Namespace: one that is made anew under the same name inherits nothing. Absent: whichever has the name. Where the
-    /// Namespace is not known, such as among files, the entry grants nothing.
+    /// UID of the Namespace: one that is made anew under the same name inherits nothing. Where the Namespace is not known, such as among
+    /// files, the entry grants nothing. Default: unset, whichever has the name. Read by `kube-api-token`, `automount-off`,
+    /// `no-explicit-automount`, `no-implicit-automount`, `agent-delegation-declared`, `vault-kubernetes-auth-only`, `require-vault-token`.
     #[serde(rename = "namespaceUID", default, skip_serializing_if = "Option::is_none")]
     pub namespace_uid: Option<String>,
-    /// Why.
+    /// Why. Default: none. Read by `policy list`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
 }
@@ -44,12 +47,14 @@ impl Grantee {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Classes {
-    /// Controllers, which talk to the Kubernetes API: injection `kube-api-token` acts on them, whatever their namespace asks for.
+    /// Controllers, which talk to the Kubernetes API and get a token for it whatever their namespace asks for. Default: none. Read by
+    /// `kube-api-token`.
     pub controller: Vec<Grantee>,
-    /// What serves nodes and cluster: `no-explicit-automount` and `no-implicit-automount` let it be, and `automount-off` leaves it alone.
+    /// What serves nodes and cluster, whose API tokens are let be. Default: none. Read by `no-explicit-automount`,
+    /// `no-implicit-automount`, `automount-off`.
     pub infrastructure: Vec<Grantee>,
-    /// Agents that may log in to Vault by `jwt` beside their Kubernetes login (`vault-kubernetes-auth-only`); `agent-delegation-declared`
-    /// judges them with or without the label.
+    /// Agents, with or without the label, that may log in to Vault by `jwt` beside their Kubernetes login. Default: none. Read by
+    /// `vault-kubernetes-auth-only`, `agent-delegation-declared`.
     pub agent: Vec<Grantee>,
 }
 

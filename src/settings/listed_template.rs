@@ -9,13 +9,15 @@ use crate::object::GroupVersionKind;
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ListedTemplate {
-    /// API group, such as `argoproj.io`.
+    /// API group, such as `argoproj.io`. Default: none, it must be given. Read by every rule, `webhooks`.
     pub group: String,
-    /// Kind, such as `Rollout`.
+    /// Kind, such as `Rollout`. Default: none, it must be given. Read by every rule, `webhooks`.
     pub kind: String,
-    /// Fields from the object to the template, which has `metadata` and `spec`: `spec.template`.
+    /// Fields from the object to the template, which has `metadata` and `spec`: `spec.template`. Default: none, it must be given. Read by
+    /// every rule.
     pub path: String,
-    /// Resource, the plural name that a URL holds. Unset: what Kubernetes' rules of spelling make of the kind.
+    /// Resource, the plural name that a URL holds. Default: unset, what Kubernetes' rules of spelling make of the kind. Read by
+    /// `webhooks`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resource: Option<String>,
 }

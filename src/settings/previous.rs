@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::parameters::{KubeApi, Settings, Spiffe, Vault};
+use super::parameters::{KubeApi, Settings, Vault};
+use super::spiffe::Spiffe;
 
 /// The settings before, as far as injections read them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

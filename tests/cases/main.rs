@@ -21,7 +21,7 @@ struct Folder {
     id: String,
     policy: Value,
     cases: Vec<CaseFile>,
-    /// What the cases say of other kinds and of init containers.
+    /// What the cases say of other kinds, of init containers and of ephemeral ones.
     variants: Vec<CaseFile>,
 }
 
@@ -76,7 +76,13 @@ struct Sets {
 
 impl Sets {
     fn run(&mut self, id: &str, case: &CaseFile) -> Result<(), String> {
-        let settings = case.settings().map_err(|error| error.to_string())?;
+        case.settings().map_err(|error| error.to_string())?;
+        run_case(self.of(id, case), id, case).map_err(|error| error.to_string())
+    }
+
+    /// The set that a case is judged by.
+    fn of(&mut self, id: &str, case: &CaseFile) -> &PolicySet {
+        let settings = case.settings().unwrap_or_else(|error| panic!("{}: {error}", case.name));
         let key = serde_json::to_string(&settings).expect("settings are JSON");
         if !self.made.contains_key(&key) {
             let sources = Sources {
@@ -89,7 +95,7 @@ impl Sets {
             let set = load(&sources).unwrap_or_else(|errors| panic!("{id}: {errors:?}"));
             self.made.insert(key.clone(), set);
         }
-        run_case(&self.made[&key], id, case).map_err(|error| error.to_string())
+        &self.made[&key]
     }
 }
 
@@ -129,7 +135,8 @@ fn every_case_holds() {
             }
         }
     }
-    assert!(ran > 0, "there is no case");
+    println!("{ran} cases");
+    assert!(ran >= 1000, "only {ran} cases: the library lost some");
     assert!(failed.is_empty(), "{} of {ran} cases fail:\n{}", failed.len(), failed.join("\n"));
 }
 

@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
+use doorward::policy::mended_in_case;
 use serde_json::Value;
 
-use super::{Folder, folders, library, read};
+use super::{Folder, Sets, folders, library, read};
 
 const BEGIN: &str = "<!-- made by `UPDATE_TABLE=1 cargo test --no-default-features --test cases table` -->\n";
 const END: &str = "<!-- end of what is made -->\n";
@@ -32,12 +33,13 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-fn row(folder: &Folder) -> String {
+fn row(sets: &mut Sets, folder: &Folder) -> String {
     let spec = &folder.policy["spec"];
     let invariants: Vec<&str> = items(&spec["invariants"]).map(|name| text(name).trim_start_matches("INV-")).collect();
     let kinds = kinds(spec);
     let related: Vec<String> = related(spec).into_iter().collect();
-    let columns = [format!("`{}`", folder.id), invariants.join(", "), kinds.join(", "), default(spec), related.join(", ")];
+    let columns =
+        [format!("`{}`", folder.id), invariants.join(", "), kinds.join(", "), default(spec), related.join(", "), patches(sets, folder)];
     columns.iter().fold("|".to_owned(), |row, column| row + " " + column + if column.is_empty() { "|" } else { " |" })
 }
 
@@ -66,6 +68,21 @@ fn kinds(spec: &Value) -> Vec<String> {
         _ => kind,
     };
     kinds.into_iter().map(said).collect()
+}
+
+/// Whether `explain` gives a patch for what the cases of a rule show.
+fn patches(sets: &mut Sets, folder: &Folder) -> String {
+    let (mut found, mut mended) = (0, 0);
+    for case in folder.cases.iter().filter(|case| case.case.operation.is_none() && case.case.subresource.is_none()) {
+        let (all, some) =
+            mended_in_case(sets.of(&folder.id, case), &folder.id, case).unwrap_or_else(|error| panic!("{}: {error}", case.name));
+        (found, mended) = (found + all, mended + some);
+    }
+    match mended {
+        0 => String::new(),
+        all if all == found => "yes".to_owned(),
+        _ => "in part".to_owned(),
+    }
 }
 
 /// What the rule does where no settings speak of it.
@@ -117,8 +134,9 @@ fn the_table_of_rules_is_made_from_the_folders() {
     let (before, rest) = page.split_once(BEGIN).expect("the README says where the table begins");
     let (_, after) = rest.split_once(END).expect("the README says where the table ends");
     let folders = folders();
-    let rows: Vec<String> = rules(&folders).map(row).collect();
-    let table = format!("\n| rule | invariants | kinds | default | related |\n|---|---|---|---|---|\n{}\n\n", rows.join("\n"));
+    let mut sets = Sets::default();
+    let rows: Vec<String> = rules(&folders).map(|folder| row(&mut sets, folder)).collect();
+    let table = format!("\n| rule | invariants | kinds | default | related | patch |\n|---|---|---|---|---|---|\n{}\n\n", rows.join("\n"));
     let fresh = format!("{before}{BEGIN}{table}{END}{after}");
     if std::env::var_os("UPDATE_TABLE").is_some() {
         fs::write(&path, &fresh).expect("the README is writable");

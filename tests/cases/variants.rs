@@ -1,5 +1,6 @@
-//! One case, many objects: a rule that speaks of pod templates says the same of each kind that carries one, and of init containers as of
-//! app containers. The cases are written once and multiplied here; what a rule tells apart on purpose is listed with the reason.
+//! One case, many objects: a rule that speaks of pod templates says the same of each kind that carries one, and of init containers and of
+//! ephemeral ones that are added to a pod as of app containers. The cases are written once and multiplied here; what a rule tells apart on
+//! purpose is listed with the reason.
 
 use doorward::manifest;
 use doorward::object::{GroupVersionKind, POD_TEMPLATE_KINDS, PodTemplateKind};
@@ -25,6 +26,24 @@ const LISTS_DIFFER: &[(&str, &str)] = &[
     ("vault-agent-shape", "it is about which of the two an agent stands in"),
 ];
 
+/// Rules that judge ephemeral containers in another way than app containers.
+const EPHEMERAL_DIFFER: &[(&str, &str)] = &[
+    ("injection-conflict", "what is due for the app containers is in nobody's way in one that is added later"),
+    ("no-static-credential/warn-a19-keys-not-seen.yaml", "a debugger makes its pod no client of Vault"),
+    ("no-static-vault-token/warn-a19-keys-not-seen.yaml", "a debugger makes its pod no client of Vault"),
+    ("vault-kubernetes-auth-only/deny-more-agents-than-are-read.yaml", AGENTS),
+    ("vault-login-target/deny-a13-flags.yaml", AGENTS),
+    ("vault-login-target/deny-a27-configuration-in-other-capitals.yaml", AGENTS),
+    ("vault-login-target/deny-a27-configuration-that-is-no-json.yaml", AGENTS),
+    ("vault-login-target/warn-a11-configuration-not-read.yaml", AGENTS),
+    ("vault-login-target/warn-a13-address-not-read.yaml", AGENTS),
+];
+const AGENTS: &str = "agents are looked for among the containers that a pod starts with";
+
+/// Fields that no ephemeral container can have: the API server refuses them (`ValidateEphemeralContainers`).
+const NOT_EPHEMERAL: &[&str] =
+    &["ports", "livenessProbe", "readinessProbe", "startupProbe", "lifecycle", "resources", "resizePolicy", "restartPolicy"];
+
 /// The variants of a case, each named `<case> as <variant>`.
 pub(crate) fn of(rule: &str, policy: &Value, name: &str, text: &str) -> Vec<CaseFile> {
     let documents: Vec<Value> = manifest::read(name, text).documents.iter().map(|document| json_of(&document.object)).collect();
@@ -46,6 +65,13 @@ pub(crate) fn of(rule: &str, policy: &Value, name: &str, text: &str) -> Vec<Case
     }
     if !lists(LISTS_DIFFER, rule) {
         variants.extend(as_init_containers(&documents, kind).map(|documents| read(name, "init containers", &documents)));
+    }
+    let pod = || POD_TEMPLATE_KINDS.iter().find(|known| known.is_pod());
+    if !lists(EPHEMERAL_DIFFER, rule) && !lists(EPHEMERAL_DIFFER, name) && !workloads_only(policy) && case.get("operation").is_none() {
+        let differs = lists(KINDS_DIFFER, rule) || lists(KINDS_DIFFER, name) || !has_no_metadata_of_its_own(object, kind);
+        let as_pod = || pod().filter(|_| !differs).and_then(|pod| moved(&documents, kind, pod));
+        let documents = if kind.is_pod() { Some(documents.clone()) } else { as_pod() };
+        variants.extend(documents.and_then(as_ephemeral_containers).map(|documents| read(name, "ephemeral containers", &documents)));
     }
     variants
 }
@@ -167,6 +193,44 @@ fn as_init_containers(documents: &[Value], kind: &PodTemplateKind) -> Option<Vec
     template["spec"]["initContainers"] = containers;
     template["spec"]["containers"] = json!([{ "name": "bystander", "image": "registry.example.com/bystander:1" }]);
     Some(documents)
+}
+
+/// The documents of a pod with the app containers added to it while it runs, beside a bystander that was there before.
+fn as_ephemeral_containers(mut documents: Vec<Value>) -> Option<Vec<Value>> {
+    let last = documents.len() - 1;
+    let pod = &mut documents[last];
+    let is_plain = |container: &Value| {
+        let fields = NOT_EPHEMERAL.iter().all(|field| container.get(field).is_none());
+        let mounts = container["volumeMounts"].as_array().into_iter().flatten();
+        fields && mounts.into_iter().all(|mount| mount.get("subPath").is_none() && mount.get("subPathExpr").is_none())
+    };
+    let alone = ["initContainers", "ephemeralContainers"].iter().all(|list| pod["spec"].get(list).is_none());
+    if !alone || !pod["spec"]["containers"].as_array()?.iter().all(is_plain) {
+        return None;
+    }
+    pod["metadata"]["uid"] = "0a1b".into();
+    let added = pod["spec"]["containers"].take();
+    pod["spec"]["containers"] = json!([{ "name": "bystander", "image": "registry.example.com/bystander:1" }]);
+    let before = pod.clone();
+    pod["spec"]["ephemeralContainers"] = added;
+    let case = documents[0].as_object_mut()?;
+    let mut said = 0;
+    for expected in case.get_mut("expect")?.as_array_mut()? {
+        // What is said of the rest of the pod was there before, and is only recorded.
+        let rest = expected["path"].as_str()?.strip_prefix("spec.containers[")?;
+        expected["path"] = format!("spec.ephemeralContainers[{rest}").into();
+        said += 1;
+    }
+    for (field, value) in [
+        ("from", json!("Cluster")),
+        ("operation", json!("UPDATE")),
+        ("subresource", json!("ephemeralcontainers")),
+        ("userInfo", json!({ "username": "alice" })),
+        ("oldObject", before),
+    ] {
+        case.insert(field.to_owned(), value);
+    }
+    (said > 0).then_some(documents)
 }
 
 fn documents_name_init_containers(documents: &[Value], kind: &PodTemplateKind) -> bool {

@@ -6,6 +6,7 @@
 
 mod scene;
 mod settled;
+mod unsent;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -33,7 +34,8 @@ use scene::{CHOICE, Scene, UNJUDGED, collection, kind, labelled, name, namespace
 /// The namespace of the probes.
 const PROBE: &str = "corpus-probe";
 
-/// Work that is done at once, and requests to one door of it: a door asks the API server for twenty objects a second at most.
+/// Work that is done at once, and requests to one door of it. A door that does not know an object yet asks for it, and has 300 ms for that
+/// on a machine that is busy with everything else here; asked by more at once it would answer that it does not know.
 const AT_ONCE: usize = 16;
 const AT_ONE_DOOR: usize = 6;
 
@@ -561,6 +563,7 @@ async fn audit_and_cluster_say_the_same_of_every_case() {
     );
     assert_eq!(same + unsent.len() + differ.len(), all, "every case is compared or listed");
     assert!(differ.is_empty(), "{} of {all} differ:\n{}", differ.len(), differ.join("\n"));
-    assert!(unsent.len() <= 16, "{} were not sent", unsent.len());
+    let unexpected = unsent::differences(&unsent);
+    assert!(unexpected.is_empty(), "{}", unexpected.join("\n"));
     assert!(same >= 1340 && refused >= 730 && warned >= 460, "{same}, {refused} and {warned} are too few to prove anything");
 }

@@ -78,7 +78,7 @@ fn hardening_a17_every_door_to_a_token_secret_is_found() {
     ];
     for (what, source, field_path) in doors {
         let mut scene = with_volume(source);
-        scene.token_secrets = Fact::Found(BTreeSet::from(["robot".to_owned()]));
+        scene.token_secrets = crate::identity::KnownSecrets::all(BTreeSet::from(["robot".to_owned()]));
         let identity = scene.read();
         let found = of_kind(&identity, "legacyTokenSecret");
         assert_eq!(found.len(), 1, "{what}: {identity}");
@@ -101,7 +101,7 @@ fn hardening_a17_every_door_to_a_token_secret_is_found() {
     ];
     for (what, spec, field_path) in spec {
         let mut scene = Scene::pod(spec);
-        scene.token_secrets = Fact::Found(BTreeSet::from(["robot".to_owned()]));
+        scene.token_secrets = crate::identity::KnownSecrets::all(BTreeSet::from(["robot".to_owned()]));
         let identity = scene.read();
         let found = of_kind(&identity, "legacyTokenSecret");
         assert_eq!(found.len(), 1, "{what}: {identity}");

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::super::read_object;
-use crate::object::{Fact, GroupVersionKind, Object};
+use crate::object::{GroupVersionKind, Object};
 use crate::settings::Settings;
 
 fn read(api_version: &str, kind: &str, spec: &Value) -> Value {
@@ -10,7 +10,7 @@ fn read(api_version: &str, kind: &str, spec: &Value) -> Value {
     let settings = Settings::demonstration();
     let kind = GroupVersionKind::of(object.root()).unwrap();
     let namespace = if kind.kind.starts_with("Cluster") { "" } else { "payments" };
-    serde_json::to_value(read_object(&kind, object.root(), namespace, &settings, &Fact::Absent)).unwrap()
+    serde_json::to_value(read_object(&kind, object.root(), namespace, &settings, &crate::identity::KnownSecrets::default())).unwrap()
 }
 
 /// The field paths of a list.

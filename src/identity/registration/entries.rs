@@ -336,7 +336,7 @@ mod tests {
             namespace: "payments",
             namespace_object: &namespace.as_ref().map(Object::root),
             service_account: &Fact::Absent,
-            token_secrets: &Fact::Absent,
+            token_secrets: &crate::identity::KnownSecrets::default(),
             class: Class::App,
         };
         let template = PodTemplate::of(&GroupVersionKind::new("", "v1", "Pod"), pod.root()).unwrap();

@@ -178,7 +178,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::identity::Class;
+    use crate::identity::{Class, KnownSecrets};
     use crate::object::{Fact, GroupVersionKind, Object};
     use crate::settings::Settings;
 
@@ -186,7 +186,7 @@ mod tests {
     fn rendered(kind: &GroupVersionKind, object: serde_json::Value, template: &str) -> Result<String, Unrendered> {
         let object = Object::from_json(object.to_string()).unwrap();
         let (namespace_object, service_account) = (Fact::Absent, Fact::Absent);
-        let (settings, token_secrets) = (Settings::demonstration(), Fact::Absent);
+        let (settings, token_secrets) = (Settings::demonstration(), KnownSecrets::default());
         let surroundings = Surroundings {
             settings: &settings,
             namespace: "payments",

@@ -82,7 +82,7 @@ impl Scene {
                     namespace_object: &Fact::Absent,
                     service_account: &Fact::Found(account.root()),
                     class: self.class,
-                    token_secrets: &Fact::Absent,
+                    token_secrets: &crate::identity::KnownSecrets::default(),
                 },
                 request_uid: "uid-1",
                 revision: "7",
@@ -101,7 +101,7 @@ impl Scene {
             namespace_object: &Fact::Absent,
             service_account: &Fact::Absent,
             class: self.class,
-            token_secrets: &Fact::Absent,
+            token_secrets: &crate::identity::KnownSecrets::default(),
         };
         let template = PodTemplate::of(&GroupVersionKind::new("", "v1", "Pod"), object.root()).unwrap();
         serde_json::to_value(crate::identity::read(template, &surroundings)).unwrap()

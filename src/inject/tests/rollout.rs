@@ -35,7 +35,8 @@ fn changes() -> Vec<(&'static str, Value)> {
 }
 
 fn all_settings() -> Vec<(&'static str, Value)> {
-    let start = serde_json::to_value(Settings::demonstration()).unwrap();
+    let mut start = serde_json::to_value(Settings::demonstration()).unwrap();
+    start["audiences"]["vault"]["maxSeconds"] = json!(900);
     let changed = |(path, value): (&'static str, Value)| {
         let mut settings = start.clone();
         let (parent, field) = path.rsplit_once('/').unwrap();

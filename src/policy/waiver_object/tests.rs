@@ -62,7 +62,7 @@ impl Cluster {
         let facts = Facts {
             namespace: Fact::Found(self.namespace.root()),
             service_account: Fact::Found(self.account.root()),
-            token_secrets: Fact::Absent,
+            token_secrets: crate::identity::KnownSecrets::default(),
             related: BTreeMap::from([(waivers_resource(), Fact::Found(self.waivers.iter().map(Object::root).collect()))]),
             parameters: Vec::new(),
             neighbours: Vec::new(),

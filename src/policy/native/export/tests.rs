@@ -208,7 +208,8 @@ fn exemptions_are_conditions_and_those_of_a_service_account_a_variable() {
     let condition = spec["matchConditions"].as_array().unwrap().iter().find(|condition| condition["name"] == "not-exempt").unwrap();
     assert_eq!(
         condition["expression"],
-        "!(request.?namespace.orValue('') in ['kube-system'] || (request.?namespace.orValue('') == 'ops' && request.?name.orValue('') == 'tool'))"
+        "!(request.?namespace.orValue('') in ['kube-system', 'kube-public', 'kube-node-lease'] || (request.?namespace.orValue('') == 'ops' && \
+         request.?name.orValue('') == 'tool'))"
     );
     let exempt = spec["variables"].as_array().unwrap().iter().find(|variable| variable["name"] == "exempt").unwrap();
     assert_eq!(exempt["expression"], "(request.namespace == 'spire' && variables.serviceAccountName == 'agent')");
