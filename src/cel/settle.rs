@@ -128,13 +128,14 @@ fn simplified(op: Op) -> Op {
         Op::Not(operand) => truth(&operand).map_or_else(|| Op::Not(operand), |value| bool(!value)),
         Op::And(terms) => undecided(terms, false).map_or_else(bool, Op::And),
         Op::Or(terms) => undecided(terms, true).map_or_else(bool, Op::Or),
-        Op::Conditional(parts) => match truth(&parts[0]) {
-            Some(decided) => {
-                let [_, yes, no] = *parts;
-                if decided { yes.op } else { no.op }
+        Op::Conditional(parts) => {
+            let [condition, yes, no] = *parts;
+            match truth(&condition) {
+                Some(true) => yes.op,
+                Some(false) => no.op,
+                None => Op::Conditional(Box::new([condition, yes, no])),
             }
-            None => Op::Conditional(parts),
-        },
+        }
         // As `fold` does with a list that was written there.
         Op::In { operands, sized } => match *operands {
             [needle, Ir { op: Op::Constant(Constant::List(members)), .. }]
