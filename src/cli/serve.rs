@@ -143,7 +143,8 @@ async fn start(args: Args) -> Result<(), Failure> {
     match (token_secrets, &args.token_secrets) {
         (Some(names), _) => door.tell_token_secrets(names),
         (None, Some(file)) => {
-            tracing::warn!(file = %file.display(), "there is no list of token Secrets yet; until it is there they are known by path and shape only")
+            let file = file.display();
+            tracing::warn!(%file, "there is no list of token Secrets yet; until it is there they are known by path and shape only");
         }
         (None, None) => {}
     }

@@ -82,7 +82,7 @@ mod tests {
                 }
             }
             Value::Object(fields) if part["type"] == "null" || part["type"] == "string" => {
-                unknown.push(format!("{path}: {}", fields.len()))
+                unknown.push(format!("{path}: {}", fields.len()));
             }
             Value::Array(items) => items.iter().for_each(|item| compare(item, &part["items"], schema, path, unknown)),
             _ => {}

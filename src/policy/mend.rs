@@ -53,7 +53,9 @@ fn removed(violation: &Violation, object: Node<'_>) -> Option<Vec<Operation>> {
     let what = ["remove ", "drop "].iter().find_map(|word| violation.remedy.strip_prefix(word))?;
     let path = &violation.path;
     path.resolve(object)?;
-    if what.starts_with("the pod") {
+    // Where more is to be done than leaving something out, that alone would break what it was for.
+    let alone = what.split([';', ',']).next().is_some_and(|clause| !clause.contains(" and ")) && !what.contains(", and ");
+    if !alone || what.starts_with("the pod") {
         return None;
     }
     // A field that is named, or an annotation, is all that goes; else it is the item of the list that the violation stands in.
@@ -117,8 +119,11 @@ fn place(path: &FieldPath, key: &str) -> Option<FieldPath> {
     }
 }
 
-/// The value that a remedy's code gives a key, read as a manifest is.
+/// The value that a remedy's code gives a key, read as a manifest is; none where a part of it is the author's to say.
 fn value(code: &str, key: &str) -> Option<Value> {
+    if code.contains('<') {
+        return None;
+    }
     let read = manifest::read("remedy", code);
     let [document] = &read.documents[..] else { return None };
     let value = document.object.root().entry(key).or_else(|| document.object.root().get(key))?;
@@ -189,6 +194,7 @@ mod tests {
         assert_eq!(patch, r#"[{"op":"add","path":"/metadata/annotations/eks.amazonaws.com~1token-expiration","value":"3600"}]"#);
         let map = value("emptyDir: { medium: Memory }", "emptyDir").unwrap();
         assert_eq!(map, serde_json::json!({ "medium": "Memory" }));
+        assert_eq!(value("endpointSPIFFEID: spiffe://<trust domain>/spire/server", "endpointSPIFFEID"), None);
     }
 
     #[test]
@@ -196,7 +202,7 @@ mod tests {
         let pod = r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","namespace":"payments"},"spec":{
             "automountServiceAccountToken":false,"containers":[{"name":"app"}]}}"#;
         assert_eq!(of(pod, "no-default-service-account"), None);
-        // A container cannot be without its name, nor a pod without a container.
+        // A container cannot be without its name, and what is to come in its place is not known.
         let job = r#"{"apiVersion":"batch/v1","kind":"Job","metadata":{"name":"j","namespace":"payments"},"spec":{"template":{"spec":{
             "serviceAccountName":"api","automountServiceAccountToken":false,"containers":[{"name":"agent","image":"vault:1","command":["vault","agent"]}]}}}}"#;
         assert_eq!(of(job, "vault-agent-shape"), None);
