@@ -245,7 +245,8 @@ mod tests {
     /// Hardening A35: and nobody else is told the names of objects that he may not read.
     #[tokio::test]
     async fn hardening_a35_a_caller_that_is_not_verified_is_told_no_name_of_another_object() {
-        const AROUND: &str = "
+        let soon = (jiff::Timestamp::now() + jiff::SignedDuration::from_hours(30 * 24)).to_string();
+        let around = "
 apiVersion: v1
 kind: Namespace
 metadata: { name: payments, uid: n }
@@ -263,12 +264,13 @@ spec:
   owner: o
   reason: r
   ticket: t
-  expiresAt: '2999-01-01T00:00:00Z'
-";
+  expiresAt: 'SOON'
+"
+        .replace("SOON", &soon);
         let set = load(&Sources::default()).unwrap();
         let metrics = Arc::new(Metrics::new().unwrap());
         let log = DecisionLog::to(std::io::sink(), metrics.log_queue_depth.clone()).unwrap();
-        let files = manifest::load("files", AROUND).documents;
+        let files = manifest::load("files", &around).documents;
         let door = Door::new(set, Knowledge::Files(KnownObjects::of(files, "default")), metrics, log);
         let review = |kind: (&str, &str, &str, &str), object: serde_json::Value| {
             let (group, version, kind, resource) = kind;
@@ -287,7 +289,7 @@ spec:
                 "spec": { "template": { "spec": { "serviceAccountName": "api", "containers": [{ "name": "c", "image": "c:1" }] } } } }),
         );
         let spec = serde_json::json!({ "rules": ["no-host-namespaces"], "subject": { "namespace": "payments", "serviceAccount": "robot" },
-            "owner": "o", "reason": "r", "ticket": "t", "expiresAt": "2999-01-01T00:00:00Z" });
+            "owner": "o", "reason": "r", "ticket": "t", "expiresAt": soon });
         let waiver = review(
             ("doorward.dev", "v1alpha1", "IdentityWaiver", "identitywaivers"),
             serde_json::json!({ "apiVersion": "doorward.dev/v1alpha1", "kind": "IdentityWaiver", "metadata": { "name": "mine" }, "spec": spec }),
