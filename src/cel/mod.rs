@@ -12,7 +12,7 @@
 //! - `declared`: what the API server declares `request` and `namespaceObject` as
 //! - `check`: the type checker of the API server, over the intermediate form
 //! - `fold`: what is done once, after the check
-//! - `evaluate`: the evaluator; `comprehend` its loops, `operate` its operators
+//! - `evaluate`: the evaluator; `comprehend` its loops, `operate` its operators, `access` its fields and items
 //! - `value`, `collections`, `opaque`: [`Value`], [`List`], [`Map`], [`Opaque`]
 //! - `estimate`: [`Estimate`], what an expression costs at least and at most
 //! - `literal`: a value as the CEL text that gives it
@@ -21,6 +21,7 @@
 //! - `reference`: [`Reference`], functions and macros for people
 //! - `error`: [`CompileError`], [`EvaluationError`]
 
+mod access;
 mod check;
 mod collections;
 mod comprehend;
