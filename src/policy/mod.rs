@@ -79,7 +79,7 @@ pub use schema::{
 pub use schemas::Schemas;
 pub use set::{PolicySet, PolicySetBuilder, PolicySource};
 pub use staging::{Mutation, inject_virtually, mutate};
-pub use subject::{Facts, Operation, RequestError, Source, Subject, manifest_request};
+pub use subject::{Deadline, Facts, Operation, RequestError, Source, Subject, manifest_request};
 pub use unseen::{UNSEEN_RULE, unseen};
 pub use verdict::{Certainty, Verdict, Violation};
 pub use waive::Waiver;
