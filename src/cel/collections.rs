@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use crate::object::Node;
 
+use super::cost::Budget;
 use super::error::EvaluationError;
 use super::ir::Constant;
 use super::value::Value;
@@ -175,6 +176,10 @@ impl<'a> Key<'a> {
         }
     }
 
+    pub(super) fn value(&self) -> &Value<'a> {
+        &self.0
+    }
+
     fn order(value: &Value<'_>) -> u8 {
         match value {
             Value::Null => 0,
@@ -304,6 +309,12 @@ impl<'a> Map<'a> {
                 map.entries.get(found).map(|(_, value)| value.clone())
             }
         }
+    }
+
+    /// The entries in order of keys, which is counted.
+    pub(super) fn entries_in_order(&self, budget: &Budget<'_>) -> Result<Vec<(Value<'a>, Value<'a>)>, EvaluationError> {
+        budget.order(self.len())?;
+        Ok(self.sorted_entries())
     }
 
     /// The entries in order of keys: the same for every author's order.

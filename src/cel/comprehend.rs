@@ -16,7 +16,15 @@ type Step = Result<ControlFlow<()>, EvaluationError>;
 impl<'a> Frame<'_, 'a> {
     #[inline(never)]
     pub(super) fn comprehend(&mut self, comprehension: &'a Comprehension) -> Outcome<'a> {
-        let range = self.evaluate(&comprehension.range)?;
+        let range = self.evaluate(&comprehension.range);
+        let range = match range {
+            Err(error) if comprehension.form == Form::SortBy && !error.is_fatal() => {
+                // The input is named twice.
+                self.budget.charge(2)?;
+                return self.unsorted(comprehension, error);
+            }
+            range => range?,
+        };
         match comprehension.form {
             Form::All => self.quantify(comprehension, &range, false),
             Form::Exists => self.quantify(comprehension, &range, true),
@@ -55,16 +63,16 @@ impl<'a> Frame<'_, 'a> {
             }
             Value::Map(map) => {
                 // In order of keys, whatever the author's order: the verdict may not depend on it.
-                for (key, value) in map.sorted_entries() {
+                for (key, value) in map.entries_in_order(self.budget)? {
                     if run(self, key, comprehension.two.then_some(value))?.is_break() {
                         break;
                     }
                 }
             }
             other if comprehension.two => {
-                return Err(EvaluationError::failed(format!("unsupported comprehension range type: {}", go_type(other))));
+                return Err(EvaluationError::failed(format!("unsupported comprehension range type: {}", other.go_type())));
             }
-            other => return Err(EvaluationError::failed(format!("got '{}', expected iterable type", go_type(other)))),
+            other => return Err(EvaluationError::failed(format!("got '{}', expected iterable type", other.go_type()))),
         }
         self.locals.truncate(base);
         Ok(())
@@ -161,8 +169,7 @@ impl<'a> Frame<'_, 'a> {
                     items.extend(frame.locals.get(comprehension.local).cloned());
                 }
             } else if frame.passes(comprehension, &mut error)? {
-                // The accumulator, a list of one item unless it is constant, and `+`.
-                frame.budget.charge(if matches!(comprehension.body.op, Op::Constant(_)) { 2 } else { 2 + cost::LIST })?;
+                frame.budget.charge(mapped(&comprehension.body))?;
                 items.extend(frame.body(&comprehension.body, &mut error)?);
             }
             Ok(ControlFlow::Continue(()))
@@ -186,17 +193,21 @@ impl<'a> Frame<'_, 'a> {
                 return frame.budget.charge(1).map(ControlFlow::Continue);
             }
             let mut insert = |key: Value<'a>, value: Value<'a>| {
-                let name = super::functions::stdlib::display(&key);
-                match entries.insert(Key::new(key)?, value) {
-                    Some(_) => Err(EvaluationError::failed(format!("insert failed: key {name} already exists"))),
-                    None => Ok(()),
+                let key = Key::new(key)?;
+                if entries.contains_key(&key) {
+                    let name = super::functions::stdlib::display(key.value());
+                    return Err(EvaluationError::failed(format!("insert failed: key {name} already exists")));
                 }
+                entries.insert(key, value);
+                Ok(())
             };
             frame.budget.charge(if entry { 2 } else { 3 })?;
             let made = match (frame.body(&comprehension.body, &mut error)?, entry) {
                 (None, _) => Ok(()),
                 (Some(value), false) => insert(frame.locals.get(comprehension.local).cloned().unwrap_or(Value::Null), value),
-                (Some(Value::Map(map)), true) => map.sorted_entries().into_iter().try_for_each(|(key, value)| insert(key, value)),
+                (Some(Value::Map(map)), true) => {
+                    map.entries_in_order(frame.budget)?.into_iter().try_for_each(|(key, value)| insert(key, value))
+                }
                 (Some(other), true) => {
                     Err(EvaluationError::failed(format!("no such overload: cel.@mapInsert(map, {})", other.type_name())))
                 }
@@ -217,7 +228,7 @@ impl<'a> Frame<'_, 'a> {
         // Naming the bound input as the range, the mapped list as the result, and the input once more.
         self.budget.charge(1)?;
         let walked = self.each(comprehension, range, &mut |frame| {
-            frame.budget.charge(2 + cost::LIST)?;
+            frame.budget.charge(mapped(&comprehension.body))?;
             keys.extend(frame.body(&comprehension.body, &mut error)?);
             Ok(ControlFlow::Continue(()))
         });
@@ -225,38 +236,34 @@ impl<'a> Frame<'_, 'a> {
             if failure.is_fatal() {
                 return Err(failure);
             }
-            self.budget.charge(2)?;
-            return Err(failure);
+            self.budget.charge(1)?;
+            return self.unsorted(comprehension, failure);
         }
         self.budget.charge(2)?;
-        if comprehension.body.is_open() || error.is_some() {
+        if let Some(error) = error {
+            return self.unsorted(comprehension, error);
+        }
+        if comprehension.body.is_open() {
             self.budget.charge(1)?;
         } else {
             super::functions::lists::charge_sort(self.budget, &keys)?;
         }
-        if let Some(error) = error {
+        let Value::List(list) = range else { return Err(EvaluationError::failed("no such overload: @sortByAssociatedKeys")) };
+        let order = super::functions::lists::sorted_positions(self.budget, &keys)?;
+        Value::list(order.into_iter().filter_map(|position| list.get(position)).collect())
+    }
+
+    /// The error of a sort whose keys have no value: its own, unless their type is known, so that cel-go looks at them for the cost.
+    fn unsorted(&self, comprehension: &'a Comprehension, error: EvaluationError) -> Outcome<'a> {
+        if comprehension.body.is_open() {
+            self.budget.charge(1)?;
             return Err(error);
         }
-        let Value::List(list) = range else { return Err(EvaluationError::failed("no such overload: @sortByAssociatedKeys")) };
-        let order = super::functions::lists::sorted_positions(&keys)?;
-        Value::list(order.into_iter().filter_map(|position| list.get(position)).collect())
+        Err(super::functions::lists::no_list(&[Value::Null], 1))
     }
 }
 
-/// cel-go names Go's type here.
-fn go_type(value: &Value<'_>) -> &'static str {
-    match value {
-        Value::Null => "types.Null",
-        Value::Bool(_) => "types.Bool",
-        Value::Int(_) => "types.Int",
-        Value::UInt(_) => "types.Uint",
-        Value::Double(_) => "types.Double",
-        Value::String(_) => "types.String",
-        Value::Bytes(_) => "types.Bytes",
-        Value::Timestamp(_) => "types.Timestamp",
-        Value::Duration(_) => "types.Duration",
-        Value::Optional(_) => "*types.Optional",
-        Value::Opaque(value) => value.go_type(),
-        _ => "*types.Type",
-    }
+/// What adding an item to the list of a `map` costs: the accumulator, a list of one item unless it is constant, and `+`.
+fn mapped(body: &Ir) -> u64 {
+    if matches!(body.op, Op::Constant(_)) { 2 } else { 2 + cost::LIST }
 }

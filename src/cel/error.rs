@@ -96,11 +96,11 @@ impl EvaluationError {
     /// Whether `||` and `&&` must let this error through whatever the other side says.
     #[must_use]
     pub fn is_fatal(&self) -> bool {
-        matches!(self, Self::BudgetExceeded | Self::DeadlineExceeded)
+        matches!(self, Self::BudgetExceeded | Self::DeadlineExceeded) || self.is_internal()
     }
 
-    /// Whether it stands for a panic of Go's that cel-go recovers from: what panicked is not charged.
-    pub(super) fn is_internal(&self) -> bool {
+    /// Whether it stands for a panic of Go's, which ends the whole evaluation there.
+    fn is_internal(&self) -> bool {
         matches!(self, Self::Failed(message) if message.starts_with("internal error: "))
     }
 

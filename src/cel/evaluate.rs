@@ -204,7 +204,7 @@ impl<'a> Frame<'_, 'a> {
 
     /// Charges the name of a macro's variable.
     #[inline]
-    fn charge_local(&mut self, index: usize, cost: u8) -> Result<(), EvaluationError> {
+    pub(super) fn charge_local(&mut self, index: usize, cost: u8) -> Result<(), EvaluationError> {
         if !self.unread.is_empty()
             && let Some(place) = self.unread.iter().position(|(unread, _)| *unread == index)
         {
@@ -214,151 +214,12 @@ impl<'a> Frame<'_, 'a> {
         self.budget.charge(u64::from(cost))
     }
 
-    #[inline(never)]
-    fn select(&mut self, operand: &'a Ir, field: &'a str, cost: u8) -> Outcome<'a> {
-        // A field of a loop's item is what rules read most: it is read in place.
-        if let Op::Local { index, cost: name, .. } = operand.op
-            && let Some(Value::Map(Map::Node(node))) = self.locals.get(index)
-        {
-            let node = *node;
-            self.charge_local(index, name + cost)?;
-            return node.entry(field).map(Value::from_node).ok_or_else(|| no_such_key(field));
-        }
-        let operand = self.evaluate(operand)?;
-        match &operand {
-            Value::Map(map) => {
-                self.budget.charge(u64::from(cost))?;
-                map.field(field).ok_or_else(|| no_such_key(field))
-            }
-            Value::Optional(_) => self.field_of_optional(&operand, field, cost),
-            other => {
-                self.budget.charge(u64::from(cost))?;
-                Err(no_field(other, field))
-            }
-        }
-    }
-
-    #[inline(never)]
-    fn optional_select(&mut self, operand: &'a Ir, field: &'a str, cost: u8) -> Outcome<'a> {
-        Ok(self.optional_field(operand, field, cost)?.map_or(Value::Optional(None), Value::some))
-    }
-
-    /// The field of what may be absent, not yet wrapped: a chain of `.?` makes one optional, not one a link.
-    fn optional_field(&mut self, operand: &'a Ir, field: &'a str, cost: u8) -> Result<Option<Value<'a>>, EvaluationError> {
-        let operand = self.unwrapped(operand)?;
-        let found = match &operand {
-            Some(Value::Map(map)) => map.field(field),
-            _ => None,
-        };
-        self.budget.charge(if found.is_some() { u64::from(cost) } else { u64::from(cost.saturating_sub(1)) })?;
-        match operand {
-            Some(list @ Value::List(_)) => Err(no_field(&list, field)),
-            _ => Ok(found),
-        }
-    }
-
-    /// A value, or what an optional holds.
-    fn unwrapped(&mut self, ir: &'a Ir) -> Result<Option<Value<'a>>, EvaluationError> {
-        if let Op::OptionalSelect { operand, field, cost } = &ir.op {
-            return self.optional_field(operand, field, *cost);
-        }
-        Ok(match self.evaluate(ir)? {
-            Value::Optional(inner) => inner.map(|inner| (*inner).clone()),
-            value => Some(value),
-        })
-    }
-
-    /// The field of what may be absent, as an optional. cel-go charges a field only if it is there.
-    fn field_of_optional(&mut self, operand: &Value<'a>, field: &str, cost: u8) -> Outcome<'a> {
-        let found = match operand {
-            Value::Map(map) => map.field(field),
-            Value::Optional(Some(inner)) => match &**inner {
-                Value::Map(map) => map.field(field),
-                _ => None,
-            },
-            _ => None,
-        };
-        self.budget.charge(if found.is_some() { u64::from(cost) } else { u64::from(cost.saturating_sub(1)) })?;
-        Ok(found.map_or(Value::Optional(None), Value::some))
-    }
-
-    #[inline(never)]
-    fn has(&mut self, operand: &'a Ir, field: &'a str, cost: u8) -> Outcome<'a> {
-        if let Op::Local { index, cost: name, .. } = operand.op
-            && let Some(Value::Map(Map::Node(node))) = self.locals.get(index)
-        {
-            let node = *node;
-            self.charge_local(index, name + cost)?;
-            return Ok(Value::Bool(node.entry(field).is_some()));
-        }
-        let operand = self.evaluate(operand)?;
-        let found = |value: &Value<'a>| matches!(value, Value::Map(map) if map.field(field).is_some());
-        let (found, cost) = match &operand {
-            // An optional that lacks the field costs nothing.
-            Value::Optional(inner) => {
-                let found = inner.as_deref().is_some_and(found);
-                (found, if found { cost } else { 0 })
-            }
-            operand => (found(operand), cost),
-        };
-        self.budget.charge(u64::from(cost))?;
-        if let Value::List(_) = operand {
-            return Err(no_field(&operand, field));
-        }
-        Ok(Value::Bool(found))
-    }
-
     /// `has(variables.team)`: a declared variable is there, known or not; it is evaluated all the same, and its error is the answer.
     fn declared(&mut self, slot: usize) -> Outcome<'a> {
         match self.variable(slot, 1) {
             Ok(_) | Err(EvaluationError::Unknown(_)) => Ok(Value::Bool(true)),
             Err(error) => Err(error),
         }
-    }
-
-    #[inline(never)]
-    fn index(&mut self, [operand, index]: &'a [Ir; 2], cost: u8) -> Outcome<'a> {
-        let operand = self.evaluate(operand)?;
-        let constant = matches!(index.op, Op::Constant(_));
-        let index = self.key(index, cost)?;
-        if let Value::Optional(_) = operand {
-            return self.item_of_optional(&operand, &index, cost);
-        }
-        self.budget.charge(u64::from(cost))?;
-        if !constant && matches!((&operand, &index), (Value::Map(_), Value::Null)) {
-            return Err(EvaluationError::failed("invalid qualifier type: types.Null"));
-        }
-        operate::index(&operand, &index)?.ok_or_else(|| match operand {
-            Value::List(_) => EvaluationError::failed(format!("index out of bounds: {}", functions::stdlib::display(&index))),
-            _ => no_such_key(&functions::stdlib::display(&index)),
-        })
-    }
-
-    #[inline(never)]
-    fn optional_index(&mut self, [operand, index]: &'a [Ir; 2], cost: u8) -> Outcome<'a> {
-        let operand = self.evaluate(operand)?;
-        let index = self.key(index, cost.saturating_sub(1))?;
-        self.item_of_optional(&operand, &index, cost)
-    }
-
-    /// What stands in the brackets; the look-up is charged even if it has no value.
-    fn key(&mut self, index: &'a Ir, cost: u8) -> Outcome<'a> {
-        let key = self.evaluate(index);
-        if key.is_err() {
-            self.budget.charge(u64::from(cost))?;
-        }
-        key
-    }
-
-    fn item_of_optional(&mut self, operand: &Value<'a>, index: &Value<'a>, cost: u8) -> Outcome<'a> {
-        let found = match operand {
-            Value::Optional(None) => None,
-            Value::Optional(Some(inner)) => operate::index(inner, index).transpose(),
-            operand => operate::index(operand, index).transpose(),
-        };
-        let there = matches!(found, Some(Ok(_)));
-        self.budget.charge(if there { u64::from(cost) } else { u64::from(cost.saturating_sub(1)) })?;
-        Ok(found.transpose()?.map_or(Value::Optional(None), Value::some))
     }
 
     /// The operand of a call, which is charged even if the operand has no value.
@@ -457,7 +318,7 @@ impl<'a> Frame<'_, 'a> {
     #[inline(never)]
     fn map(&mut self, entries: &'a [(bool, [Ir; 2])]) -> Outcome<'a> {
         match self.entries(entries) {
-            Err(error) if error.is_fatal() || error.is_internal() => Err(error),
+            Err(error) if error.is_fatal() => Err(error),
             made => {
                 self.budget.charge(cost::MAP)?;
                 made
@@ -486,18 +347,21 @@ impl<'a> Frame<'_, 'a> {
         let mut values = [NULL; functions::MAX_ARGUMENTS];
         let count = call.arguments.len();
         let mut failed = None;
+        let mut absent = 0;
         for (position, (place, argument)) in values.iter_mut().zip(&call.arguments).enumerate() {
             match self.evaluate(argument) {
                 Ok(value) => *place = value,
-                // Of two arguments both are evaluated and the call is charged; of more, the first error ends it before it is.
-                Err(error) if error.is_fatal() || count > 2 && position + 1 < count => return Err(error),
-                Err(error) => failed = Some(EvaluationError::prefer(failed.take(), error)),
+                Err(error) if error.is_fatal() || call.ends_early() && position + 1 < count => return Err(error),
+                Err(error) => {
+                    failed = Some(EvaluationError::prefer(failed.take(), error));
+                    absent |= 1 << position;
+                }
             }
         }
         let arguments = values.get(..count).unwrap_or_default();
         let context = Context { budget: self.budget, regex: call.regex.as_ref(), open: call.open };
         if let Some(error) = failed {
-            functions::charge_failed(&call.candidates, &context, arguments)?;
+            functions::charge_failed(&call.candidates, &context, arguments, absent)?;
             return Err(error);
         }
         functions::run(&call.candidates, &context, arguments)
@@ -506,9 +370,12 @@ impl<'a> Frame<'_, 'a> {
     #[inline(never)]
     fn optional_map(&mut self, [target, body]: &'a [Ir; 2], local: usize, flat: bool) -> Outcome<'a> {
         let before = self.budget.spent();
-        let target = self.evaluate(target)?;
+        let target = self.evaluate(target);
         let target_cost = self.budget.spent() - before;
-        self.budget.charge(1)?;
+        if !matches!(&target, Err(error) if error.is_fatal()) {
+            self.budget.charge(1)?;
+        }
+        let target = target?;
         let inner = match target {
             Value::Optional(Some(inner)) => (*inner).clone(),
             Value::Optional(None) => {
@@ -550,15 +417,6 @@ impl<'a> Frame<'_, 'a> {
             _ => Err(EvaluationError::no_such_overload()),
         }
     }
-}
-
-fn no_such_key(name: &str) -> EvaluationError {
-    EvaluationError::failed(format!("no such key: {name}"))
-}
-
-/// A scalar has no such key; a list wants an index.
-fn no_field(operand: &Value<'_>, name: &str) -> EvaluationError {
-    if let Value::List(_) = operand { EvaluationError::failed("unsupported index type 'string' in list") } else { no_such_key(name) }
 }
 
 fn not_optional(value: &Value<'_>) -> EvaluationError {

@@ -4,8 +4,8 @@
 use super::error::CompileError;
 use super::functions;
 use super::ir::{Constant, Ir, Op};
+use super::operate;
 use super::types::Type;
-use super::value::Value;
 
 /// Folds an expression, from the inside out.
 ///
@@ -56,19 +56,10 @@ pub(super) fn fold(source: &str, ir: &mut Ir) -> Result<(), CompileError> {
 }
 
 /// What cel-go makes a step of a name when it plans an expression must be a number, a text or a bool.
-fn check_qualifier(source: &str, [operand, index]: &[Ir; 2]) -> Result<(), CompileError> {
+fn check_qualifier(source: &str, [_, index]: &[Ir; 2]) -> Result<(), CompileError> {
     let Op::Constant(constant) = &index.op else { return Ok(()) };
-    let refused = match constant.value() {
-        _ if !operand.is_attribute() => return Ok(()),
-        Value::Null => "types.Null",
-        Value::Bytes(_) => "types.Bytes",
-        Value::List(_) => "*types.baseList",
-        Value::Map(_) => "*types.baseMap",
-        Value::Timestamp(_) => "types.Timestamp",
-        Value::Duration(_) => "types.Duration",
-        Value::Type(_) => "*types.Type",
-        _ => return Ok(()),
-    };
-    let message = format!("invalid qualifier type: {refused}");
-    Err(CompileError::new(source, index.span.start as usize..index.span.end as usize, message))
+    match operate::check_index(&constant.value()) {
+        Ok(()) => Ok(()),
+        Err(error) => Err(CompileError::new(source, index.span.start as usize..index.span.end as usize, error.to_string())),
+    }
 }

@@ -2,10 +2,8 @@
 
 use std::ops::Range;
 
-use regex::bytes::Regex;
-
 use super::collections::{ConstantList, ConstantMap, List, Map, key_order};
-use super::functions::Function;
+use super::functions::{Function, Pattern};
 use super::types::{self, Nested, Type};
 use super::value::{Text, Timestamp, Value};
 
@@ -127,7 +125,7 @@ pub(super) struct Call {
     pub(super) candidates: Box<[&'static Function]>,
     pub(super) arguments: Box<[Ir]>,
     /// The regular expression, if it is constant.
-    pub(super) regex: Option<Regex>,
+    pub(super) regex: Option<Pattern>,
     /// Whether nothing is known of the items of the list that it is called on.
     pub(super) open: bool,
 }
@@ -301,6 +299,7 @@ impl Ir {
                 | Op::Index { .. }
                 | Op::OptionalIndex { .. }
                 | Op::Conditional(_)
+                | Op::OptionalMap { .. }
         )
     }
 
@@ -309,7 +308,8 @@ impl Ir {
         let mut part = self;
         loop {
             part = match &part.op {
-                Op::Conditional(_) => return true,
+                // `optMap` is one there: `has value ? optional.of(..) : none`.
+                Op::Conditional(_) | Op::OptionalMap { .. } => return true,
                 Op::Select { operand, .. } | Op::OptionalSelect { operand, .. } => operand,
                 Op::Index { operands, .. } | Op::OptionalIndex { operands, .. } => {
                     let [operand, _] = &**operands;

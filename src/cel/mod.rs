@@ -13,7 +13,7 @@
 //! - `check`: the type checker of the API server, over the intermediate form
 //! - `fold`: what is done once, after the check
 //! - `settle`: what a variable that never changes decides, once it is known
-//! - `evaluate`: the evaluator; `comprehend` its loops, `operate` its operators
+//! - `evaluate`: the evaluator; `comprehend` its loops, `operate` its operators, `access` its fields and items
 //! - `value`, `collections`, `opaque`: [`Value`], [`List`], [`Map`], [`Opaque`]
 //! - `estimate`: [`Estimate`], what an expression costs at least and at most
 //! - `literal`: a value as the CEL text that gives it
@@ -23,6 +23,7 @@
 //! - `error`: [`CompileError`], [`EvaluationError`]
 //! - `remedy`: what to do about a mistake
 
+mod access;
 mod check;
 mod collections;
 mod comprehend;

@@ -83,6 +83,15 @@ impl Opaque {
         }
     }
 
+    /// Bytes that reading the whole value takes, where these may be many.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Url(url) => url.text().len(),
+            Self::Quantity(quantity) => quantity.digits(),
+            Self::Ip(_) | Self::Cidr(_) | Self::Semver(_) | Self::Format(_) => 0,
+        }
+    }
+
     /// `self == other`
     ///
     /// # Errors
@@ -123,10 +132,5 @@ impl Opaque {
                     .then_with(|| place(left).cmp(&place(right)))
             }
         }
-    }
-
-    /// The error of `map[self]`, which cel-go refuses even where the key exists.
-    pub(super) fn as_index(&self) -> EvaluationError {
-        EvaluationError::failed(format!("invalid qualifier type: {}", self.go_type()))
     }
 }

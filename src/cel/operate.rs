@@ -22,20 +22,27 @@ impl<'a> Frame<'_, 'a> {
             }
             // Whatever has no value has the size 1.
             [Err(error), Ok(other)] | [Ok(other), Err(error)] => {
-                let size = if matches!(operator, Operator::Add) && sized { 1 + other.cost_size() } else { 1 };
+                let size = match operator {
+                    Operator::Add if sized => 1 + other.cost_size(),
+                    operator if compares_sizes(operator, sized) => other.cost_size().min(1),
+                    _ => 1,
+                };
                 self.budget.charge(cost::traversal(size, 0.1))?;
                 return Err(error);
             }
         };
-        let shorter = || cost::traversal(left.cost_size().min(right.cost_size()), 0.1);
+        let shorter = || cost::traversal(left.smaller_size(&right), 0.1);
         self.budget.charge(match operator {
             // Kubernetes' own: whatever the size is, but not for `!=`.
             Operator::Equals if left.as_opaque().is_some() => 1,
-            Operator::Equals | Operator::NotEquals => shorter(),
+            operator if compares_sizes(operator, sized) => shorter(),
             Operator::Add if sized => cost::traversal(left.cost_size() + right.cost_size(), 0.1),
             // cel-go charges 1 where it does not know that these are strings; a row of variables could double one without end.
-            Operator::Add => joined_size(&left, &right).map_or(1, |size| if size > FREE_TEXT { size / 10 } else { 1 }),
-            Operator::Less | Operator::LessEquals | Operator::Greater | Operator::GreaterEquals if sized => shorter(),
+            Operator::Add => {
+                let size = joined_size(&left, &right).unwrap_or(0);
+                self.budget.read(size)?;
+                if size > FREE_TEXT { size as u64 / 10 } else { 1 }
+            }
             _ => 1,
         })?;
         match operator {
@@ -43,10 +50,16 @@ impl<'a> Frame<'_, 'a> {
             Operator::Equals => equal(&left, &right, self.budget).map(Value::Bool),
             // What cannot be compared is not equal, though `==` fails.
             Operator::NotEquals => is_equal(&left, &right, self.budget).map(|same| Value::Bool(!same)),
-            Operator::Less => order(&left, &right).map(|order| Value::Bool(order.is_lt())),
-            Operator::LessEquals => order(&left, &right).map(|order| Value::Bool(order.is_le())),
-            Operator::Greater => order(&left, &right).map(|order| Value::Bool(order.is_gt())),
-            Operator::GreaterEquals => order(&left, &right).map(|order| Value::Bool(order.is_ge())),
+            Operator::Less | Operator::LessEquals | Operator::Greater | Operator::GreaterEquals => {
+                self.budget.read(left.bytes().min(right.bytes()))?;
+                let order = order(&left, &right)?;
+                Ok(Value::Bool(match operator {
+                    Operator::Less => order.is_lt(),
+                    Operator::LessEquals => order.is_le(),
+                    Operator::Greater => order.is_gt(),
+                    _ => order.is_ge(),
+                }))
+            }
             Operator::Add => add(left, right),
             _ => arithmetic(operator, &left, &right),
         }
@@ -69,9 +82,21 @@ impl<'a> Frame<'_, 'a> {
         self.budget.charge(if sized { haystack.cost_size() } else { 1 })?;
         Ok(Value::Bool(match &haystack {
             Value::List(list) => contains(list, &needle, self.budget)?,
-            Value::Map(map) => map.get(&needle).is_some(),
+            Value::Map(map) => {
+                self.budget.search(map.len())?;
+                map.get(&needle).is_some()
+            }
             _ => return Err(EvaluationError::no_such_overload()),
         }))
+    }
+}
+
+/// Whether an operator is charged by the size of the smaller operand.
+fn compares_sizes(operator: Operator, sized: bool) -> bool {
+    match operator {
+        Operator::Equals | Operator::NotEquals => true,
+        Operator::Less | Operator::LessEquals | Operator::Greater | Operator::GreaterEquals => sized,
+        _ => false,
     }
 }
 
@@ -104,13 +129,13 @@ pub(super) fn without_operator(operand: &Value<'_>, function: &str) -> Evaluatio
 }
 
 /// Bytes of a text made by `+` that are not charged where cel-go would not.
-const FREE_TEXT: u64 = 64 * 1024;
+const FREE_TEXT: usize = 64 * 1024;
 
 /// The bytes of two texts together.
-fn joined_size(left: &Value<'_>, right: &Value<'_>) -> Option<u64> {
+fn joined_size(left: &Value<'_>, right: &Value<'_>) -> Option<usize> {
     match (left, right) {
-        (Value::String(left), Value::String(right)) => Some((left.as_str().len() + right.as_str().len()) as u64),
-        (Value::Bytes(left), Value::Bytes(right)) => Some((left.len() + right.len()) as u64),
+        (Value::String(left), Value::String(right)) => Some(left.as_str().len() + right.as_str().len()),
+        (Value::Bytes(left), Value::Bytes(right)) => Some(left.len() + right.len()),
         _ => None,
     }
 }
@@ -131,11 +156,20 @@ pub(super) fn equal(left: &Value<'_>, right: &Value<'_>, budget: &Budget<'_>) ->
     Ok(match (left, right) {
         (Value::Null, Value::Null) => true,
         (Value::Bool(left), Value::Bool(right)) => left == right,
-        (Value::String(left), Value::String(right)) => left.as_str() == right.as_str(),
+        (Value::String(left), Value::String(right)) => {
+            let (left, right) = (left.as_str(), right.as_str());
+            if left.len() == right.len() {
+                budget.read(left.len())?;
+            }
+            left == right
+        }
         (Value::Int(_) | Value::UInt(_) | Value::Double(_), Value::Int(_) | Value::UInt(_) | Value::Double(_)) => {
             compare_numbers(left, right) == Some(Ordering::Equal)
         }
-        (Value::Bytes(left), Value::Bytes(right)) => left == right,
+        (Value::Bytes(left), Value::Bytes(right)) => {
+            budget.read(left.len().min(right.len()))?;
+            left == right
+        }
         (Value::Timestamp(left), Value::Timestamp(right)) => left.instant() == right.instant(),
         (Value::Duration(left), Value::Duration(right)) => left == right,
         (Value::Type(left), Value::Type(right)) => left == right,
@@ -146,7 +180,10 @@ pub(super) fn equal(left: &Value<'_>, right: &Value<'_>, budget: &Budget<'_>) ->
             return left.as_opaque().map_or_else(|| equal(left, right, budget), |left| left.equals(right));
         }
         (Value::Opaque(_), Value::Null) => false,
-        (Value::Opaque(left), right) => return left.equals(right),
+        (Value::Opaque(left), right) => {
+            budget.read(left.bytes())?;
+            return left.equals(right);
+        }
         _ => false,
     })
 }
@@ -179,11 +216,27 @@ fn equal_maps(left: &Map<'_>, right: &Map<'_>, budget: &Budget<'_>) -> Result<bo
     if left.len() != right.len() {
         return Ok(false);
     }
+    // As in lists, what cannot be compared is taken for equal.
+    let same = |left: &Value<'_>, right: &Value<'_>| {
+        equal(left, right, budget).or_else(|error| if error.is_fatal() { Err(error) } else { Ok(true) })
+    };
+    if let (Map::Node(_), Map::Node(_)) = (left, right) {
+        // The keys of both are texts, and so equal in the same order.
+        budget.order(left.len().saturating_mul(2))?;
+        for ((key, value), (twin, other)) in left.sorted_entries().iter().zip(&right.sorted_entries()) {
+            budget.free(4)?;
+            if key.as_str() != twin.as_str() || !same(value, other)? {
+                return Ok(false);
+            }
+        }
+        return Ok(true);
+    }
+    budget.order(left.len())?;
     for (key, value) in left.sorted_entries() {
-        budget.charge(0)?;
+        budget.free(1)?;
+        budget.search(right.len())?;
         match right.get(&key) {
-            // As in lists, what cannot be compared is taken for equal.
-            Some(other) if equal(&value, &other, budget).or_else(|error| if error.is_fatal() { Err(error) } else { Ok(true) })? => {}
+            Some(other) if same(&value, &other)? => {}
             _ => return Ok(false),
         }
     }
@@ -304,10 +357,18 @@ pub(super) fn negate<'a>(operand: &Value<'a>) -> Outcome<'a> {
     }
 }
 
+/// Whether cel-go takes a value in brackets at all, whatever stands before them: a number, a text or a bool.
+pub(super) fn check_index(index: &Value<'_>) -> Result<(), EvaluationError> {
+    match index {
+        Value::Bool(_) | Value::Int(_) | Value::UInt(_) | Value::Double(_) | Value::String(_) => Ok(()),
+        other => Err(EvaluationError::failed(format!("invalid qualifier type: {}", other.go_type()))),
+    }
+}
+
 /// The item of a list or the value of a map; none if it is absent.
 pub(super) fn index<'a>(operand: &Value<'a>, index: &Value<'_>) -> Result<Option<Value<'a>>, EvaluationError> {
+    check_index(index)?;
     match operand {
-        Value::Map(_) | Value::List(_) if let Some(key) = index.as_opaque() => Err(key.as_index()),
         Value::Map(map) => Ok(map.get(index)),
         Value::List(list) => {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be whole and not negative")]

@@ -180,6 +180,27 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// The name of the type in cel-go's code, which some of its errors show.
+    pub(super) fn go_type(&self) -> &'static str {
+        match self {
+            Self::Null => "types.Null",
+            Self::Bool(_) => "types.Bool",
+            Self::Int(_) => "types.Int",
+            Self::UInt(_) => "types.Uint",
+            Self::Double(_) => "types.Double",
+            Self::String(_) => "types.String",
+            Self::Bytes(_) => "types.Bytes",
+            Self::List(List::Concatenation(_)) => "*types.concatList",
+            Self::List(_) => "*types.baseList",
+            Self::Map(_) => "*types.baseMap",
+            Self::Timestamp(_) => "types.Timestamp",
+            Self::Duration(_) => "types.Duration",
+            Self::Type(_) => "*types.Type",
+            Self::Optional(_) => "*types.Optional",
+            Self::Opaque(value) => value.go_type(),
+        }
+    }
+
     /// cel-go's size of a value for cost: characters, bytes, items, entries; 1 for a scalar.
     pub(super) fn cost_size(&self) -> u64 {
         let size = match self {
@@ -192,6 +213,35 @@ impl<'a> Value<'a> {
             _ => 1,
         };
         size as u64
+    }
+
+    /// The smaller of two sizes, found in the time that the smaller one takes.
+    pub(super) fn smaller_size(&self, other: &Self) -> u64 {
+        match (self, other) {
+            (Self::String(left), Self::String(right)) => {
+                let (left, right) = (left.as_str(), right.as_str());
+                let (short, long) = if left.len() < right.len() { (left, right) } else { (right, left) };
+                let size = short.chars().count();
+                // A character has four bytes at most.
+                if long.len() / 4 >= size { size as u64 } else { long.chars().count().min(size) as u64 }
+            }
+            (Self::String(text), other) | (other, Self::String(text)) => match other.cost_size() {
+                0 => 0,
+                size if text.as_str().len() as u64 / 4 >= size => size,
+                size => size.min(text.as_str().chars().count() as u64),
+            },
+            (left, right) => left.cost_size().min(right.cost_size()),
+        }
+    }
+
+    /// Bytes that reading the whole value takes, where it is a text or stands for one.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::String(text) => text.as_str().len(),
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Opaque(value) => value.bytes(),
+            _ => 0,
+        }
     }
 
     /// How many levels of values made by an evaluation lie inside this one.

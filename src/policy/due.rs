@@ -153,7 +153,7 @@ pub(super) fn conditions_hold(set: &PolicySet, policy: &InjectionPolicy, subject
     let activation = Activation::new(&stage, &[], &[], BASE.len());
     let mut left = CONDITIONS_LIMIT;
     for (name, condition) in &policy.conditions {
-        let budget = Budget::new(EXPRESSION_LIMIT.min(left));
+        let budget = Budget::new(EXPRESSION_LIMIT.min(left)).with_deadline(facts.deadline.0);
         let answer = condition.evaluate(&activation, &budget).map(|value| value.as_bool());
         left = left.saturating_sub(budget.spent());
         match answer {
@@ -168,7 +168,7 @@ pub(super) fn conditions_hold(set: &PolicySet, policy: &InjectionPolicy, subject
 
 #[cfg(test)]
 mod tests {
-    use super::super::{RelatedIndex, Source, Sources, Text, inject_virtually, load};
+    use super::super::{Deadline, RelatedIndex, Source, Sources, Text, inject_virtually, load};
     use super::*;
     use crate::object::Object;
 
@@ -203,6 +203,24 @@ mod tests {
                 state.conflict.as_ref().map_or("done".into(), |conflict| format!("{}: {}", conflict.field_path, conflict.reason))
             }
         }
+    }
+
+    #[test]
+    fn conditions_that_outlast_the_deadline_leave_it_unknown() {
+        let text = "apiVersion: doorward.dev/v1alpha1\nkind: InjectionPolicy\nmetadata: { name: slow }\n\
+                    spec: { title: t, match: { podTemplate: Pod }, when: Always, inject: [{ vaultToken: {} }],\n  \
+                    matchConditions: [{ name: long, expression: 'lists.range(900).all(x, x >= 0)' }] }\n";
+        let policies = vec![Text { name: "slow.yaml".into(), text: text.into() }];
+        let set = load(&Sources { policies, no_builtin: true, ..Sources::default() }).unwrap();
+        let pod =
+            r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","namespace":"payments"},"spec":{"containers":[{"name":"app"}]}}"#;
+        let pod = Object::from_json(pod).unwrap();
+        let undecided = |deadline: Deadline<'_>| {
+            let inject = |subject: &Subject<'_>, facts: &Facts<'_>| inject_virtually(&set, subject, &Facts { deadline, ..facts.clone() });
+            RelatedIndex::new([], "payments", false).created(&set, Source::Manifests, pod.root(), "payments", 0, inject).unwrap().undecided
+        };
+        assert_eq!(undecided(Deadline::default()), None);
+        assert_eq!(undecided(Deadline(&|| true)).as_deref(), Some("match condition `long` of `slow`: operation interrupted"));
     }
 
     #[test]

@@ -85,7 +85,7 @@ pub use schema::{
 pub use schemas::Schemas;
 pub use set::{PolicySet, PolicySetBuilder, PolicySource};
 pub use staging::{Mutation, inject_virtually, mutate};
-pub use subject::{Facts, Operation, RequestError, Source, Subject, manifest_request};
+pub use subject::{Deadline, Facts, Operation, RequestError, Source, Subject, manifest_request};
 pub use unseen::{UNSEEN_RULE, unlisted_secrets, unseen};
 pub use verdict::{Certainty, Verdict, Violation};
 pub use waive::{Waiver, exemption_reason};

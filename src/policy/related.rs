@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::native::ParameterQuery;
 use super::schema::RelatedResource;
 use super::set::PolicySet;
-use super::subject::{Facts, RequestError, Source, Subject, manifest_request};
+use super::subject::{Deadline, Facts, RequestError, Source, Subject, manifest_request};
 use super::workload::workload_of;
 use crate::identity::KnownSecrets;
 use crate::object::{Fact, GroupVersionKind, Node, PodTemplate, namespace_of, resource_of};
@@ -101,6 +101,7 @@ impl<'a> RelatedIndex<'a> {
             parameters: self.parameters(set, subject),
             neighbours: self.neighbours(subject),
             now,
+            deadline: Deadline::default(),
         }
     }
 

@@ -271,6 +271,24 @@ pub struct Facts<'a> {
     pub neighbours: Vec<&'a str>,
     /// Now, in seconds since 1970: waivers end.
     pub now: i64,
+    /// Until when match conditions may be evaluated that say what else is to be asked.
+    pub deadline: Deadline<'a>,
+}
+
+/// Whether the time is up. The caller owns the clock; by default it never is.
+#[derive(Clone, Copy)]
+pub struct Deadline<'d>(pub &'d (dyn Fn() -> bool + Sync));
+
+impl Default for Deadline<'_> {
+    fn default() -> Self {
+        Self(&|| false)
+    }
+}
+
+impl std::fmt::Debug for Deadline<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Deadline")
+    }
 }
 
 impl Facts<'_> {
@@ -285,6 +303,7 @@ impl Facts<'_> {
             parameters: Vec::new(),
             neighbours: Vec::new(),
             now: 0,
+            deadline: Deadline::default(),
         }
     }
 }

@@ -9,7 +9,7 @@ use super::schema::RelatedResource;
 use super::select::Selected;
 use super::set::PolicySet;
 use super::stage::{Activation, Stage};
-use super::subject::{Facts, Subject};
+use super::subject::{Deadline, Facts, Subject};
 use super::waiver_object::waivers_resource;
 use crate::cel::{Budget, Expression};
 
@@ -33,7 +33,7 @@ pub fn wanted(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>) -> BTre
         for related in &rule.related {
             let names = wanted.entry(related.resource.clone()).or_default();
             if let Some(expression) = &related.name {
-                names.extend(name(rule, expression, &stage));
+                names.extend(name(rule, expression, &stage, facts.deadline));
             }
         }
     }
@@ -41,9 +41,9 @@ pub fn wanted(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>) -> BTre
 }
 
 /// The name that a rule asks for, if its conditions hold.
-fn name<'a>(rule: &'a CompiledRule, expression: &'a Expression, stage: &Stage<'a>) -> Option<String> {
+fn name<'a>(rule: &'a CompiledRule, expression: &'a Expression, stage: &Stage<'a>, deadline: Deadline<'_>) -> Option<String> {
     let activation = Activation::new(stage, &rule.variables, &[], slot::FIRST_OWN);
-    let budget = Budget::new(CONDITIONS_LIMIT);
+    let budget = Budget::new(CONDITIONS_LIMIT).with_deadline(deadline.0);
     let holds = |condition: &'a Expression| condition.evaluate(&activation, &budget).is_ok_and(|value| value.as_bool() == Some(true));
     if !rule.conditions.iter().all(|(_, condition)| holds(condition)) {
         return None;

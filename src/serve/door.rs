@@ -14,7 +14,7 @@ use super::knowledge::{Knowledge, TokenSecrets};
 use super::metrics::{Metrics, OTHER_NAMESPACES, UNVERIFIED};
 use crate::admission::{self, Circumstances, Decision, Review};
 use crate::object::Fact;
-use crate::policy::{Certainty, Limits, PolicySet, Source, Subject, WaiverState, waiver_states};
+use crate::policy::{Certainty, Deadline, Limits, PolicySet, Source, Subject, WaiverState, waiver_states};
 
 /// The webhook's own deadline: far below the API server's `timeoutSeconds: 10`, so that the answer can still say what was slow.
 const DEADLINE: Duration = Duration::from_secs(2);
@@ -134,11 +134,12 @@ impl Door {
         };
         let set = self.policies.load_full();
         let subject = subject.knowing(&set.settings().pod_templates);
-        let learned = self.knowledge.learn(&set, &subject).await;
+        let past_deadline = || started.elapsed() > DEADLINE;
+        let deadline = Deadline(&past_deadline);
+        let learned = self.knowledge.learn(&set, &subject, deadline).await;
         let now = jiff::Timestamp::now();
         let token_secrets = self.token_secrets.load();
-        let facts = learned.facts(subject.namespace, token_secrets.as_deref(), now.as_second());
-        let past_deadline = || started.elapsed() > DEADLINE;
+        let facts = learned.facts(subject.namespace, token_secrets.as_deref(), now.as_second(), deadline);
         let decision = admission::decide(
             &set,
             &subject,

@@ -7,7 +7,7 @@ use crate::cluster::Surroundings;
 use crate::identity::KnownSecrets;
 use crate::manifest::{Document, InputError};
 use crate::object::{Fact, GroupVersionKind, Node, Object, namespace_of, quoted, resource_of};
-use crate::policy::{Facts, ParameterQuery, PolicySet, RelatedResource, Source, Subject, waivers_resource, wanted};
+use crate::policy::{Deadline, Facts, ParameterQuery, PolicySet, RelatedResource, Source, Subject, waivers_resource, wanted};
 
 /// A source of facts.
 #[derive(Debug)]
@@ -111,7 +111,7 @@ pub(super) struct Learned {
 
 impl Knowledge {
     /// Learns what judging a subject may need. The mutating webhook reads no related objects.
-    pub(super) async fn learn(&self, set: &PolicySet, subject: &Subject<'_>) -> Learned {
+    pub(super) async fn learn(&self, set: &PolicySet, subject: &Subject<'_>, deadline: Deadline<'_>) -> Learned {
         let (namespace, account) = subject.surroundings();
         let mut parameters = Vec::new();
         let judged = subject.source != Source::Mutating;
@@ -129,7 +129,7 @@ impl Knowledge {
             related: BTreeMap::new(),
         };
         if subject.source == Source::Validating {
-            let wanted = wanted(set, subject, &learned.facts(subject.namespace, None, 0));
+            let wanted = wanted(set, subject, &learned.facts(subject.namespace, None, 0, deadline));
             for (resource, names) in wanted {
                 let found = match self {
                     Self::Files(known) => Fact::Found(known.related(&resource, subject.namespace)),
@@ -212,7 +212,13 @@ impl Knowledge {
 
 impl Learned {
     /// The facts, borrowed for one evaluation.
-    pub(super) fn facts(&self, namespace: &str, token_secrets: Option<&TokenSecrets>, now: i64) -> Facts<'_> {
+    pub(super) fn facts<'a>(
+        &'a self,
+        namespace: &str,
+        token_secrets: Option<&TokenSecrets>,
+        now: i64,
+        deadline: Deadline<'a>,
+    ) -> Facts<'a> {
         Facts {
             namespace: view(&self.namespace),
             service_account: view(&self.service_account),
@@ -221,6 +227,7 @@ impl Learned {
             neighbours: Vec::new(),
             related: self.related.iter().map(|(resource, fact)| (resource.clone(), views(fact))).collect(),
             now,
+            deadline,
         }
     }
 }
@@ -259,8 +266,8 @@ metadata: { name: payments }
         let ids = RelatedResource { group: "spire.spiffe.io".into(), resource: "clusterspiffeids".into() };
         for (source, expected) in [(Source::Validating, Some(1)), (Source::Mutating, None)] {
             let subject = Subject::from_request(source, request.root(), Some(pod.root()), None).unwrap();
-            let learned = knowledge.learn(&set, &subject).await;
-            let facts = learned.facts("payments", None, 0);
+            let learned = knowledge.learn(&set, &subject, Deadline::default()).await;
+            let facts = learned.facts("payments", None, 0, Deadline::default());
             let found = facts.related.get(&ids).cloned().and_then(Fact::found).map(|objects| objects.len());
             assert_eq!(found, expected, "{source:?}");
             assert!(matches!(facts.namespace, Fact::Found(_)));

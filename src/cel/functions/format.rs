@@ -1,6 +1,6 @@
 //! `'...'.format([...])`: cel-go's strings version 2, which Kubernetes has since 1.29.
 
-use super::{Context, Cost, Function, METHOD, no_such_overload, row};
+use super::{Context, Cost, Function, ITEM, METHOD, no_such_overload, row, strconv};
 use crate::cel::error::EvaluationError;
 use crate::cel::evaluate::Outcome;
 use crate::cel::types::{LIST, Type};
@@ -11,8 +11,8 @@ use Type::String as Str;
 pub(super) const FUNCTIONS: &[Function] =
     &[row("format", METHOD, &[Str, LIST], Str, Cost::Size(0, 1.0), "1.29", "the clauses %s %d %f %e %b %x %X %o filled in", format_text)];
 
-/// The most digits after the point.
-const MAX_PRECISION: usize = 1000;
+/// From here on the library that Go formats with reads no further digit of a precision.
+const READABLE: usize = 1_000_000;
 
 /// A piece of a format: literal text, or a clause with its precision and letter.
 enum Piece<'t> {
@@ -40,19 +40,11 @@ fn next_piece(text: &str) -> Result<Option<(Piece<'_>, &str)>, String> {
                 return wrong("error while parsing precision: could not find end of precision specifier".to_owned());
             };
             let (number, after) = digits.split_at(end);
-            match number.parse::<usize>() {
-                Ok(number) if number <= MAX_PRECISION => (Some(number), after),
-                Ok(number) => {
-                    return wrong(format!(
-                        "error while parsing precision: precision {number} exceeds maximum allowed precision {MAX_PRECISION}"
-                    ));
+            match strconv::atoi(number) {
+                Err(reason) => {
+                    return wrong(format!("error while parsing precision: error while converting precision to integer: {reason}"));
                 }
-                Err(_) => {
-                    return wrong(format!(
-                        "error while parsing precision: error while converting precision to integer: strconv.Atoi: parsing \"{number}\": \
-                         invalid syntax"
-                    ));
-                }
+                Ok(number) => (Some(usize::try_from(number).unwrap_or(usize::MAX)), after),
             }
         }
     };
@@ -74,16 +66,7 @@ pub(in crate::cel) fn check(text: &str, arguments: Option<&[Type]>) -> Result<()
             let given = arguments.get(used).ok_or_else(|| format!("index {used} out of range"))?;
             used += 1;
             if let Some(refused) = refused(letter, given) {
-                let reason = match letter {
-                    // The checker's words for these two differ from those of the evaluation.
-                    'b' => "only integers and bools can be formatted as binary".to_owned(),
-                    'x' | 'X' => "only integers, byte buffers, and strings can be formatted as hex".to_owned(),
-                    letter => {
-                        let (clause, wanted) = words(letter);
-                        format!("{clause} clause can only be used on {wanted}")
-                    }
-                };
-                return Err(format!("error during formatting: {reason}, was given {}", refused.type_name()));
+                return Err(format!("error during formatting: {}, was given {}", wanted(letter), refused.type_name()));
             }
         }
     }
@@ -95,16 +78,16 @@ pub(in crate::cel) fn check(text: &str, arguments: Option<&[Type]>) -> Result<()
     }
 }
 
-/// The name of a clause and what it can be used on.
-fn words(letter: char) -> (&'static str, &'static str) {
+/// What a clause can be used on.
+fn wanted(letter: char) -> &'static str {
     match letter {
-        'd' => ("decimal", "integers"),
-        'f' => ("fixed-point", "doubles"),
-        'e' => ("scientific", "doubles"),
-        'b' => ("binary", "integers and bools"),
-        'o' => ("octal", "integers"),
-        'x' | 'X' => ("hex", "integers, byte buffers, and strings"),
-        _ => ("string", "strings, bools, bytes, ints, doubles, maps, lists, types, durations, and timestamps"),
+        'd' => "decimal clause can only be used on integers",
+        'f' => "fixed-point clause can only be used on doubles",
+        'e' => "scientific clause can only be used on doubles",
+        'b' => "only integers and bools can be formatted as binary",
+        'o' => "octal clause can only be used on integers",
+        'x' | 'X' => "only integers, byte buffers, and strings can be formatted as hex",
+        _ => "string clause can only be used on strings, bools, bytes, ints, doubles, maps, lists, types, durations, and timestamps",
     }
 }
 
@@ -158,10 +141,8 @@ fn clause(
 ) -> Result<(), EvaluationError> {
     // The text of a large value is not in cel-go's cost; counted here before it is made.
     context.budget.charge(0)?;
-    let refuse = || {
-        let (clause, wanted) = words(letter);
-        Err(EvaluationError::failed(format!("{clause} clause can only be used on {wanted}, was given {}", value.type_name())))
-    };
+    let refuse = || Err(EvaluationError::failed(format!("{}, was given {}", wanted(letter), value.type_name())));
+    let unreadable = precision.is_some_and(|digits| digits / 10 > READABLE);
     match letter {
         's' => write_text(context, out, value, false)?,
         'd' => match value {
@@ -170,14 +151,21 @@ fn clause(
             _ => return refuse(),
         },
         'f' => match value {
+            Value::Double(_) if unreadable => out.push_str("%!(NOVERB)"),
             Value::Double(number) => out.push_str(&grouped(*number, precision.unwrap_or(6))),
-            Value::String(text) if let Some(name) = named(text.as_str()) => out.push_str(name),
+            Value::String(text) if let Some(name) = named(text.as_str()) => out.push_str(if unreadable { "%!(NOVERB)" } else { name }),
             _ => return refuse(),
         },
         'e' => match value {
-            // Version 2 of the library ignores the precision here, so do we.
-            Value::Double(number) => out.push_str(&scientific(*number)),
-            Value::String(text) if let Some(name) = named(text.as_str()) => out.push_str(&format!("{name:>6}")),
+            Value::Double(_) if unreadable => out.push_str("%!(NOVERB)"),
+            Value::Double(number) => pad(out, &scientific(*number), precision),
+            Value::String(text) if let Some(name) = named(text.as_str()) => {
+                if unreadable {
+                    out.push_str("%!(NOVERB)");
+                } else {
+                    pad(out, name, precision);
+                }
+            }
             _ => return refuse(),
         },
         'b' => match value {
@@ -255,11 +243,21 @@ fn grouped(number: f64, precision: usize) -> String {
     out + fraction
 }
 
+/// The library takes the precision of `%e` for the width of what is written.
+fn pad(out: &mut String, text: &str, precision: Option<usize>) {
+    // It keeps it in two bytes.
+    let width = precision.unwrap_or(6) & 0xffff;
+    (text.chars().count()..width).for_each(|_| out.push(' '));
+    out.push_str(text);
+}
+
 /// `1.234500×10⁰³`: version 2 writes the exponent raised, of two digits at least.
 fn scientific(number: f64) -> String {
     if let Some(name) = special(number) {
-        return format!("{:>6}", named(name).unwrap_or(name));
+        return named(name).unwrap_or(name).to_owned();
     }
+    // A negative zero has lost its sign.
+    let number = if number == 0.0 { 0.0 } else { number };
     let text = format!("{number:.6e}");
     let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
@@ -283,22 +281,23 @@ fn scientific(number: f64) -> String {
 
 /// What `%s` writes; inside lists and maps strings are quoted and doubles have six digits.
 fn write_text(context: &Context<'_>, out: &mut String, value: &Value<'_>, inside: bool) -> Result<(), EvaluationError> {
-    context.budget.charge(0)?;
+    context.budget.free(if matches!(value, Value::Double(_)) { 8 * ITEM } else { ITEM })?;
     if out.len() > 8 * 1024 * 1024 {
         return Err(EvaluationError::failed("the string would be longer than 8388608 bytes"));
     }
     match value {
-        Value::String(text) if inside => {
-            out.push('"');
-            out.push_str(text.as_str());
-            out.push('"');
-        }
+        Value::String(text) if inside => out.push_str(&strconv::quote(text.as_str())),
         Value::Bytes(bytes) => {
             let text = std::str::from_utf8(bytes).map_err(|_| {
                 let reason = "invalid UTF-8 in bytes, cannot convert to string";
                 EvaluationError::failed(format!("could not convert argument \"{reason}\" to string"))
             })?;
-            out.push_str(&if inside { format!("b\"{text}\"") } else { text.to_owned() });
+            if inside {
+                out.push('b');
+                out.push_str(&strconv::quote(text));
+            } else {
+                out.push_str(text);
+            }
         }
         Value::Double(number) if inside && !number.is_finite() => out.push_str(&format!("\"{}\"", super::stdlib::double_text(*number))),
         Value::Double(number) if inside => out.push_str(&format!("{number:.6}")),
@@ -320,22 +319,38 @@ fn write_text(context: &Context<'_>, out: &mut String, value: &Value<'_>, inside
             out.push(']');
         }
         Value::Map(map) => {
+            // In order of what is written of the keys.
+            let mut entries = Vec::with_capacity(map.len());
+            for (key, value) in map.entries_in_order(context.budget)? {
+                let mut text = String::new();
+                match key {
+                    Value::String(_) | Value::Bool(_) | Value::Int(_) | Value::UInt(_) => write_text(context, &mut text, &key, true)?,
+                    key => return Err(unwritable(format!("map key of type {}", key.type_name()))),
+                }
+                entries.push((text, value));
+            }
+            entries.sort_by(|(left, _), (right, _)| left.cmp(right));
             out.push('{');
-            for (position, (key, value)) in map.sorted_entries().iter().enumerate() {
+            for (position, (key, value)) in entries.iter().enumerate() {
                 if position > 0 {
                     out.push_str(", ");
                 }
-                write_text(context, out, key, true)?;
+                out.push_str(key);
                 out.push(':');
                 write_text(context, out, value, true)?;
             }
             out.push('}');
         }
+        Value::Optional(_) | Value::Opaque(_) if inside => return Err(unwritable(value.type_name())),
         Value::Optional(_) | Value::Opaque(_) => {
-            let (clause, wanted) = words('s');
-            return Err(EvaluationError::failed(format!("{clause} clause can only be used on {wanted}, was given {}", value.type_name())));
+            return Err(EvaluationError::failed(format!("{}, was given {}", wanted('s'), value.type_name())));
         }
         value => out.push_str(&super::stdlib::to_text(value)?),
     }
     Ok(())
+}
+
+/// What is inside a list or a map and cannot be written.
+fn unwritable(what: impl std::fmt::Display) -> EvaluationError {
+    EvaluationError::failed(format!("no formatting function for {what}"))
 }

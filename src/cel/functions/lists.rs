@@ -45,9 +45,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
     row("sets.intersects", GLOBAL, &[LIST_OF_A, LIST_OF_A], Bool, Own, "1.29", "whether they have an item in common", sets_intersects),
 ];
 
-/// Items of a list made by `flatten` that are not charged where cel-go would not.
-const FREE_ITEMS: usize = 20_000;
-
 /// What a call that makes a list costs besides its items: the call and the list.
 const MADE: u64 = 1 + cost::LIST;
 
@@ -67,7 +64,8 @@ pub(super) fn charge_walk(context: &Context<'_>, value: &Value<'_>) -> Result<()
             context.budget.charge(0)?;
             charge_walk(context, &item)
         }),
-        Value::Map(map) => map.sorted_entries().iter().try_for_each(|(key, value)| {
+        Value::Map(map) => map.entries_in_order(context.budget)?.iter().try_for_each(|(key, value)| {
+            context.budget.charge(0)?;
             charge_walk(context, key)?;
             charge_walk(context, value)
         }),
@@ -79,17 +77,16 @@ fn charge_list(context: &Context<'_>, list: &List<'_>) -> Result<(), EvaluationE
     list.iter().try_for_each(|item| charge_walk(context, &item))
 }
 
-/// Whether values of this type have an order. So has a double, if it is a number.
+/// Whether cel-go's type of a value has an order.
 fn is_comparable(value: &Value<'_>) -> bool {
-    matches!(value, Value::Double(_)) || operate::order(value, value).is_ok()
+    let number = matches!(value, Value::Int(_) | Value::UInt(_) | Value::Double(_));
+    let text = matches!(value, Value::Bool(_) | Value::String(_) | Value::Bytes(_));
+    number || text || matches!(value, Value::Timestamp(_) | Value::Duration(_))
 }
 
-/// The error of an operator inside a function is the function's.
-fn named(error: EvaluationError, name: &str) -> EvaluationError {
-    if error == EvaluationError::no_such_overload() {
-        return EvaluationError::failed(format!("no such overload: {name}(list)"));
-    }
-    error
+/// cel-go finds the overload by the first item: if it fits none, the error names the function; of a later item it does not.
+fn unfit<'a>(name: &str, first: bool) -> Outcome<'a> {
+    if first { Err(EvaluationError::failed(format!("no such overload: {name}(list)"))) } else { Err(EvaluationError::no_such_overload()) }
 }
 
 fn is_sorted<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
@@ -97,13 +94,12 @@ fn is_sorted<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> 
     charge_list(context, list)?;
     let mut before: Option<Value<'a>> = None;
     for item in list.iter() {
-        if let Some(before) = &before
-            && operate::order(before, &item).map_err(|error| named(error, "isSorted"))?.is_gt()
-        {
-            return Ok(Value::Bool(false));
+        if !is_comparable(&item) {
+            return unfit("isSorted", before.is_none());
         }
-        if before.is_none() && !is_comparable(&item) {
-            return Err(named(EvaluationError::no_such_overload(), "isSorted"));
+        // What cannot be compared is not out of order.
+        if before.is_some_and(|before| operate::order(&before, &item).is_ok_and(Ordering::is_gt)) {
+            return Ok(Value::Bool(false));
         }
         before = Some(item);
     }
@@ -113,17 +109,17 @@ fn is_sorted<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> 
 fn sum<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
     let list = one("sum", arguments)?;
     charge_list(context, list)?;
-    let mut total: Option<Value<'a>> = None;
+    let mut total = match list.get(0) {
+        None | Some(Value::Int(_)) => Value::Int(0),
+        Some(Value::UInt(_)) => Value::UInt(0),
+        Some(Value::Double(_)) => Value::Double(0.0),
+        Some(Value::Duration(_)) => Value::Duration(0),
+        Some(_) => return unfit("sum", true),
+    };
     for item in list.iter() {
-        if !matches!(item, Value::Int(_) | Value::UInt(_) | Value::Double(_) | Value::Duration(_)) {
-            return Err(named(EvaluationError::no_such_overload(), "sum"));
-        }
-        total = Some(match total {
-            Some(total) => operate::add(total, item).map_err(|error| named(error, "sum"))?,
-            None => item,
-        });
+        total = operate::add(total, item)?;
     }
-    Ok(total.unwrap_or(Value::Int(0)))
+    Ok(total)
 }
 
 fn extreme<'a>(context: &Context<'_>, arguments: &[Value<'a>], name: &str, wanted: Ordering) -> Outcome<'a> {
@@ -131,15 +127,11 @@ fn extreme<'a>(context: &Context<'_>, arguments: &[Value<'a>], name: &str, wante
     charge_list(context, list)?;
     let mut best: Option<Value<'a>> = None;
     for item in list.iter() {
-        if matches!(item, Value::Null | Value::List(_) | Value::Map(_) | Value::Type(_) | Value::Optional(_) | Value::Opaque(_)) {
-            return Err(named(EvaluationError::no_such_overload(), name));
+        if !is_comparable(&item) {
+            return unfit(name, best.is_none());
         }
-        let better = match &best {
-            Some(best) => operate::order(&item, best).map_err(|error| named(error, name))? == wanted,
-            None if is_comparable(&item) => true,
-            None => return Err(named(EvaluationError::no_such_overload(), name)),
-        };
-        if better {
+        // What cannot be compared with the best so far is not better.
+        if best.as_ref().is_none_or(|best| operate::order(&item, best) == Ok(wanted)) {
             best = Some(item);
         }
     }
@@ -187,7 +179,7 @@ fn includes<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
     {
         // Of anything but a list Kubernetes asks whether it is the value itself.
         charge_walk(context, other)?;
-        return operate::equal(other, wanted, context.budget).map(Value::Bool);
+        return operate::is_equal(other, wanted, context.budget).map(Value::Bool);
     }
     Ok(Value::Bool(place(context, arguments, false)?.is_some()))
 }
@@ -232,10 +224,8 @@ fn flatten_into<'a>(context: &Context<'_>, list: &List<'a>, levels: u64, items: 
         match item {
             Value::List(inner) if levels > 0 => flatten_into(context, &inner, levels - 1, items)?,
             item => {
-                // cel-go charges the outer list only; of very many items the copies are counted, so that they end with the budget.
-                if items.len() > FREE_ITEMS {
-                    context.budget.charge(1)?;
-                }
+                // cel-go charges the outer list only.
+                context.budget.free(2)?;
                 items.push(item);
             }
         }
@@ -276,13 +266,13 @@ fn reverse<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
 fn sort<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
     let list = one("sort", arguments)?;
     if context.open {
-        // The overload of a list whose items' type is not known is not known either. Sorting is what lists cost anywhere: n log n.
-        context.budget.charge(1 + (list.len() as u64 / 1000).saturating_mul(list.len() as u64 / 100))?;
+        // The overload of a list whose items' type is not known is not known either.
+        context.budget.charge(1)?;
     } else {
         charge_pairs(context.budget, list.len(), list.get(0).as_ref())?;
     }
     let items: Vec<Value<'a>> = list.iter().collect();
-    let order = sorted_positions(&items)?;
+    let order = sorted_positions(context.budget, &items)?;
     Value::list(order.into_iter().filter_map(|position| items.get(position).cloned()).collect())
 }
 
@@ -292,18 +282,68 @@ pub(in crate::cel) fn charge_sort(budget: &Budget<'_>, keys: &[Value<'_>]) -> Re
 }
 
 /// The positions of keys in ascending order of the keys, which must be of one type.
-pub(in crate::cel) fn sorted_positions(keys: &[Value<'_>]) -> Result<Vec<usize>, EvaluationError> {
+pub(in crate::cel) fn sorted_positions(budget: &Budget<'_>, keys: &[Value<'_>]) -> Result<Vec<usize>, EvaluationError> {
+    /// So many items Go sorts by inserting each: what cannot be compared then stays where it is.
+    const INSERTED: usize = 12;
     let mut order: Vec<(usize, &Value<'_>)> = keys.iter().enumerate().collect();
     if let Some(first) = keys.first() {
-        if keys.iter().any(|key| key.type_name() != first.type_name()) {
-            return Err(EvaluationError::failed("list elements must have the same type"));
-        }
         if !is_comparable(first) {
             return Err(EvaluationError::failed("list elements must be comparable"));
         }
+        if keys.iter().any(|key| key.type_name() != first.type_name()) {
+            return Err(EvaluationError::failed("list elements must have the same type"));
+        }
     }
-    order.sort_by(|(_, left), (_, right)| operate::order(left, right).unwrap_or(Ordering::Equal));
+    // Comparing is free where the type is not known, and long texts may differ at their ends.
+    let compared = keys.len().saturating_mul(keys.len().checked_ilog2().unwrap_or(0) as usize + 1);
+    let longest = keys.iter().map(Value::bytes).max().unwrap_or(0);
+    budget.free(compared as u64)?;
+    budget.read(compared.saturating_mul(longest))?;
+    if order.len() <= INSERTED {
+        let less = |(_, left): &(usize, &Value<'_>), (_, right): &(usize, &Value<'_>)| operate::order(left, right) == Ok(Ordering::Less);
+        for end in 1..order.len() {
+            let mut place = end;
+            while let [.., left, right] = order.get_mut(..=place).unwrap_or_default()
+                && less(right, left)
+            {
+                std::mem::swap(left, right);
+                place -= 1;
+            }
+        }
+    } else {
+        // Sorting needs an order of all: what is not a number is greater than every number.
+        let is_nan = |value: &Value<'_>| matches!(value, Value::Double(number) if number.is_nan());
+        order.sort_by(|(_, left), (_, right)| operate::order(left, right).unwrap_or_else(|_| is_nan(left).cmp(&is_nan(right))));
+    }
     Ok(order.into_iter().map(|(position, _)| position).collect())
+}
+
+/// Go's panic at what it takes for a list that is none. `absent` has a bit for each argument without a value.
+pub(in crate::cel) fn no_list(arguments: &[Value<'_>], absent: u8) -> EvaluationError {
+    // Go names the first method that the type lacks.
+    let (given, method) = match arguments.first() {
+        Some(value) if absent & 1 == 0 => (
+            value.go_type(),
+            match value {
+                Value::Int(_) | Value::UInt(_) | Value::Double(_) | Value::String(_) | Value::Bytes(_) => "Contains",
+                Value::Timestamp(_) | Value::Duration(_) => "Contains",
+                _ => "Add",
+            },
+        ),
+        _ => ("*types.Err", "Add"),
+    };
+    EvaluationError::failed(format!("internal error: interface conversion: {given} is not traits.Lister: missing method {method}"))
+}
+
+/// How many levels are to be flattened, for the cost; Go panics if they are no int.
+pub(super) fn levels(arguments: &[Value<'_>], absent: u8) -> Result<u64, EvaluationError> {
+    let given = match arguments.get(1) {
+        None => return Ok(1),
+        Some(_) if absent & 2 != 0 => "*types.Err",
+        Some(Value::Int(levels)) => return Ok(u64::try_from(*levels).unwrap_or(1)),
+        Some(levels) => levels.go_type(),
+    };
+    Err(EvaluationError::failed(format!("internal error: interface conversion: ref.Val is {given}, not types.Int")))
 }
 
 fn range<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {

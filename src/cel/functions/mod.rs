@@ -21,9 +21,8 @@ mod strings;
 pub(super) mod time;
 pub(super) mod url;
 
-use ::regex::bytes::Regex;
-
 pub(super) use authorizer::refusal;
+pub(super) use regex::{Pattern, Patterns};
 
 use super::cost::{self, Budget};
 use super::error::EvaluationError;
@@ -57,7 +56,7 @@ pub(super) enum Cost {
 pub(super) struct Context<'b> {
     pub(super) budget: &'b Budget<'b>,
     /// The compiled regular expression, where it is constant.
-    pub(super) regex: Option<&'b Regex>,
+    pub(super) regex: Option<&'b Pattern>,
     /// Whether nothing is known, before the evaluation, of the items of the list that is the first argument.
     pub(super) open: bool,
 }
@@ -97,6 +96,12 @@ const fn row(
 ) -> Function {
     Function { name, receiver, arguments, result, cost, since, doc, run }
 }
+
+/// Steps that finding a zone by its name takes.
+const ZONE: u64 = 40;
+
+/// Steps that making a text takes, of one item of a list.
+const ITEM: u64 = 6;
 
 const GLOBAL: bool = false;
 const METHOD: bool = true;
@@ -155,11 +160,13 @@ pub(super) fn prepare(mut call: Call) -> Result<Op, (usize, String)> {
         call.candidates = fitting;
     }
     let Some(function) = call.candidates.first() else { return Ok(Op::Call(Box::new(call))) };
-    if let (Cost::Regex, Some(Ir { op: Op::Constant(Constant::String(pattern)), .. })) = (function.cost, call.arguments.get(1)) {
-        call.regex = Some(regex::compile(pattern).map_err(|error| {
-            // Kubernetes' validator of literals names the argument of the method `matches` only.
-            (1, if function.name == "matches" && function.receiver { format!("invalid matches argument: {error}") } else { error })
-        })?);
+    if let (Cost::Regex, Some(Ir { op: Op::Constant(constant), .. })) = (function.cost, call.arguments.get(1))
+        && let Value::String(pattern) = constant.value()
+    {
+        // Kubernetes' validator of literals names the argument of the method `matches` only, and knows none inside `dyn`.
+        let named = function.name == "matches" && function.receiver && !matches!(constant, Constant::Dyn(_));
+        let refused = |error| (1, if named { format!("invalid matches argument: {error}") } else { error });
+        call.regex = Some(regex::compile(pattern.as_str()).map_err(refused)?);
     }
     if FOLDED.contains(&function.name)
         && !function.receiver
@@ -168,8 +175,11 @@ pub(super) fn prepare(mut call: Call) -> Result<Op, (usize, String)> {
         let budget = Budget::new(u64::MAX);
         let result =
             run(&call.candidates, &Context { budget: &budget, regex: None, open: false }, &[constant.value()]).map_err(|error| {
-                let message = match function.name {
-                    "timestamp" | "duration" => format!("invalid {} argument: {error}", function.name),
+                // Kubernetes' validator of literals knows these two, but not inside `dyn`.
+                let message = match (function.name, constant) {
+                    ("timestamp" | "duration", plain) if !matches!(plain, Constant::Dyn(_)) => {
+                        format!("invalid {} argument: {error}", function.name)
+                    }
                     _ => error.to_string(),
                 };
                 (0, message)
@@ -186,35 +196,79 @@ pub(super) fn prepare(mut call: Call) -> Result<Op, (usize, String)> {
     Ok(Op::Call(Box::new(call)))
 }
 
-/// What cel-go charges for a call whose arguments could not all be evaluated: one that has no value has the size 1.
+impl Call {
+    /// Whether the first argument without a value ends the call, uncharged: so it is where cel-go does not know before how many arguments
+    /// the implementation takes. Else two are both evaluated.
+    pub(super) fn ends_early(&self) -> bool {
+        let open = |argument: &Ir| match &argument.op {
+            Op::OptionalOr { operands, value: true } => operands.iter().all(Ir::is_open),
+            _ => argument.is_open(),
+        };
+        self.arguments.len() > 2
+            || self.regex.is_some()
+            || self.name == "format"
+            || self.candidates.len() > 1 && self.arguments.iter().any(open)
+    }
+}
+
+/// What cel-go charges for a call whose arguments could not all be evaluated: one that has no value has the size 1. `absent` has a bit for
+/// each of these, from the lowest on.
+///
+/// # Errors
+/// The end of the budget, or that what charges the call panics there.
 pub(super) fn charge_failed(
     candidates: &[&'static Function],
     context: &Context<'_>,
     arguments: &[Value<'_>],
+    absent: u8,
 ) -> Result<(), EvaluationError> {
     let Some(function) = candidates.first() else { return Ok(()) };
     let size = |position: usize| arguments.get(position).map_or(1, Value::cost_size);
     match (function.cost, function.name) {
         (Cost::Own, "lists.range" | "reverse" | "slice") => context.budget.charge(1 + cost::LIST + 1),
-        (Cost::Own, "flatten") => context.budget.charge(1 + cost::LIST + size(0)),
+        (Cost::Own, "flatten") => {
+            let levels = lists::levels(arguments, absent)?;
+            context.budget.charge(size(0).saturating_mul(levels).saturating_add(1 + cost::LIST))
+        }
+        (Cost::Own, "distinct") => Err(lists::no_list(arguments, absent)),
+        (Cost::Own, "sort") if !context.open && !matches!(arguments, [Value::List(_)]) => Err(lists::no_list(arguments, absent)),
         (Cost::Own, "sort" | "join") => context.budget.charge(1),
         (Cost::Own, "sets.contains" | "sets.intersects") => context.budget.charge(size(0).saturating_mul(size(1)).saturating_add(1)),
         (Cost::Own, "sets.equivalent") => context.budget.charge(size(0).saturating_mul(size(1)).saturating_mul(2).saturating_add(1)),
         (Cost::Own, "isSorted" | "sum" | "min" | "max" | "indexOf" | "lastIndexOf" | "includes") => {
             arguments.first().map_or(Ok(()), |first| lists::charge_walk(context, first))
         }
-        _ => charge_call(function, candidates.len() == 1, context, arguments),
+        (cost, _) => {
+            charge_call(function, candidates.len() == 1, context, arguments)?;
+            // An address that is to be read from a text which has no value.
+            let text = matches!((cost, function.arguments), (Cost::Of(_), [_, Type::String])) && candidates.len() == 1;
+            if text && absent & 2 != 0 { context.budget.charge(1) } else { Ok(()) }
+        }
     }
 }
 
 fn charge_call(function: &Function, known: bool, context: &Context<'_>, arguments: &[Value<'_>]) -> Result<(), EvaluationError> {
     let size = |position: usize| arguments.get(position).map_or(1, Value::cost_size);
+    // What is read of a text for nothing is counted all the same: it may be long.
+    let read = || match arguments {
+        [Value::Timestamp(_), Value::String(_)] => context.budget.free(ZONE),
+        _ => context.budget.read(arguments.iter().map(Value::bytes).sum::<usize>().saturating_mul(2)),
+    };
     match function.cost {
         // These two are charged by the overload, which is not known if nothing is of the argument.
-        _ if context.open && matches!(function.name, "string" | "bytes") => context.budget.charge(1),
-        Cost::Call => context.budget.charge(1),
+        _ if context.open && matches!(function.name, "string" | "bytes") => {
+            read()?;
+            context.budget.charge(1)
+        }
+        Cost::Call => {
+            read()?;
+            context.budget.charge(1)
+        }
         Cost::Size(position, factor) => context.budget.charge(cost::traversal(size(position), factor * 0.1)),
+        // Of nothing, the other size does not matter either.
+        Cost::Search if size(1) == 0 => context.budget.charge(0),
         Cost::Search => context.budget.charge(cost::traversal(size(0), 0.1).saturating_mul(cost::traversal(size(1), 0.1))),
+        Cost::Regex if size(1) == 0 => context.budget.charge(0),
         Cost::Regex => context.budget.charge(cost::regex(size(0), size(1))),
         Cost::Of(sum) => context.budget.charge(sum(arguments, known)),
         Cost::Own => Ok(()),
@@ -225,17 +279,20 @@ fn charge_call(function: &Function, known: bool, context: &Context<'_>, argument
 pub(super) fn run<'a>(candidates: &[&'static Function], context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
     let fits = |function: &&&Function| function.arguments.iter().zip(arguments).all(|(taken, value)| taken.accepts(value));
     let Some(function) = candidates.iter().find(fits) else {
-        charge_failed(candidates, context, arguments)?;
+        charge_failed(candidates, context, arguments, 0)?;
         // cel-go's standard library says no more than this; its extensions name the function and the types.
         return match candidates.first().map_or("", |function| function.name) {
-            "startsWith" | "endsWith" | "contains" | "matches" | "find" => Err(EvaluationError::no_such_overload()),
+            "startsWith" | "endsWith" | "contains" => Err(EvaluationError::no_such_overload()),
+            "matches" | "find" | "findAll" if context.regex.is_some() => Err(EvaluationError::no_such_overload()),
+            "matches" => Err(operate::without_operator(arguments.first().unwrap_or(&Value::Null), "matches")),
             "sort" => Err(operate::without_operator(arguments.first().unwrap_or(&Value::Null), "sort")),
             "flatten" => {
                 let receiver = arguments.first().map_or("dyn", Value::type_name);
                 let receiver = if receiver == "map" { "map(dyn, dyn)" } else { receiver };
-                Err(EvaluationError::failed(format!("no such overload: {receiver}.flatten()")))
+                let levels = if arguments.len() > 1 { "int" } else { "" };
+                Err(EvaluationError::failed(format!("no such overload: {receiver}.flatten({levels})")))
             }
-            "size" => Err(EvaluationError::failed("no such overload: size")),
+            "size" => Err(operate::without_operator(arguments.first().unwrap_or(&Value::Null), "size")),
             name => no_such_overload(name, arguments),
         };
     };

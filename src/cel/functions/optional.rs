@@ -1,6 +1,6 @@
 //! Optional values (Kubernetes 1.28): their functions; the syntax `.?`, `[?]` and the macros are the evaluator's.
 
-use super::{Context, Cost, Function, GLOBAL, METHOD, no_such_overload, row};
+use super::{Context, Cost, Function, GLOBAL, METHOD, no_such_overload, row, stdlib};
 use crate::cel::error::EvaluationError;
 use crate::cel::evaluate::Outcome;
 use crate::cel::types::{A, LIST_OF_A, LIST_OF_OPTIONAL_OF_A, OPTIONAL_OF_A, Type};
@@ -59,7 +59,7 @@ fn none<'a>(_: &Context<'_>, _: &[Value<'a>]) -> Outcome<'a> {
 fn of_non_zero<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
     let [value] = arguments else { return no_such_overload("optional.ofNonZeroValue", arguments) };
     let zero = match value {
-        Value::Null | Value::Optional(None) => true,
+        Value::Null => true,
         Value::Bool(value) => !value,
         Value::Int(value) => *value == 0,
         Value::UInt(value) => *value == 0,
@@ -70,31 +70,33 @@ fn of_non_zero<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
         Value::Map(map) => map.is_empty(),
         Value::Duration(nanos) => *nanos == 0,
         Value::Timestamp(time) => time.instant() == (-62_135_596_800, 0),
-        Value::Type(_) | Value::Optional(Some(_)) | Value::Opaque(_) => false,
+        Value::Type(_) | Value::Optional(_) | Value::Opaque(_) => false,
     };
     if zero { Ok(Value::Optional(None)) } else { nested(value) }
 }
 
 fn unwrap<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
-    values(context, arguments)?.map_or_else(|| no_such_overload("optional.unwrap", arguments), Value::list)
+    values(context, "optional.unwrap", arguments)
 }
 
 fn unwrap_opt<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
-    values(context, arguments)?.map_or_else(|| no_such_overload("unwrapOpt", arguments), Value::list)
+    values(context, "unwrapOpt", arguments)
 }
 
-/// What the optionals of a list hold; nothing if it holds something else.
-fn values<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Result<Option<Vec<Value<'a>>>, EvaluationError> {
-    let [Value::List(list)] = arguments else { return Ok(None) };
+/// What the optionals of a list hold.
+fn values<'a>(context: &Context<'_>, name: &str, arguments: &[Value<'a>]) -> Outcome<'a> {
+    let [Value::List(list)] = arguments else { return no_such_overload(name, arguments) };
     let mut values = Vec::new();
-    for item in list.iter() {
+    for (position, item) in list.iter().enumerate() {
         context.budget.charge(0)?;
         match item {
             Value::Optional(inner) => values.extend(inner.as_deref().cloned()),
-            _ => return Ok(None),
+            // cel-go finds the overload by the first item.
+            _ if position == 0 => return no_such_overload(name, arguments),
+            other => return Err(EvaluationError::failed(format!("value {} is not optional", stdlib::display(&other)))),
         }
     }
-    Ok(Some(values))
+    Value::list(values)
 }
 
 fn has_value<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {

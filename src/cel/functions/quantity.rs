@@ -279,6 +279,11 @@ impl Quantity {
         self.is_result
     }
 
+    /// How many digits it is held in; none if it fits 64 bits.
+    pub(in crate::cel) fn digits(&self) -> usize {
+        if let Number::Exact(decimal) = &self.number { decimal.digits.len() } else { 0 }
+    }
+
     /// The 64-bit form, if it has one and was not converted.
     fn as_fast(&self) -> Option<(i64, i32)> {
         match self.number {
@@ -421,10 +426,11 @@ impl std::fmt::Display for Quantity {
 const FREE_DIGITS: usize = 100;
 
 fn made<'a>(context: &Context<'_>, quantity: Quantity) -> Outcome<'a> {
-    match &quantity.number {
-        Number::Exact(decimal) if decimal.digits.len() > FREE_DIGITS => context.budget.charge(decimal.digits.len() as u64 / 10)?,
-        _ => {}
+    let digits = quantity.digits();
+    if digits > FREE_DIGITS {
+        context.budget.charge(digits as u64 / 10)?;
     }
+    context.budget.free(digits as u64)?;
     Ok(Value::opaque(Opaque::Quantity(quantity)))
 }
 

@@ -1,7 +1,13 @@
-//! Regular expressions of Go's dialect (RE2): the classes are ASCII, what Go refuses is refused.
+//! Regular expressions of Go's dialect (RE2), matched by the `regex` crate: [`dialect`] reads the one and writes the other.
 
-use regex::bytes::{Regex, RegexBuilder};
-use regex_syntax::ast::{self, Ast, ClassPerlKind, ClassSet, ClassSetItem, RepetitionKind, RepetitionRange};
+mod class;
+mod dialect;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use regex::{Regex, RegexBuilder};
 
 use super::{Context, Cost, Function, METHOD, no_such_overload, row};
 use crate::cel::error::EvaluationError;
@@ -19,288 +25,110 @@ pub(super) const FUNCTIONS: &[Function] = &[
     row("findAll", METHOD, &[Str, Str, Int], LIST_OF_STRING, Cost::Regex, "1.0", "the first matches", find_all),
 ];
 
-/// Go refuses a repetition of more.
-const MAX_REPEAT: u32 = 1000;
 /// Bytes of the compiled form; a pattern that needs more is refused.
-const MAX_COMPILED: usize = 1 << 20;
+const MAX_COMPILED: usize = 10 << 20;
+
+/// Steps that finding a match takes, and making its text.
+const MATCH: u64 = 16;
+
+/// How deep groups may lie in each other in what [`dialect`] writes, which bounds what is recursive itself.
+const MAX_NESTING: u32 = 4000;
+
+/// A pattern, compiled.
+#[derive(Debug)]
+pub(in crate::cel) struct Pattern {
+    regex: Regex,
+    weight: u64,
+}
+
+impl Pattern {
+    /// Counts what matching a text takes longer than cel-go's charge pays for: of a large pattern many parts may be under way at once.
+    fn charge(&self, context: &Context<'_>, text: &str) -> Result<(), EvaluationError> {
+        if self.weight < LARGE { Ok(()) } else { context.budget.free((text.len() as u64).saturating_mul(self.weight / LARGE)) }
+    }
+}
+
+/// Bytes from which on a compiled pattern is large.
+const LARGE: u64 = 8192;
 
 /// Compiles a pattern of Go's dialect.
 ///
 /// # Errors
-/// Go's words where they are known: `error parsing regexp: missing closing ): ...`.
-pub(super) fn compile(pattern: &str) -> Result<Regex, String> {
-    let translated = translate(pattern)?;
-    RegexBuilder::new(&translated)
-        .size_limit(MAX_COMPILED)
-        .build()
-        .map_err(|_| format!("error parsing regexp: expression too large or not understood: `{pattern}`"))
+/// Go's words: `error parsing regexp: missing closing ): ...`.
+pub(super) fn compile(pattern: &str) -> Result<Pattern, String> {
+    build(pattern, &dialect::translate(pattern)?)
 }
 
-/// The same pattern for the `regex` crate: quoted parts escaped, set operators literal, Perl's classes ASCII.
-fn translate(pattern: &str) -> Result<String, String> {
-    let plain = literal_forms(pattern);
-    let error = |what: &str| format!("error parsing regexp: {what}: `{pattern}`");
-    let parsed = ast::parse::ParserBuilder::new().nest_limit(200).build().parse(&plain).map_err(|problem| {
-        use ast::ErrorKind as Problem;
-        error(match problem.kind() {
-            Problem::GroupUnclosed => "missing closing )",
-            Problem::GroupUnopened => "unexpected )",
-            Problem::ClassUnclosed => "missing closing ]",
-            Problem::ClassRangeInvalid => "invalid character class range",
-            Problem::RepetitionMissing => "missing argument to repetition operator",
-            Problem::RepetitionCountInvalid | Problem::RepetitionCountDecimalEmpty => "invalid repeat count",
-            Problem::EscapeUnexpectedEof => "trailing backslash at end of expression",
-            Problem::EscapeUnrecognized => "invalid escape sequence",
-            Problem::UnsupportedLookAround | Problem::FlagUnrecognized => "invalid or unsupported Perl syntax",
-            Problem::GroupNameDuplicate { .. } => "duplicate capture group name",
-            _ => "invalid syntax",
-        })
-    })?;
-    let mut edits = Vec::new();
-    walk(&parsed, &mut edits).map_err(error)?;
-    edits.sort_by_key(|(start, _, _): &(usize, usize, &str)| *start);
-    let mut out = String::with_capacity(plain.len() + 32);
-    let mut position = 0;
-    for (start, end, text) in edits {
-        out.push_str(plain.get(position..start).unwrap_or_default());
-        out.push_str(text);
-        position = end;
-    }
-    out.push_str(plain.get(position..).unwrap_or_default());
-    Ok(out)
+fn build(pattern: &str, translated: &dialect::Translated) -> Result<Pattern, String> {
+    let mut builder = RegexBuilder::new(&translated.text);
+    builder.size_limit(MAX_COMPILED).nest_limit(MAX_NESTING);
+    let regex = builder.build().map_err(|_| dialect::error("expression too large", pattern))?;
+    Ok(Pattern { regex, weight: translated.weight })
 }
 
-/// What Go reads as literal text and Rust does not: `\Q..\E`, `{,3}`, and `&&`, `--`, `~~`, a lone `[` inside a class.
-fn literal_forms(pattern: &str) -> String {
-    let mut out = String::with_capacity(pattern.len());
-    let mut rest = pattern;
-    let mut class = false;
-    let mut first = false;
-    while let Some(sign) = rest.chars().next() {
-        if let Some(quoted) = rest.strip_prefix("\\Q") {
-            let (text, after) = quoted.split_once("\\E").unwrap_or((quoted, ""));
-            out.push_str(&regex_syntax::escape(text));
-            rest = after;
-            first = false;
-            continue;
+/// The patterns that one evaluation has made itself.
+#[derive(Default)]
+pub(in crate::cel) struct Patterns(RefCell<BTreeMap<Box<str>, Rc<Pattern>>>);
+
+/// How many of them are kept; a loop may make one an item.
+const MAX_PATTERNS: usize = 64;
+
+/// What compiling a pattern takes, for which cel-go charges nothing: under Kubernetes' limit there are steps for some 2,900 patterns of
+/// plain text or 580 small ones of other kinds, and fewer large ones.
+fn steps(translated: &dialect::Translated) -> u64 {
+    let base = if translated.literal { 1200 } else { 6000 };
+    translated.weight.saturating_add(base)
+}
+
+impl Patterns {
+    fn get(&self, context: &Context<'_>, pattern: &str) -> Result<Rc<Pattern>, EvaluationError> {
+        if let Some(known) = self.0.borrow().get(pattern) {
+            return Ok(Rc::clone(known));
         }
-        let mut taken = sign.len_utf8();
-        // Go takes a name that begins with a digit; nobody asks for the names.
-        if let Some(name) = rest.strip_prefix("(?P<").or_else(|| rest.strip_prefix("(?<"))
-            && name.starts_with(|sign: char| sign.is_ascii_digit())
-            && !class
-        {
-            out.push_str("(?P<_");
-            rest = name;
-            continue;
+        let translated = dialect::translate(pattern).map_err(EvaluationError::failed)?;
+        context.budget.free(steps(&translated))?;
+        let made = Rc::new(build(pattern, &translated).map_err(EvaluationError::failed)?);
+        let mut patterns = self.0.borrow_mut();
+        if patterns.len() >= MAX_PATTERNS {
+            patterns.clear();
         }
-        if sign == '\\' {
-            taken += rest.chars().nth(1).map_or(0, char::len_utf8);
-            if rest.starts_with("\\p{") || rest.starts_with("\\P{") || rest.starts_with("\\x{") {
-                taken = rest.find('}').map_or(rest.len(), |end| end + 1);
-            }
-            out.push_str(rest.get(..taken).unwrap_or_default());
-            first = false;
-        } else if class {
-            if rest.starts_with("[:") && rest.contains(":]") {
-                taken = rest.find(":]").map_or(1, |end| end + 2);
-                out.push_str(rest.get(..taken).unwrap_or_default());
-                first = false;
-            } else {
-                match sign {
-                    ']' if !first => {
-                        class = false;
-                        out.push(']');
-                    }
-                    '^' if first && out.ends_with('[') => out.push('^'),
-                    '[' | '&' | '~' => {
-                        out.push('\\');
-                        out.push(sign);
-                        first = false;
-                    }
-                    ']' => {
-                        out.push_str("\\]");
-                        first = false;
-                    }
-                    '-' if rest.starts_with("--") => {
-                        out.push_str("\\-");
-                        first = false;
-                    }
-                    sign => {
-                        out.push(sign);
-                        first = false;
-                    }
-                }
-            }
-        } else {
-            match sign {
-                '[' => {
-                    class = true;
-                    first = true;
-                    out.push('[');
-                }
-                '{' if !is_repetition(rest) => out.push_str("\\{"),
-                sign => out.push(sign),
-            }
-        }
-        rest = rest.get(taken..).unwrap_or_default();
+        patterns.insert(pattern.into(), Rc::clone(&made));
+        Ok(made)
     }
-    out
-}
-
-/// `{2}`, `{2,}`, `{2,3}`
-fn is_repetition(text: &str) -> bool {
-    let Some((inside, _)) = text.strip_prefix('{').and_then(|text| text.split_once('}')) else { return false };
-    let (low, high) = inside.split_once(',').unwrap_or((inside, ""));
-    !low.is_empty() && low.bytes().all(|sign| sign.is_ascii_digit()) && high.bytes().all(|sign| sign.is_ascii_digit())
-}
-
-fn walk(root: &Ast, edits: &mut Vec<(usize, usize, &'static str)>) -> Result<(), &'static str> {
-    // Each part with how often the repetitions around it repeat it.
-    let mut open = vec![(root, 1_u32)];
-    while let Some((part, times)) = open.pop() {
-        match part {
-            Ast::Flags(flags) => check_flags(&flags.flags)?,
-            Ast::ClassPerl(class) => edits.push(edit(&class.span, perl(&class.kind, class.negated, false))),
-            Ast::ClassBracketed(class) => bracketed(&class.kind, edits)?,
-            Ast::Assertion(assertion) => match assertion.kind {
-                ast::AssertionKind::WordBoundary => edits.push(edit(&assertion.span, r"(?-u:\b)")),
-                ast::AssertionKind::NotWordBoundary => edits.push(edit(&assertion.span, r"(?-u:\B)")),
-                ast::AssertionKind::StartLine
-                | ast::AssertionKind::EndLine
-                | ast::AssertionKind::StartText
-                | ast::AssertionKind::EndText => {}
-                _ => return Err("invalid escape sequence"),
-            },
-            Ast::Repetition(repetition) => {
-                if matches!(*repetition.ast, Ast::Repetition(_)) {
-                    return Err("invalid nested repetition operator");
-                }
-                let mut times = times;
-                if let RepetitionKind::Range(range) = &repetition.op.kind {
-                    let most = match range {
-                        RepetitionRange::Exactly(count) | RepetitionRange::AtLeast(count) => *count,
-                        RepetitionRange::Bounded(_, most) => *most,
-                    };
-                    times = times.saturating_mul(most.max(1));
-                    if times > MAX_REPEAT {
-                        return Err("invalid repeat count");
-                    }
-                }
-                open.push((&repetition.ast, times));
-            }
-            Ast::Group(group) => {
-                if let ast::GroupKind::NonCapturing(flags) = &group.kind {
-                    check_flags(flags)?;
-                }
-                open.push((&group.ast, times));
-            }
-            Ast::Alternation(alternation) => open.extend(alternation.asts.iter().map(|part| (part, times))),
-            Ast::Concat(concat) => open.extend(concat.asts.iter().map(|part| (part, times))),
-            Ast::Empty(_) | Ast::Literal(_) | Ast::Dot(_) | Ast::ClassUnicode(_) => {}
-        }
-    }
-    Ok(())
-}
-
-/// Go has the flags i, m, s and U.
-fn check_flags(flags: &ast::Flags) -> Result<(), &'static str> {
-    let known = |item: &ast::FlagsItem| {
-        matches!(
-            item.kind,
-            ast::FlagsItemKind::Negation
-                | ast::FlagsItemKind::Flag(
-                    ast::Flag::CaseInsensitive | ast::Flag::MultiLine | ast::Flag::DotMatchesNewLine | ast::Flag::SwapGreed
-                )
-        )
-    };
-    if flags.items.iter().all(known) { Ok(()) } else { Err("invalid or unsupported Perl syntax") }
-}
-
-fn edit(span: &ast::Span, text: &'static str) -> (usize, usize, &'static str) {
-    (span.start.offset, span.end.offset, text)
-}
-
-/// Go's `\d \w \s` are ASCII, and `\s` has no vertical tab.
-fn perl(kind: &ClassPerlKind, negated: bool, inside: bool) -> &'static str {
-    match (kind, negated, inside) {
-        (ClassPerlKind::Digit, false, false) => "[0-9]",
-        (ClassPerlKind::Digit, true, false) => "[^0-9]",
-        (ClassPerlKind::Space, false, false) => r"[\t\n\f\r ]",
-        (ClassPerlKind::Space, true, false) => r"[^\t\n\f\r ]",
-        (ClassPerlKind::Word, false, false) => "[0-9A-Za-z_]",
-        (ClassPerlKind::Word, true, false) => "[^0-9A-Za-z_]",
-        (ClassPerlKind::Digit, false, true) => "0-9",
-        (ClassPerlKind::Digit, true, true) => "[^0-9]",
-        (ClassPerlKind::Space, false, true) => r"\t\n\f\r ",
-        (ClassPerlKind::Space, true, true) => r"[^\t\n\f\r ]",
-        (ClassPerlKind::Word, false, true) => "0-9A-Za-z_",
-        (ClassPerlKind::Word, true, true) => "[^0-9A-Za-z_]",
-    }
-}
-
-fn bracketed(set: &ClassSet, edits: &mut Vec<(usize, usize, &'static str)>) -> Result<(), &'static str> {
-    let mut open = match set {
-        ClassSet::Item(item) => vec![item],
-        ClassSet::BinaryOp(_) => return Err("invalid character class range"),
-    };
-    while let Some(item) = open.pop() {
-        match item {
-            ClassSetItem::Perl(class) => edits.push(edit(&class.span, perl(&class.kind, class.negated, true))),
-            // A bracket inside a class is literal by now; this is `[:name:]` of a name that nobody knows.
-            ClassSetItem::Bracketed(_) => return Err("invalid character class range"),
-            ClassSetItem::Union(union) => open.extend(&union.items),
-            _ => {}
-        }
-    }
-    Ok(())
 }
 
 /// Runs `work` with the compiled pattern: the constant one, or the argument's.
-fn with<'a>(context: &Context<'_>, pattern: &str, work: impl FnOnce(&Regex) -> Outcome<'a>) -> Outcome<'a> {
-    match context.regex {
-        Some(regex) => work(regex),
-        None => LAST.with_borrow_mut(|last| {
-            let known = last.take().filter(|(known, _)| known == pattern);
-            let (_, regex) = last.insert(match known {
-                Some(known) => known,
-                None => {
-                    // Compiling takes far longer than matching and cel-go does not charge it: some 550 patterns a budget.
-                    context.budget.work(200)?;
-                    (pattern.to_owned(), compile(pattern).map_err(EvaluationError::failed)?)
-                }
-            });
-            work(regex)
-        }),
-    }
-}
-
-thread_local! {
-    /// The pattern that was compiled last while an expression was evaluated: loops use the same one for every item.
-    static LAST: std::cell::RefCell<Option<(String, Regex)>> = const { std::cell::RefCell::new(None) };
+fn with<'a>(context: &Context<'_>, text: &str, pattern: &str, work: impl FnOnce(&Regex) -> Outcome<'a>) -> Outcome<'a> {
+    let made;
+    let pattern = match context.regex {
+        Some(constant) => constant,
+        None => {
+            made = context.budget.patterns().get(context, pattern)?;
+            &*made
+        }
+    };
+    pattern.charge(context, text)?;
+    work(&pattern.regex)
 }
 
 fn matches<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
     let [Value::String(text), Value::String(pattern)] = arguments else { return no_such_overload("matches", arguments) };
-    with(context, pattern.as_str(), |regex| Ok(Value::Bool(regex.is_match(text.as_str().as_bytes()))))
+    let text = text.as_str();
+    with(context, text, pattern.as_str(), |regex| Ok(Value::Bool(regex.is_match(text))))
 }
 
 fn illegal(error: EvaluationError) -> EvaluationError {
     match error {
-        EvaluationError::Failed(message) => EvaluationError::Failed(message.replacen("error parsing regexp", "Illegal regex", 1)),
+        EvaluationError::Failed(message) => EvaluationError::Failed(format!("Illegal regex: {message}")),
         error => error,
     }
 }
 
-/// A match; `\B` may cut a character in two.
-fn shared(found: &[u8]) -> Value<'static> {
-    Value::string(String::from_utf8_lossy(found))
-}
-
 fn find<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
     let [Value::String(text), Value::String(pattern)] = arguments else { return no_such_overload("find", arguments) };
-    let search = |regex: &Regex| Ok(regex.find(text.as_str().as_bytes()).map_or(Value::borrowed(""), |found| shared(found.as_bytes())));
-    with(context, pattern.as_str(), search).map_err(illegal)
+    let text = text.as_str();
+    let search = |regex: &Regex| Ok(regex.find(text).map_or(Value::borrowed(""), |found| Value::string(found.as_str())));
+    with(context, text, pattern.as_str(), search).map_err(illegal)
 }
 
 fn find_all<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
@@ -310,6 +138,104 @@ fn find_all<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
         _ => return no_such_overload("findAll", arguments),
     };
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let search = |regex: &Regex| Value::list(regex.find_iter(text.as_bytes()).take(limit).map(|found| shared(found.as_bytes())).collect());
-    with(context, pattern, search).map_err(illegal)
+    let search = |regex: &Regex| {
+        let mut found = Vec::new();
+        for item in regex.find_iter(text).take(limit) {
+            // Of a text of ten characters ten matches cost as much as one.
+            context.budget.free(MATCH)?;
+            found.push(Value::string(item.as_str()));
+        }
+        Value::list(found)
+    };
+    with(context, text, pattern, search).map_err(illegal)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn refusal(pattern: &str) -> String {
+        compile(pattern).unwrap_err().replace("error parsing regexp: ", "")
+    }
+
+    #[test]
+    fn what_go_refuses_is_refused_in_its_words() {
+        for (pattern, words) in [
+            ("(a", "missing closing ): `(a`"),
+            ("a|b)", "unexpected ): `a|b)`"),
+            ("[a", "missing closing ]: `[a`"),
+            ("a**", "invalid nested repetition operator: `**`"),
+            ("x{0,0}*?", "invalid nested repetition operator: `{0,0}*?`"),
+            ("a|*", "missing argument to repetition operator: `*`"),
+            ("(?i)+?", "missing argument to repetition operator: `+?`"),
+            ("(a{100}){11}", "invalid repeat count: `{11}`"),
+            ("x{2,1}?", "invalid repeat count: `{2,1}`"),
+            (r"\u0041", r"invalid escape sequence: `\u`"),
+            (r"\x{110000}", r"invalid escape sequence: `\x{110000`"),
+            (r"[\b]", r"invalid escape sequence: `\b`"),
+            (r"\p{Emoji}", r"invalid character class range: `\p{Emoji}`"),
+            (r"\p{sc=Greek}", r"invalid character class range: `\p{sc=Greek}`"),
+            (r"\p{Old_Italic}", r"invalid character class range: `\p{Old_Italic}`"),
+            ("[a--b]", "invalid character class range: `a--`"),
+            ("[[:foo:]]", "invalid character class range: `[:foo:]`"),
+            ("(?<é>x)", "invalid named capture: `(?<é>`"),
+            ("(?x)a", "invalid or unsupported Perl syntax: `(?x`"),
+            ("(?i-)", "invalid or unsupported Perl syntax: `(?i-)`"),
+            ("a\\", "trailing backslash at end of expression: ``"),
+        ] {
+            assert_eq!(refusal(pattern), words, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_large_is_refused_before_it_takes_the_memory_or_the_stack() {
+        assert_eq!(refusal(r"\pL{1000}"), r"expression too large: `\pL{1000}`");
+        let deep = "(".repeat(999) + &")".repeat(999);
+        assert!(refusal(&deep).starts_with("expression nests too deeply: "));
+        assert!(compile(&("(".repeat(998) + "a" + &")".repeat(998))).is_ok());
+        assert!(refusal(&("(?:a|".repeat(300) + &")*".repeat(300))).starts_with("expression nests too deeply: "));
+    }
+
+    #[test]
+    fn a_pattern_means_what_it_means_to_go() {
+        let found = |pattern: &str, text: &str| compile(pattern).unwrap().regex.find(text).map(|found| found.as_str().to_owned());
+        assert_eq!(found(r"[a&&b]+", "a&b").as_deref(), Some("a&b"));
+        assert_eq!(found(r"\101\x42\x{43}", "ABC").as_deref(), Some("ABC"));
+        assert_eq!(found(r"(?U)a+", "aaa").as_deref(), Some("a"));
+        assert_eq!(found(r"(?i)k+", "kK\u{212a}").as_deref(), Some("kK\u{212a}"));
+        assert_eq!(found(r"[[:^alpha:]\d]+", "ab12").as_deref(), Some("12"));
+        assert_eq!(found(r"\Qa*\E+", "a**").as_deref(), Some("a**"));
+        assert_eq!(found(r"a{,2}", "a{,2}").as_deref(), Some("a{,2}"));
+        assert_eq!(found(r"\p{^Lu}", "Aa").as_deref(), Some("a"));
+        assert_eq!(found(r"\x{d800}", "a"), None);
+        let empty: Vec<_> = compile("").unwrap().regex.find_iter("é日").map(|found| found.start()).collect();
+        assert_eq!(empty, [0, 2, 5], "never inside a character");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn what_is_written_can_be_read(parts in prop::collection::vec(
+            prop::sample::select(vec![
+                "a", "é", "K", "(", ")", "(?i)", "(?:", "(?s-i:", "(?P<n>", "|", "*", "+?", "{2}", "{,3}", "{1,2}", "[", "]", "[^", "-", "^", "$",
+                ".", "&&", "~~", "[:alpha:]", "[:^word:]", "\\", "\\d", "\\W", "\\pL", "\\P{^Greek}", "\\b", "\\B", "\\Q", "\\E", "\\x{d800}",
+                "\\x41", "\\07", "\\p{Cs}", "\\P{Any}", "\\p{Assigned}", "\u{0}", "{", "}", " ", "#",
+            ]),
+            0..12,
+        )) {
+            let pattern = parts.concat();
+            if let Ok(translated) = dialect::translate(&pattern) {
+                let built = RegexBuilder::new(&translated.text).size_limit(MAX_COMPILED).build();
+                prop_assert!(built.is_ok(), "{pattern}: {}: {:?}", translated.text, built.err());
+            }
+        }
+
+        #[test]
+        fn whatever_is_given_nothing_panics(pattern in "\\PC{0,24}") {
+            let _ = compile(&pattern);
+        }
+    }
 }

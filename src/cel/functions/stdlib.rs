@@ -1,6 +1,6 @@
 //! The standard library: sizes, conversions, types, searches in strings.
 
-use super::{Context, Cost, Function, GLOBAL, METHOD, no_such_overload, row, time};
+use super::{Context, Cost, Function, GLOBAL, METHOD, no_such_overload, row, strconv, time};
 use crate::cel::error::EvaluationError;
 use crate::cel::evaluate::Outcome;
 use crate::cel::types::{
@@ -127,27 +127,11 @@ fn to_double<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
         [Value::Double(value)] => Ok(Value::Double(*value)),
         [Value::Int(value)] => Ok(Value::Double(*value as f64)),
         [Value::UInt(value)] => Ok(Value::Double(*value as f64)),
-        [Value::String(text)] => {
-            let parsed =
-                without_separators(text.as_str()).parse::<f64>().ok().filter(|value| value.is_finite() || is_special(text.as_str()));
-            parsed.map_or_else(|| conversion(&Value::String(text.clone()), "double"), |value| Ok(Value::Double(value)))
-        }
+        [Value::String(text)] => strconv::parse_float(text.as_str())
+            .map_or_else(|| conversion(&Value::String(text.clone()), "double"), |value| Ok(Value::Double(value))),
         [value] => conversion(value, "double"),
         _ => no_such_overload("double", arguments),
     }
-}
-
-/// A number without the underscores that Go allows between digits.
-fn without_separators(text: &str) -> std::borrow::Cow<'_, str> {
-    let bytes = text.as_bytes();
-    let digit = |position: Option<usize>| position.and_then(|position| bytes.get(position)).is_some_and(u8::is_ascii_digit);
-    let separates = |(position, _): (usize, &str)| digit(position.checked_sub(1)) && digit(Some(position + 1));
-    if text.contains('_') && text.match_indices('_').all(separates) { text.replace('_', "").into() } else { text.into() }
-}
-
-fn is_special(text: &str) -> bool {
-    let name = text.trim_start_matches(['+', '-']).to_ascii_lowercase();
-    matches!(name.as_str(), "nan" | "inf" | "infinity")
 }
 
 fn to_bool<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {

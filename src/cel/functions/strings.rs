@@ -1,6 +1,6 @@
 //! cel-go's extended strings, as far as Kubernetes has them (versions 0 and 2; `format` stands beside). Positions count characters.
 
-use super::{Context, Cost, Function, GLOBAL, METHOD, no_such_overload, row};
+use super::{Context, Cost, Function, GLOBAL, ITEM, METHOD, no_such_overload, row};
 use crate::cel::cost;
 use crate::cel::error::EvaluationError;
 use crate::cel::evaluate::Outcome;
@@ -135,28 +135,32 @@ fn replace<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
     Ok(Value::string(text.replacen(old, new, limit)))
 }
 
-fn split<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+fn split<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
     let (text, separator, limit) = match arguments {
         [Value::String(text), Value::String(separator)] => (text.as_str(), separator.as_str(), -1),
         [Value::String(text), Value::String(separator), Value::Int(limit)] => (text.as_str(), separator.as_str(), *limit),
         _ => return no_such_overload("split", arguments),
     };
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let parts: Vec<Value<'a>> = if limit == 0 {
-        Vec::new()
-    } else if separator.is_empty() {
+    let mut parts = Vec::new();
+    if limit == 0 {
+        return Value::list(parts);
+    }
+    if separator.is_empty() {
         // Go splits between characters, without empty parts at the ends.
-        let mut parts = Vec::new();
         let mut rest = text;
         while let Some(sign) = rest.chars().next() {
             let (part, after) = if parts.len() + 1 == limit { (rest, "") } else { rest.split_at(sign.len_utf8()) };
+            context.budget.free(ITEM)?;
             parts.push(Value::string(part));
             rest = after;
         }
-        parts
     } else {
-        text.splitn(limit, separator).map(Value::string).collect()
-    };
+        for part in text.splitn(limit, separator) {
+            context.budget.free(ITEM)?;
+            parts.push(Value::string(part));
+        }
+    }
     Value::list(parts)
 }
 
@@ -190,7 +194,7 @@ fn join<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
     let (mut bytes, mut characters) = (0_usize, 0_u64);
     let separator_characters = separator.chars().count() as u64;
     for (position, item) in list.iter().enumerate() {
-        context.budget.charge(0)?;
+        context.budget.free(4)?;
         let Value::String(item) = &item else {
             context.budget.charge(1)?;
             // cel-go tells a list of strings by its first item.

@@ -114,6 +114,9 @@ fn offset_of_name(name: &str, time: Timestamp) -> Result<i64, EvaluationError> {
     if matches!(name, "" | "UTC" | "Local") {
         return Ok(0);
     }
+    if name.contains('\0') {
+        return Err(EvaluationError::failed("invalid argument"));
+    }
     if name.contains("..") || name.starts_with(['/', '\\']) {
         return Err(EvaluationError::failed("time: invalid location name"));
     }

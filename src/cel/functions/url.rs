@@ -393,15 +393,22 @@ fn parse_query(query: &str) -> BTreeMap<String, Vec<String>> {
     parameters
 }
 
-fn url<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+/// Counts reading a URL's text, which takes longer than it costs.
+fn count(context: &Context<'_>, text: &str) -> Result<(), EvaluationError> {
+    context.budget.free(text.len() as u64 / 2)
+}
+
+fn url<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
     let [Value::String(text)] = arguments else { return no_such_overload("url", arguments) };
+    count(context, text.as_str())?;
     let parsed = Url::parse(text.as_str());
     let url = parsed.map_err(|error| EvaluationError::failed(format!("URL parse error during conversion from string: {error}")))?;
     Ok(Value::opaque(Opaque::Url(url)))
 }
 
-fn is_url<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+fn is_url<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
     let [Value::String(text)] = arguments else { return no_such_overload("isURL", arguments) };
+    count(context, text.as_str())?;
     Ok(Value::Bool(check(text.as_str()).is_ok()))
 }
 
@@ -413,9 +420,10 @@ fn of<'a>(name: &str, arguments: &[Value<'a>], part: fn(&Url) -> String) -> Outc
     }
 }
 
-fn get_query<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+fn get_query<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
     let [value] = arguments else { return no_such_overload("getQuery", arguments) };
     let Some(Opaque::Url(url)) = value.as_opaque() else { return no_such_overload("getQuery", arguments) };
+    context.budget.free(url.query.len() as u64 * 2)?;
     let mut entries = BTreeMap::new();
     for (name, values) in parse_query(&url.query) {
         entries.insert(Key::new(Value::string(name))?, Value::list(values.into_iter().map(Value::string).collect())?);

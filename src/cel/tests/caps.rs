@@ -36,7 +36,7 @@ const SHAPES: &[Shape] = &[
     ("a long string", |times| format!("'{}'", "a".repeat(times)), 16_382, SIZE),
     ("a wide regular expression", |times| format!("'a'.matches('{}a')", "a|".repeat(times)), 8184, SIZE),
     ("many clauses", |times| format!("'{}'.format([{}1])", "%s".repeat(times), "1,".repeat(times - 1)), 4093, SIZE),
-    ("a repetition", |times| format!("'a'.matches('a{{{times}}}')"), 1000, "error parsing regexp: invalid repeat count: `a{1001}`"),
+    ("a repetition", |times| format!("'a'.matches('a{{{times}}}')"), 1000, "error parsing regexp: invalid repeat count: `{1001}`"),
 ];
 
 #[test]

@@ -15,6 +15,7 @@ pub(super) const CORPUS: &[(&str, &str)] = &[
     ("comprehensions", include_str!("kubernetes-1.37/comprehensions.jsonl")),
     ("comprehensions-of-two", include_str!("kubernetes-1.37/comprehensions-of-two.jsonl")),
     ("conversions", include_str!("kubernetes-1.37/conversions.jsonl")),
+    ("corners", include_str!("kubernetes-1.37/corners.jsonl")),
     ("costs", include_str!("kubernetes-1.37/costs.jsonl")),
     ("fields", include_str!("kubernetes-1.37/fields.jsonl")),
     ("libraries", include_str!("kubernetes-1.37/libraries.jsonl")),
@@ -24,6 +25,7 @@ pub(super) const CORPUS: &[(&str, &str)] = &[
     ("nesting", include_str!("kubernetes-1.37/nesting.jsonl")),
     ("optionals", include_str!("kubernetes-1.37/optionals.jsonl")),
     ("policies", include_str!("kubernetes-1.37/policies.jsonl")),
+    ("regex", include_str!("kubernetes-1.37/regex.jsonl")),
     ("strings", include_str!("kubernetes-1.37/strings.jsonl")),
     ("time", include_str!("kubernetes-1.37/time.jsonl")),
     ("type-errors", include_str!("kubernetes-1.37/type-errors.jsonl")),
@@ -106,19 +108,31 @@ fn recorded(line: &Json) -> Answer {
 
 /// Expressions whose answers differ on purpose, and why.
 const DIFFERENCES: &[(&[&str], &str)] = &[
-    (&["{dyn([1]): 1}"], "a list is no key here; there it is one that nothing equals"),
+    (&["{dyn([1]): 1}"], "a list, a map or an optional is no key here; there it is one that nothing equals"),
     (&["{dyn(b'a'): 1}", "[?object.metadata.name]"], "Kubernetes' compiler panics; here bytes are a key, and the error names the value"),
     (&["google.protobuf.Timestamp{}"], "messages are not written as literals here; no policy has any to write"),
     (&["object.true"], "the parser crate's words for a reserved word in the place of a field"),
-    (&["object.metadata.n.distinct()"], "there an internal error of Go's, here no such overload"),
-    (&["double('0x1p4')"], "a hexadecimal double is not read"),
     (&["{'a': optional.of({'b': 1})}.a.?b"], "an optional that is a map's value: there a chain of names does not look inside"),
     (&["variables['team']", "size(variables)"], "`variables` alone is no value here; both are refused, in other words"),
     (
         &["quantity('1e10000').add(1)"],
         "a quantity of more than 10,000 digits is refused here; from 101 digits on a tenth of them is charged",
     ),
+    (
+        &[r"'a'.matches('\\pL{1000}')"],
+        "a pattern of more than 10 MiB compiled, or 250 levels, is too large here; its classes are Unicode 16's, there Unicode 15's",
+    ),
+    (
+        &["(object.spec.numbers + []).map(v, string(v))"],
+        "where nothing is known of a type the checker there may settle on one, whose overload then fails or costs more",
+    ),
 ];
+
+/// Whether ours is the same refusal. More may follow in ours: what was meant, the reason, what else is wrong.
+fn is_same_refusal(expected: &str, given: &str) -> bool {
+    let rest = without_expectations(given).strip_prefix(without_expectations(expected));
+    expected.starts_with("compile: ") && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([';', ':']))
+}
 
 /// Where a text has a syntax error the parser crate lists more of what might have stood there than cel-go's; the rest is compared.
 fn without_expectations(outcome: &str) -> &str {
@@ -140,8 +154,7 @@ fn values_errors_and_costs_are_those_of_kubernetes() {
         for ((row, (source, _)), compiled) in rows.iter().zip(sources).zip(&compiled) {
             let (expected, given) = (recorded(row), ours(compiled, &fixture));
             compared += 1;
-            let both_refuse = expected.outcome.starts_with("compile")
-                && without_expectations(&given.outcome).starts_with(without_expectations(&expected.outcome));
+            let both_refuse = is_same_refusal(&expected.outcome, &given.outcome);
             let known = DIFFERENCES.iter().any(|(known, _)| known.contains(&source));
             if (expected == given || both_refuse) == known {
                 differences.push(format!(
@@ -156,7 +169,7 @@ fn values_errors_and_costs_are_those_of_kubernetes() {
         }
     }
     assert!(differences.is_empty(), "{} of {compared} differ:\n{}", differences.len(), differences.join("\n"));
-    assert!(compared > 6300, "{compared} rows were compared");
+    assert!(compared > 7500, "{compared} rows were compared");
 }
 
 #[test]

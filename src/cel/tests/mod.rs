@@ -5,6 +5,7 @@ mod conformance;
 mod estimate;
 mod libraries;
 mod limits;
+mod to_the_limit;
 mod types;
 
 pub(super) use limits::{sensible, token_soup};

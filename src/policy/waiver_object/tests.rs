@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::super::{Limits, Sources, evaluate, load, mutate};
+use super::super::{Deadline, Limits, Sources, evaluate, load, mutate};
 use super::*;
 use crate::object::Object;
 use crate::settings::Settings;
@@ -67,6 +67,7 @@ impl Cluster {
             parameters: Vec::new(),
             neighbours: Vec::new(),
             now: NOW,
+            deadline: Deadline::default(),
         };
         ask(&subject, &facts)
     }
