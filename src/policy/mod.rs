@@ -69,8 +69,8 @@ pub use load::{Sources, Text, load};
 pub use location::{Location, LocationError};
 pub use mend::mend;
 pub use native::{Export, ExportedPolicy, Omission, ParameterQuery, export};
-pub use portrait::{Portrait, portrait, registration_resources};
-pub use proof::{Counterexample, Failure, OtherWebhook, orders, other_webhooks};
+pub use portrait::{Portrait, placing_resources, portrait, registration_resources};
+pub use proof::{Counterexample, Failure, OtherWebhook, orders, other_webhooks, prove_all};
 pub use related::RelatedIndex;
 pub use schema::{
     API_VERSION, Carrier, FailurePolicy, IdentityPolicySpec, IdentityWaiverSpec, IdentityWaiverStatus, InjectionPolicySpec, Match,
@@ -85,4 +85,5 @@ pub use verdict::{Certainty, Verdict, Violation};
 pub use waive::Waiver;
 pub use waiver_object::{RULE as WAIVER_RULE, waivers_resource};
 pub use waiver_state::{WaiverState, waiver_states};
+pub(crate) use wanted::config_maps_resource;
 pub use wanted::wanted;

@@ -9,6 +9,7 @@
 //! - `built_in_roles`: the roles that Kubernetes makes for itself
 //! - `enforcement`: presets, and which enforcement holds for a rule in a namespace
 //! - `exemption`: who is free of which rules
+//! - `native_sidecar`: whether the agent is a native sidecar
 //! - `previous`: the settings before, while others roll out
 //! - `listed_template`: kinds of others' that carry a pod template
 //! - `grantee`: who is of a class that only the operator gives
@@ -25,6 +26,7 @@ mod enforcement;
 mod exemption;
 mod grantee;
 mod listed_template;
+mod native_sidecar;
 mod parameters;
 mod previous;
 mod shape;
@@ -33,6 +35,7 @@ pub use enforcement::{Enforcement, EnforcementOverride, Preset, RolloutStep};
 pub use exemption::{Exemption, ExemptionGroup};
 pub use grantee::{Classes, Grantee};
 pub use listed_template::ListedTemplate;
+pub use native_sidecar::NativeSidecar;
 pub use parameters::{
     Agent, AgentRequest, Audience, Cloud, Cluster, ConfigMode, Delegation, Federation, KubeApi, Mesh, MeshKind, Metrics, OnMissingRelated,
     PodCertificate, Rbac, Resources, Settings, Spiffe, SpiffeRegistration, Ttl, Vault, VaultCsi, Waiver,

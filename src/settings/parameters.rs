@@ -8,6 +8,7 @@ use super::enforcement::{EnforcementOverride, Preset, RolloutStep};
 use super::exemption::Exemption;
 use super::grantee::{Classes, Grantee};
 use super::listed_template::ListedTemplate;
+use super::native_sidecar::NativeSidecar;
 use super::previous::Previous;
 use super::shape;
 use crate::object::{Object, ShapeError};
@@ -226,12 +227,16 @@ pub struct Agent {
     pub accepted_images: Vec<String>,
     /// The program: `vault`, or `bao` for OpenBao.
     pub command: String,
-    /// Whether the agent is a native sidecar (an init container with `restartPolicy: Always`, Kubernetes 1.29 and later).
-    pub native_sidecar: bool,
+    /// Whether the agent is a native sidecar (an init container with `restartPolicy: Always`, Kubernetes 1.29 and later). `auto`: where the
+    /// API server is of that release when Doorward starts, and wherever it is not known.
+    pub native_sidecar: NativeSidecar,
     /// Requests and limits of each agent container. By default without a limit of processor time.
     pub resources: Resources,
     /// Where the agent's configuration comes from.
     pub config_mode: ConfigMode,
+    /// `ConfigMaps`, as `namespace/name` with `*` for any text, for whose content as an agent's configuration the operator answers: they are
+    /// not judged. Any other one of an injected agent must hold JSON and be immutable; rules `vault-login-target`, `vendor-agent-annotations`.
+    pub config_maps: Vec<String>,
     /// What a pod's author may ask for beside it. Empty: nothing, and a pod that asks all the same is an injection conflict; rule
     /// `injection-conflict`.
     pub requestable: Vec<AgentRequest>,
