@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::sources::{PolicyArgs, read, unseen};
+use super::sources::{PolicyArgs, read, unproven, unseen};
 use crate::manifest::InputError;
-use crate::policy::PolicySet;
+use crate::policy::{PolicySet, Release};
 use crate::serve::{Door, Metrics, TokenSecrets};
 use crate::settings::Settings;
 
@@ -20,12 +20,14 @@ pub(super) struct Files {
     pub(super) fallback: Option<Settings>,
     /// The list of token Secrets.
     pub(super) token_secrets: Option<PathBuf>,
+    /// The release of the API server, once it is known.
+    pub(super) release: Option<Release>,
 }
 
 impl Files {
     /// Reads everything.
     pub(super) fn load(&self) -> Result<(PolicySet, Option<TokenSecrets>), Vec<InputError>> {
-        let set = self.policies.load(self.fallback.clone())?;
+        let set = self.policies.load_for(self.fallback.clone(), self.release)?;
         let unseen = unseen(&set);
         if !unseen.is_empty() {
             return Err(unseen);
@@ -38,6 +40,18 @@ impl Files {
             None => None,
         };
         Ok((set, names))
+    }
+
+    /// Whether an operator's own settings are among them: then what is injected under these is proven.
+    pub(super) fn have_settings(&self) -> bool {
+        self.policies.settings.is_some()
+    }
+
+    /// Reads everything, and proves what is injected.
+    fn load_proven(&self, before: &str) -> Result<(PolicySet, Option<TokenSecrets>), Vec<InputError>> {
+        let (set, names) = self.load()?;
+        let unproven = if self.have_settings() && set.revision() != before { unproven(&set) } else { Vec::new() };
+        if unproven.is_empty() { Ok((set, names)) } else { Err(unproven) }
     }
 
     fn are_none(&self) -> bool {
@@ -55,8 +69,9 @@ impl Files {
             if self.are_none() {
                 continue;
             }
-            let files = self.clone();
-            let Ok(loaded) = tokio::task::spawn_blocking(move || files.load()).await else { continue };
+            let (files, before) = (self.clone(), door.policies());
+            let load = move || files.load_proven(before.revision());
+            let Ok(loaded) = tokio::task::spawn_blocking(load).await else { continue };
             match loaded {
                 Ok((set, names)) => {
                     failed.clear();
