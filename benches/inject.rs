@@ -3,7 +3,7 @@
 //! `first` is the call that adds, `second` the call after it, which finds all in place: reinvocation, and every validation.
 
 use divan::{Bencher, black_box};
-use doorward::identity::{Class, Surroundings};
+use doorward::identity::{Beside, Class, Surroundings};
 use doorward::inject::{Request, Step, inject};
 use doorward::object::{Fact, GroupVersionKind, Object, PodTemplate};
 use doorward::settings::Settings;
@@ -85,6 +85,7 @@ fn run(object: &Object, settings: &Settings, steps: &[Step]) -> doorward::inject
         service_account: &Fact::Absent,
         token_secrets: &doorward::identity::KnownSecrets::default(),
         class: Class::App,
+        beside: Beside::default(),
     };
     inject(
         &Request { template, surroundings, request_uid: "705ab4f5-6393-11e8-b7cc-42010a800002", revision: "7", virtual_only: false },

@@ -120,6 +120,11 @@ fn the_cluster_role_grants_exactly_what_is_read() {
     let texts = |rule: Node<'_>, key: &str| rule.list(key).filter_map(|item| item.as_str().map(str::to_owned)).collect::<Vec<_>>();
     let mut granted = Vec::new();
     for rule in role.list("rules") {
+        // What an agent's configuration stands in is asked for by name.
+        if texts(rule, "resources") == ["configmaps"] {
+            assert_eq!(texts(rule, "verbs"), ["get"]);
+            continue;
+        }
         assert_eq!(texts(rule, "verbs"), ["get", "list", "watch"], "{}", rule.to_json());
         for group in texts(rule, "apiGroups") {
             granted.extend(texts(rule, "resources").into_iter().map(|resource| (group.clone(), resource)));

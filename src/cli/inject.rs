@@ -1,10 +1,10 @@
 //! `doorward inject`: a manifest as it will be.
 
 use super::exit::Exit;
-use super::sources::{ContextArgs, PolicyArgs, complain_all, objects};
+use super::sources::{ContextArgs, PolicyArgs, complain_all, objects, unproven};
 use super::{complain, print};
 use crate::manifest::{self, Document};
-use crate::object::Object;
+use crate::object::{Object, OriginMap};
 use crate::policy::{Facts, Mutation, RelatedIndex, Source, Subject, inject_virtually};
 
 #[derive(Debug, clap::Args)]
@@ -19,6 +19,9 @@ pub(super) struct Args {
     /// Print what changes instead, as a unified diff of the normalised manifests
     #[arg(long)]
     diff: bool,
+    /// Prove every injection under these settings first: on pods of all shapes, among other webhooks in every order (a second or two)
+    #[arg(long)]
+    check: bool,
     #[command(flatten)]
     policies: PolicyArgs,
     #[command(flatten)]
@@ -30,6 +33,13 @@ pub(super) fn run(args: &Args) -> Exit {
         Ok(set) => set,
         Err(exit) => return exit,
     };
+    if args.check {
+        let unproven = unproven(&set);
+        complain_all(&unproven);
+        if !unproven.is_empty() {
+            return Exit::Policy;
+        }
+    }
     let loaded = objects(&args.filename);
     let (context, context_errors) = args.context.load();
     let namespace = args.context.namespace();
@@ -67,16 +77,25 @@ pub(super) fn run(args: &Args) -> Exit {
     }
 }
 
-/// The manifest after the injections.
+/// The manifest after the injections: what they do not change is the author's to the letter, as far as its meaning hangs on it.
 fn injected(document: &Document, mutation: &Mutation) -> String {
-    let after = document.object.patched(&mutation.operations).ok();
-    manifest::to_yaml(after.as_ref().map_or(document.object.root(), Object::root))
+    let (mut after, mut origins, by) = (Object::detached(document.object.root()), OriginMap::default(), "injected".into());
+    for operation in &mutation.operations {
+        if after.apply(operation, |before| origins.follow(before, operation, &by)).is_err() {
+            return as_written(document);
+        }
+    }
+    manifest::to_yaml_as_written(after.root(), document, &origins)
+}
+
+fn as_written(document: &Document) -> String {
+    manifest::to_yaml_as_written(document.object.root(), document, &OriginMap::default())
 }
 
 /// What the injections change, line by line; nothing for an object that they leave alone. Both sides are written anew, so that only what
 /// is added or taken away differs, not how its author lays out YAML.
 fn difference(place: &str, document: &Document, mutation: &Mutation) -> String {
-    let (before, after) = (manifest::to_yaml(document.object.root()), injected(document, mutation));
+    let (before, after) = (as_written(document), injected(document, mutation));
     let difference = similar::TextDiff::from_lines(&before, &after);
     difference.unified_diff().context_radius(3).header(place, &format!("{place} (injected)")).to_string()
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::exit::Exit;
 use super::print;
-use super::sources::{objects, policy_texts};
+use super::sources::{PolicyArgs, objects, policy_texts, unproven};
 use super::subjects::read_cluster;
 use crate::cel::Expression;
 use crate::cluster::Wanted;
@@ -38,6 +38,9 @@ pub(super) struct Args {
     /// The release of Kubernetes whose expressions may be used
     #[arg(long, value_name = "RELEASE")]
     target: Option<Release>,
+    /// Prove the injections, the built-in ones too, under these settings as well (a second or two)
+    #[arg(long, value_name = "FILE")]
+    settings: Option<PathBuf>,
     /// Let notes fail too
     #[arg(long)]
     strict: bool,
@@ -72,9 +75,20 @@ pub(super) fn run(args: &Args) -> Exit {
         errors.push(InputError { file: paths.join(" "), message, ..InputError::default() });
     }
     let unread = !errors.is_empty();
+    let unproven = match &args.settings {
+        None => Vec::new(),
+        Some(_) => {
+            let given = PolicyArgs { policies: paths.clone(), settings: args.settings.clone(), ..PolicyArgs::default() };
+            given.load(None).map_or_else(|errors| errors, |set| unproven(&set))
+        }
+    };
     let mut files = look_at_all(&texts, schemas, args.target, !paths.is_empty());
     if unread {
         files.push(Linted { errors, ..Linted::default() });
+    }
+    if !unproven.is_empty() {
+        let file = args.settings.as_deref().map(|file| file.display().to_string()).unwrap_or_default();
+        files.push(Linted { file, errors: unproven, ..Linted::default() });
     }
     let colour = args.output == Output::Table && anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never;
     print(&match args.output {

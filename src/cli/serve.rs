@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use super::exit::Exit;
 use super::reload::Files;
-use super::sources::{ContextArgs, PolicyArgs, complain_all};
+use super::sources::{ContextArgs, PolicyArgs, complain_all, unproven};
 use super::{complain, demonstration};
 use crate::cluster::{self, Caches, Lookups, Related, Surroundings, certificates};
 use crate::manifest::InputError;
@@ -16,7 +16,7 @@ use crate::serve::{
     CertificateSource, DecisionLog, Door, DrainTimes, Knowledge, KnownObjects, Metrics, Options, Pair, ServeError, Server,
     ServingCertificate, run as serve, runtime,
 };
-use crate::settings::Settings;
+use crate::settings::{NativeSidecar, Settings};
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -115,8 +115,8 @@ async fn start(args: Args) -> Result<(), Failure> {
     let demonstration = !in_cluster && args.policies.settings.is_none();
     let fallback = demonstration.then(Settings::demonstration);
     let (policies, context) = (args.policies.clone(), args.context.clone());
-    let files = Files { policies, context, fallback, token_secrets: args.token_secrets.clone() };
-    let (policies, token_secrets) = files.load().map_err(Failure::Files)?;
+    let mut files = Files { policies, context, fallback, token_secrets: args.token_secrets.clone(), release: None };
+    let (mut policies, token_secrets) = files.load().map_err(Failure::Files)?;
     complain_all(&files.doubts());
     let metrics = Arc::new(Metrics::new().map_err(|error| Failure::Cluster(error.to_string()))?);
     let log = DecisionLog::to_stdout(metrics.log_queue_depth.clone())
@@ -127,6 +127,15 @@ async fn start(args: Args) -> Result<(), Failure> {
     } else {
         None
     };
+    if let (Some(client), NativeSidecar::Auto) = (&client, policies.settings().vault.agent.native_sidecar) {
+        match cluster::release(client).await {
+            Ok(release) => {
+                files.release = Some(release);
+                policies = files.load().map_err(Failure::Files)?.0;
+            }
+            Err(reason) => tracing::warn!(reason, "the release of the API server is not known: agents are injected as native sidecars"),
+        }
+    }
     let every = Duration::from_secs(args.reload_every.max(1));
     let mut tasks = tokio::task::JoinSet::new();
     let knowledge = match &client {
@@ -148,6 +157,7 @@ async fn start(args: Args) -> Result<(), Failure> {
         }
         (None, None) => {}
     }
+    let has_settings = files.have_settings();
     tasks.spawn(files.watch(every, Arc::clone(&door), Arc::clone(&metrics)));
     let options = Options {
         listen: args.listen,
@@ -158,8 +168,25 @@ async fn start(args: Args) -> Result<(), Failure> {
         drain: DrainTimes { delay: Duration::from_secs(args.drain_delay), ..DrainTimes::default() },
         ..Options::default()
     };
-    serve(options, door, metrics, log, |server| announce(server, demonstration)).await.map_err(Failure::Server)?;
-    Ok(())
+    let proof = has_settings.then(|| {
+        door.hold("the injections are not proven under these settings yet");
+        let set = door.policies();
+        tokio::task::spawn_blocking(move || unproven(&set))
+    });
+    let serving = serve(options, Arc::clone(&door), metrics, log, |server| announce(server, demonstration));
+    let mut serving = std::pin::pin!(serving);
+    if let Some(proof) = proof {
+        tokio::select! {
+            served = &mut serving => return served.map(drop).map_err(Failure::Server),
+            // A proof that panics proves nothing, and the door stays closed.
+            proven = proof => match proven {
+                Ok(unproven) if unproven.is_empty() => door.release(),
+                Ok(unproven) => return Err(Failure::Files(unproven)),
+                Err(error) => tracing::error!(%error, "the injections could not be proven"),
+            },
+        }
+    }
+    serving.await.map(drop).map_err(Failure::Server)
 }
 
 fn known(args: &Args, demonstration: bool) -> Result<KnownObjects, Failure> {

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::exit::Exit;
 use crate::admission::Coverage;
 use crate::manifest::{self, Document, InputError, Loaded};
-use crate::policy::{PolicySet, Sources, Text, load};
+use crate::policy::{Counterexample, PolicySet, Release, Sources, Text, load, prove_all};
 use crate::settings::Settings;
 
 /// Which policies are in force, and how.
@@ -42,6 +42,11 @@ pub(super) struct ContextArgs {
 impl PolicyArgs {
     /// Reads the files and makes the set.
     pub(super) fn load(&self, fallback: Option<Settings>) -> Result<PolicySet, Vec<InputError>> {
+        self.load_for(fallback, None)
+    }
+
+    /// The same for a release of Kubernetes, if that is known.
+    pub(super) fn load_for(&self, fallback: Option<Settings>, release: Option<Release>) -> Result<PolicySet, Vec<InputError>> {
         let mut errors = Vec::new();
         let mut file = |path: &Path| match read(path) {
             Ok(text) => Some(text),
@@ -56,7 +61,8 @@ impl PolicyArgs {
         if !errors.is_empty() {
             return Err(errors);
         }
-        load(&Sources { no_builtin: self.no_builtin, policies, settings, fallback, waivers, now: jiff::Timestamp::now().as_second() })
+        let now = jiff::Timestamp::now().as_second();
+        load(&Sources { no_builtin: self.no_builtin, policies, settings, fallback, waivers, now, release })
     }
 
     /// As [`PolicyArgs::load`]; tells the mistakes and how the command ends by them, and what is doubtful.
@@ -104,6 +110,16 @@ pub(super) fn unseen(set: &PolicySet) -> Vec<InputError> {
         InputError { file, message: format!("ValidatingAdmissionPolicy `{policy}`: {reason}"), ..InputError::default() }
     };
     Coverage::unseen(set).into_iter().map(mistake).collect()
+}
+
+/// The injections that an operator's settings break, each as a mistake of its policy, with the pod that shows it.
+pub(super) fn unproven(set: &PolicySet) -> Vec<InputError> {
+    let mistake = |(policy, counterexample): (String, Box<Counterexample>)| {
+        let file = set.source(&policy).map(ToString::to_string).unwrap_or_default();
+        let message = format!("InjectionPolicy `{policy}`: under these settings {counterexample}");
+        InputError { file, message, ..InputError::default() }
+    };
+    prove_all(set).into_iter().map(mistake).collect()
 }
 
 /// Reads a file that was named.

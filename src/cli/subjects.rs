@@ -9,7 +9,7 @@ use crate::admission::Coverage;
 use crate::cluster::{self, Snapshot, Wanted};
 use crate::manifest::{self, Document, InputError, Loaded};
 use crate::object::{GroupVersionKind, Node};
-use crate::policy::{PolicySet, RelatedIndex, RelatedResource, Source, registration_resources};
+use crate::policy::{PolicySet, RelatedIndex, RelatedResource, Source, placing_resources, registration_resources};
 
 /// Where the objects come from.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -71,13 +71,16 @@ impl Subjects {
 
     /// The objects of a cluster that the policies speak about, or one Pod of it.
     pub(super) fn of_cluster(set: &PolicySet, live: &LiveArgs, namespace: Option<&str>, pod: Option<&str>) -> Result<Self, Exit> {
-        let around = [("", "namespaces"), ("", "serviceaccounts"), ("", "pods")];
+        // Agents of pods take their configuration from ConfigMaps.
+        let around = [("", "namespaces"), ("", "serviceaccounts"), ("", "pods"), ("", "configmaps")];
         let named = |(group, resource): (&str, &str)| (group.to_owned(), resource.to_owned());
         let mut resources: std::collections::BTreeSet<_> = around.into_iter().map(named).collect();
         let related = set.policies().iter().flat_map(crate::policy::IdentityPolicy::related);
         let named_in = |related: &RelatedResource| (related.group.clone(), related.resource.clone());
         resources.extend(related.map(named_in).chain(registration_resources().iter().map(named_in)));
-        if pod.is_none() {
+        if pod.is_some() {
+            resources.extend(placing_resources().iter().map(named_in));
+        } else {
             let covered = Coverage::of(set).covered;
             let whole = covered.into_iter().filter(|covered| covered.subresource.is_empty() && covered.resource != "*");
             resources.extend(whole.map(|covered| (covered.group, covered.resource)));

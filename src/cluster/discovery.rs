@@ -7,6 +7,7 @@ use kube::{Client, discovery};
 
 use super::reason;
 use crate::object::Fact;
+use crate::policy::Release;
 
 /// A resource as the cluster serves it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +29,20 @@ pub async fn served(client: &Client, group: &str, resource: &str) -> Fact<Served
         Err(kube::Error::Discovery(DiscoveryError::MissingApiGroup(_) | DiscoveryError::EmptyApiGroup(_))) => Fact::Absent,
         Err(error) => Fact::Unknown(reason(&error)),
     }
+}
+
+/// The release of the API server.
+///
+/// # Errors
+/// What went wrong, in words.
+pub async fn release(client: &Client) -> Result<Release, String> {
+    let told = client.apiserver_version().await.map_err(|error| reason(&error))?;
+    release_of(&told.major, &told.minor)
+}
+
+/// Some clouds write a sign behind the number: `1` and `29+`.
+fn release_of(major: &str, minor: &str) -> Result<Release, String> {
+    format!("{major}.{}", minor.trim_end_matches(|sign: char| !sign.is_ascii_digit())).parse()
 }
 
 #[cfg(test)]
@@ -64,6 +79,13 @@ mod tests {
         let resource = &found.resource;
         assert_eq!((resource.api_version.as_str(), resource.kind.as_str()), ("spire.spiffe.io/v1alpha1", "ClusterSPIFFEID"));
         assert!(!found.namespaced);
+    }
+
+    #[test]
+    fn a_release_is_read_as_clouds_write_it() {
+        for (major, minor, expected) in [("1", "37", Some("1.37")), ("1", "28+", Some("1.28")), ("1", "", None)] {
+            assert_eq!(release_of(major, minor).ok().map(|release| release.to_string()).as_deref(), expected, "{major}.{minor}");
+        }
     }
 
     #[tokio::test]

@@ -37,6 +37,16 @@ impl ObjectKey {
         Self { resource: ApiResource::erase::<k8s_openapi::api::core::v1::Namespace>(&()), namespace: String::new(), name: name.to_owned() }
     }
 
+    /// A `ConfigMap`.
+    #[must_use]
+    pub fn config_map(namespace: &str, name: &str) -> Self {
+        Self {
+            resource: ApiResource::erase::<k8s_openapi::api::core::v1::ConfigMap>(&()),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        }
+    }
+
     /// A ServiceAccount.
     #[must_use]
     pub fn service_account(namespace: &str, name: &str) -> Self {

@@ -34,6 +34,7 @@ pub mod token_secrets;
 pub use authority::{Authority, AuthorityError, Leaf};
 pub use caches::{Cache, Caches};
 pub use connect::{ConnectError, connect};
+pub use discovery::release;
 pub use lookups::{Limits, Lookups, ObjectKey};
 pub use parameters::ParameterReads;
 pub use related::Related;

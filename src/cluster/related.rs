@@ -100,6 +100,12 @@ impl Related {
         }
     }
 
+    /// Whether a resource is followed.
+    #[must_use]
+    pub fn follows(&self, resource: &RelatedResource) -> bool {
+        self.lock().contains_key(resource)
+    }
+
     /// Whether all that is followed is known, absent or listed whole, or was so once.
     #[must_use]
     pub fn is_ready(&self) -> bool {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::related::Related;
 use super::{Caches, Lookups, ObjectKey, ParameterReads};
 use crate::object::{Fact, Object};
-use crate::policy::{ParameterQuery, RelatedResource};
+use crate::policy::{ParameterQuery, RelatedResource, config_maps_resource};
 
 /// The facts that a review is judged with. Cloning shares everything.
 #[derive(Clone, Debug)]
@@ -80,6 +80,9 @@ impl Surroundings {
                 (true, _) => self.completed(cache.list(namespace), names, |name| ObjectKey::service_account(namespace, name)).await,
             };
         }
+        if resource == config_maps_resource() && !self.related.follows(resource) {
+            return Fact::Found(self.config_maps(namespace, names).await);
+        }
         match self.related.of(resource, namespace) {
             Fact::Found(found) => {
                 let place = if found.served.namespaced { namespace } else { "" };
@@ -93,6 +96,20 @@ impl Surroundings {
             Fact::Absent => Fact::Absent,
             Fact::Unknown(reason) => Fact::Unknown(reason),
         }
+    }
+
+    /// The `ConfigMaps` of these names that exist. One that cannot be read in time is as good as none: what takes its configuration from it is
+    /// then refused.
+    async fn config_maps(&self, namespace: &str, names: &BTreeSet<String>) -> Vec<Arc<Object>> {
+        let mut found = Vec::new();
+        for name in names {
+            match self.lookups.get(&ObjectKey::config_map(namespace, name)).await {
+                Fact::Found(object) => found.push(object),
+                Fact::Absent => {}
+                Fact::Unknown(reason) => tracing::warn!(namespace, reason, "a ConfigMap that an agent reads could not be read"),
+            }
+        }
+        found
     }
 
     /// Asks for the objects that a list lacks.
@@ -183,6 +200,15 @@ mod tests {
         assert_eq!(name(surroundings.service_account("n", "known").await), "known");
         assert_eq!(name(surroundings.service_account("n", "new").await), "/api/v1/namespaces/n/serviceaccounts/new");
         assert_eq!(name(surroundings.namespace("new").await), "/api/v1/namespaces/new");
+    }
+
+    /// Nobody follows them for their own sake: only those that are asked for are read.
+    #[tokio::test]
+    async fn config_maps_are_read_by_name() {
+        let surroundings = surroundings();
+        let asked = BTreeSet::from(["one".to_owned(), "../secrets/x".to_owned()]);
+        let found = surroundings.related(&core("configmaps"), "n", &asked).await;
+        assert_eq!(names(&found), ["/api/v1/namespaces/n/configmaps/one"]);
     }
 
     #[tokio::test]

@@ -11,7 +11,7 @@ use super::mounts::{Mounts, Shown};
 use super::plugin_volume::{PLUGIN_SECONDS, is_plugin_token_volume};
 use super::secret_name::{Judged, SecretNames, shows_token_directory};
 use super::service_account::Automount;
-use super::surroundings::Surroundings;
+use super::surroundings::{Beside, Surroundings};
 use crate::object::{Node, PodTemplate};
 use crate::settings::Settings;
 
@@ -87,6 +87,7 @@ pub(super) fn read<'a>(template: PodTemplate<'a>, surroundings: &Surroundings<'a
         settings: surroundings.settings,
         secrets: SecretNames::new(surroundings.token_secrets),
         automount,
+        csi_drivers: surroundings.beside.csi_drivers,
         found: Vec::new(),
         room: BOUND,
         full: false,
@@ -185,6 +186,7 @@ struct Walk<'a> {
     settings: &'a Settings,
     secrets: SecretNames<'a>,
     automount: Automount,
+    csi_drivers: &'a [Node<'a>],
     found: Vec<Credential<'a>>,
     room: usize,
     full: bool,
@@ -236,6 +238,7 @@ impl<'a> Walk<'a> {
                         ..Credential::at(CredentialKind::Csi, at())
                     };
                     self.mounted(name, credential, None);
+                    self.handed_to_driver(name, driver, index);
                 }
                 "hostPath" => {
                     let path = MountPath::new(node.text("path"));
@@ -267,6 +270,22 @@ impl<'a> Walk<'a> {
                 };
                 self.push(credential.of_secret(judged));
             }
+        }
+    }
+
+    /// The tokens that a CSI driver asks for with every volume of a pod.
+    fn handed_to_driver(&mut self, volume: &'a str, driver: &'a str, index: usize) {
+        let Some(spec) = Beside::named(self.csi_drivers, driver).and_then(|driver| driver.get("spec")) else { return };
+        for request in spec.list("tokenRequests") {
+            let audience = request.text("audience");
+            self.push(Credential {
+                audience: Some(audience),
+                seconds: seconds_of(request.get("expirationSeconds"), DEFAULT_TOKEN_SECONDS),
+                api_audience: self.settings.is_api_audience(audience),
+                volume: Some(volume),
+                name: Some(Cow::Borrowed(driver)),
+                ..Credential::at(CredentialKind::CsiToken, format!("spec.volumes[{index}].csi.driver"))
+            });
         }
     }
 

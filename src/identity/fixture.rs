@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Class, KnownSecrets, Surroundings, read};
+use super::{Beside, Class, KnownSecrets, Surroundings, read};
 use crate::object::{Fact, GroupVersionKind, Node, Object, PodTemplate};
 use crate::settings::Settings;
 
@@ -13,6 +13,9 @@ pub(super) struct Scene {
     pub(super) namespace_object: Fact<Value>,
     pub(super) service_account: Fact<Value>,
     pub(super) token_secrets: KnownSecrets,
+    /// The ConfigMaps that were looked for; unset: none was.
+    pub(super) config_maps: Option<Vec<Value>>,
+    pub(super) csi_drivers: Vec<Value>,
 }
 
 impl Scene {
@@ -29,6 +32,8 @@ impl Scene {
             namespace_object: Fact::Found(json!({ "metadata": { "name": "payments" } })),
             service_account: Fact::Found(json!({ "metadata": { "name": "api" } })),
             token_secrets: KnownSecrets::default(),
+            config_maps: None,
+            csi_drivers: Vec::new(),
         }
     }
 
@@ -51,6 +56,10 @@ impl Scene {
     pub(super) fn read(&self) -> Value {
         let object = Object::from_json(self.pod.to_string()).unwrap();
         let (namespace, account) = (tree(&self.namespace_object), tree(&self.service_account));
+        let objects = |values: &[Value]| values.iter().map(|value| Object::from_json(value.to_string()).unwrap()).collect::<Vec<_>>();
+        let (maps, drivers) = (objects(self.config_maps.as_deref().unwrap_or_default()), objects(&self.csi_drivers));
+        let (maps, drivers): (Vec<_>, Vec<_>) = (maps.iter().map(Object::root).collect(), drivers.iter().map(Object::root).collect());
+        let beside = Beside { config_maps: &maps, all_config_maps: self.config_maps.is_some(), csi_drivers: &drivers, ..Beside::default() };
         let surroundings = Surroundings {
             settings: &self.settings,
             namespace: self.namespace,
@@ -58,6 +67,7 @@ impl Scene {
             service_account: &roots(&account),
             token_secrets: &self.token_secrets,
             class: Class::App,
+            beside,
         };
         let template = PodTemplate::of(&GroupVersionKind::new("", "v1", "Pod"), object.root()).unwrap();
         serde_json::to_value(read(template, &surroundings)).unwrap()

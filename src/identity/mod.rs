@@ -68,10 +68,16 @@ pub use registration::{
 pub use secret_name::KnownSecrets;
 pub use service_account::Automount;
 pub use signing_request::SigningRequest;
-pub use surroundings::{Class, Surroundings};
-pub use vault::{AgentShape, AuthMethod, AuthMount, Named, TokenAudiences, TokenSeconds, VaultAccess, VaultAddress, VaultRole};
+pub use surroundings::{Beside, Class, Surroundings};
+pub use vault::{
+    AgentShape, AuthMethod, AuthMount, DENIED_FUNCTIONS, Named, TemplateFlaw, TokenAudiences, TokenSeconds, UnreadConfig, VaultAccess,
+    VaultAddress, VaultRole, check_template, check_template_between,
+};
+
+use std::collections::BTreeSet;
 
 use crate::object::{Node, PodTemplate};
+use crate::settings::Settings;
 
 /// JSON Schema of an [`Identity`] as rules see it.
 pub const SCHEMA: &str = include_str!("identity.schema.json");
@@ -80,6 +86,12 @@ pub const SCHEMA: &str = include_str!("identity.schema.json");
 #[must_use]
 pub fn workload_material(workload: Node<'_>) -> Vec<CredentialMaterial> {
     material::of_annotations(workload)
+}
+
+/// The `ConfigMaps` of the namespace that the agents of a pod take their configuration from: what is fetched to judge it.
+#[must_use]
+pub fn agent_config_maps<'a>(template: PodTemplate<'a>, settings: &Settings, namespace: &str) -> BTreeSet<&'a str> {
+    vault::config_maps(template, settings, namespace)
 }
 
 /// Reads a pod template once into what it can obtain and who it will be. Linear in the template; never fails: what cannot be known is
@@ -102,7 +114,8 @@ pub fn read<'a>(template: PodTemplate<'a>, surroundings: &Surroundings<'a>) -> I
         // A Job ends, whoever it is.
         class: if surroundings.class == Class::Job { Class::Job } else { granted_class.unwrap_or(surroundings.class) },
         granted_class,
-        spiffe_id: surroundings.settings.expected_spiffe_id(surroundings.namespace, service_account),
+        spiffe_id: settings.expected_spiffe_id(surroundings.namespace, service_account),
+        former_spiffe_id: settings.before().and_then(|before| before.expected_spiffe_id(surroundings.namespace, service_account)),
         api_token,
         credentials,
         mounts,

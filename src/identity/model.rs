@@ -29,6 +29,9 @@ pub struct Identity<'a> {
     /// The SPIFFE ID to expect; absent without a trust domain.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spiffe_id: Option<String>,
+    /// The one under the settings before, while those of today roll out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub former_spiffe_id: Option<String>,
     /// The token for the Kubernetes API.
     pub api_token: ApiToken<'a>,
     /// Every credential that the pod can obtain. At most some thousands: past that the last one is of kind `unknown`.
@@ -145,6 +148,9 @@ pub enum CredentialKind {
     PodCertificate,
     /// An inline CSI volume. Known for the identity drivers of the settings; of any other driver `unknown`, as it may ask for tokens.
     Csi,
+    /// A token of the pod's ServiceAccount that the kubelet hands to the driver of an inline CSI volume, as the `CSIDriver` asks
+    /// (`spec.tokenRequests`). No container sees it.
+    CsiToken,
     /// A Secret that holds a never-expiring ServiceAccount token.
     LegacyTokenSecret,
     /// Any other Secret.
@@ -426,7 +432,7 @@ pub(super) mod sample {
     use super::super::operators::SecretStore;
     use super::super::registration::{Registration, RegistrationFinding, RegistrationProblem};
     use super::super::signing_request::SigningRequest;
-    use super::super::vault::{AuthMethod, AuthMount, TokenAudiences, TokenSeconds, VaultAddress, VaultRole};
+    use super::super::vault::{AuthMethod, AuthMount, TokenAudiences, TokenSeconds, UnreadConfig, VaultAddress, VaultRole};
     use super::*;
 
     fn named() -> Named<'static> {
@@ -448,6 +454,10 @@ pub(super) mod sample {
         }
     }
 
+    fn unread_config() -> UnreadConfig<'static> {
+        UnreadConfig { name: "x".into(), reason: "x".into(), remedy: "x", injected: false, certain: false, field_path: "spec".into() }
+    }
+
     fn access() -> VaultAccess<'static> {
         let field_path = || "spec".to_owned();
         VaultAccess {
@@ -465,7 +475,8 @@ pub(super) mod sample {
             mounts: vec![AuthMount { name: "m".into(), listed: true, expected: "m".into(), field_path: field_path() }],
             roles: vec![VaultRole { name: "r".into(), own: true, expected: "r".into(), field_path: field_path() }],
             unreadable: vec![named()],
-            unread: vec![named()],
+            unread: vec![unread_config()],
+            unjudged: vec![unread_config()],
             audiences: vec![TokenAudiences { names: vec!["vault".into()], field_path: field_path() }],
             token_seconds: vec![TokenSeconds { seconds: 600, field_path: field_path() }],
         }
@@ -500,6 +511,7 @@ pub(super) mod sample {
             class: Class::App,
             granted_class: Some(Class::Controller),
             spiffe_id: Some("spiffe://demo.example.com/ns/payments/sa/api".into()),
+            former_spiffe_id: Some("spiffe://former.example.com/ns/payments/sa/api".into()),
             api_token: ApiToken { mounted: true, explicit: Some(true), source: ApiTokenSource::Pod, containers: vec!["app"] },
             credentials: vec![Credential {
                 kind: CredentialKind::ServiceAccountToken,
@@ -553,6 +565,7 @@ pub(super) mod sample {
                     init: true,
                     exits: false,
                     stays: true,
+                    before_proxy: true,
                     on_disk: Some(named()),
                     extras: vec![named()],
                     field_path: "spec".into(),

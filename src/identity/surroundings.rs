@@ -22,6 +22,32 @@ pub struct Surroundings<'a> {
     pub token_secrets: &'a KnownSecrets,
     /// What sort of workload it is.
     pub class: Class,
+    /// Objects that the pod names.
+    pub beside: Beside<'a>,
+}
+
+/// Objects that a pod names and that its identity hangs on, as far as they were read.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Beside<'a> {
+    /// ConfigMaps of the namespace.
+    pub config_maps: &'a [Node<'a>],
+    /// Whether every `ConfigMap` that the pod's agents read was looked for: one that is not among them cannot be read.
+    pub all_config_maps: bool,
+    /// `CSIDriver` objects.
+    pub csi_drivers: &'a [Node<'a>],
+    /// Nodes.
+    pub nodes: &'a [Node<'a>],
+    /// Services of the namespace.
+    pub services: &'a [Node<'a>],
+    /// Whether there are no others.
+    pub all_services: bool,
+}
+
+impl<'a> Beside<'a> {
+    /// The object of a name.
+    pub(super) fn named(objects: &'a [Node<'a>], name: &str) -> Option<Node<'a>> {
+        objects.iter().copied().find(|object| object.path(&["metadata", "name"]).and_then(Node::as_str) == Some(name))
+    }
 }
 
 /// What sort of workload a pod belongs to.

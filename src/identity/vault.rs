@@ -6,24 +6,31 @@
 //! - `access`: how an object reaches Vault, in words that pods and the operators' kinds share
 //! - `address`: where it connects
 //! - `config`: the configuration of an agent
+//! - `config_map`: the files that it stands in
 //! - `flags`: what a command line says in place of both
 //! - `login`: how an agent logs in
 //! - `pod_access`: how a pod reaches Vault
 //! - `shape`: whether a pod can start and end with its agents
+//! - `template`: what a template may ask for
 //! - `vendor`: annotations of the vendors' injectors
 
 pub(super) mod access;
 mod address;
 mod config;
+mod config_map;
 mod flags;
 mod login;
 mod pod_access;
 mod shape;
+mod template;
 mod vendor;
 
 pub use access::{AuthMethod, AuthMount, Named, TokenAudiences, TokenSeconds, VaultAccess, VaultRole};
 pub use address::VaultAddress;
+pub use config_map::UnreadConfig;
+pub(super) use config_map::config_maps;
 pub use shape::AgentShape;
+pub use template::{DENIED_FUNCTIONS, TemplateFlaw, check_template, check_template_between};
 pub(super) use vendor::unlisted as unlisted_annotations;
 
 use std::borrow::Cow;
@@ -124,7 +131,7 @@ pub(super) fn read<'a>(
     };
     let without_token = containers.iter().copied().filter(|name| holders.binary_search(name).is_err()).collect();
 
-    let configs: Vec<AgentConfig> = agents.iter().take(AGENTS).map(|agent| AgentConfig::of(template, agent)).collect();
+    let configs: Vec<AgentConfig> = agents.iter().take(AGENTS).map(|agent| AgentConfig::of(template, agent, surroundings)).collect();
     let too_many = agents.get(AGENTS).map(|agent| format!("spec.{}[{}]", agent.list, agent.index));
     let unread = too_many.clone().map(login::unread);
     let mut logins = agents.iter().zip(&configs).map(|(agent, config)| login::of_agent(agent, config, credentials)).chain(unread);

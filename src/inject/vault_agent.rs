@@ -3,13 +3,11 @@
 //! - `config`: its configuration
 //! - `container`: its containers, and how they are known again
 //! - `pod_resources`: whether the resources of the pod as a whole hold its own
-//! - `template`: what a template may ask for
 //! - `vendor`: what pods ask for that were written for vault-k8s or openbao-k8s
 
 mod config;
 mod container;
 mod pod_resources;
-mod template;
 mod vendor;
 
 use serde_json::json;
@@ -112,7 +110,7 @@ pub(super) fn role<'a>(pod: &Pod<'a>, steps: &[Step]) -> Role<'a> {
     if mode == AgentMode::Csi {
         return Role::Csi;
     }
-    if job && mode == AgentMode::Sidecar && !pod.settings().vault.agent.native_sidecar {
+    if job && mode == AgentMode::Sidecar && !pod.settings().vault.agent.native_sidecar.is_native() {
         let reason = "an agent in `containers` never ends, so the Job would not either";
         return Role::Refused(Conflict::new(annotation_path(MODE_ANNOTATION), reason, "use mode `init`, or native sidecars"));
     }
@@ -195,6 +193,7 @@ fn add(pod: &Pod<'_>, mode: AgentMode, asked: &Asked<'_>, token: &Token<'_>) -> 
         }
         ConfigMode::ConfigMap => {
             let name = config_map(pod)?;
+            config::refuse_unread(pod, &name)?;
             json!({"name": CONFIG, "configMap": {"name": name}})
         }
     };
@@ -286,7 +285,7 @@ fn is_secrets_mount(mount: Node<'_>, volume: &str, path: &str) -> bool {
 /// Ours come before the author's init containers: at the front, or right behind a mesh proxy that is itself one, so that Vault is
 /// reached through it. A classic proxy's init container comes after ours: it redirects traffic to a proxy that does not run yet.
 fn place_containers(pod: &Pod<'_>, mode: AgentMode, agent: &Agent, additions: &mut Additions) -> Result<(), Conflict> {
-    let stays = match (mode, pod.settings().vault.agent.native_sidecar) {
+    let stays = match (mode, pod.settings().vault.agent.native_sidecar.is_native()) {
         (AgentMode::Init | AgentMode::Csi, _) => None,
         (AgentMode::Sidecar, true) => Some(Form::Native),
         (AgentMode::Sidecar, false) => Some(Form::Classic),

@@ -2,8 +2,10 @@
 
 use std::fmt::Write as _;
 
+use super::document::Document;
+use super::locate::SourceMap;
 use super::scalar::{self, Scalar};
-use crate::object::{Kind, Node};
+use crate::object::{FieldPath, Kind, Node, OriginMap};
 
 /// Longest key that stands before its colon without `?`; YAML allows 1024 characters.
 const LONGEST_SIMPLE_KEY: usize = 250;
@@ -11,9 +13,111 @@ const LONGEST_SIMPLE_KEY: usize = 250;
 /// A value as a YAML document in block style, with a line feed at its end; [`super::read`] reads the same value back.
 #[must_use]
 pub fn to_yaml(node: Node<'_>) -> String {
-    let mut out = String::new();
-    value(&mut out, node, 0, Place::Root);
-    out
+    Emitter { out: String::new(), written: None }.document(node)
+}
+
+/// The same of a document that was changed: numbers and booleans that are its author's stand as he wrote them (`0644`, `1.0`, `yes`), as
+/// the origins tell them.
+#[must_use]
+pub fn to_yaml_as_written(node: Node<'_>, document: &Document, origins: &OriginMap) -> String {
+    let map = SourceMap::of(document);
+    Emitter { out: String::new(), written: Some(Written { document, map: &map, origins, path: FieldPath::root() }) }.document(node)
+}
+
+/// What the author wrote.
+struct Written<'w> {
+    document: &'w Document,
+    map: &'w SourceMap,
+    origins: &'w OriginMap,
+    /// Where the writing is.
+    path: FieldPath,
+}
+
+impl<'w> Written<'w> {
+    /// The author's word for a number or a boolean, if it is his and means the same.
+    fn word(&self, node: Node<'_>) -> Option<&'w str> {
+        let authored = self.origins.authored(&self.path);
+        let span = self.map.scalar(&authored.path).filter(|_| authored.added_by.is_none())?;
+        let word = self.document.source.text.get(span)?;
+        let same = match scalar::plain(word) {
+            Scalar::Bool(value) => node.as_bool() == Some(value),
+            Scalar::Int(value) => node.as_i64() == Some(value),
+            Scalar::Float(value) => node.to_json().parse() == Ok(value),
+            #[expect(clippy::cast_precision_loss, reason = "beyond 63 bits a number is a float to Kubernetes")]
+            Scalar::Unsigned(value) => node.to_json().parse() == Ok(value as f64),
+            Scalar::Null | Scalar::Text(_) => false,
+        };
+        same.then_some(word)
+    }
+}
+
+struct Emitter<'w> {
+    out: String,
+    written: Option<Written<'w>>,
+}
+
+impl Emitter<'_> {
+    fn document(mut self, node: Node<'_>) -> String {
+        self.value(node, 0, Place::Root);
+        self.out
+    }
+
+    /// Writes what stands at a step below the value that is being written.
+    fn below(&mut self, step: impl FnOnce(FieldPath) -> FieldPath, write: impl FnOnce(&mut Self)) {
+        let above = self.written.as_mut().map(|written| {
+            let above = written.path.clone();
+            written.path = step(above.clone());
+            above
+        });
+        write(self);
+        if let (Some(written), Some(above)) = (&mut self.written, above) {
+            written.path = above;
+        }
+    }
+
+    fn value(&mut self, node: Node<'_>, indent: usize, place: Place) {
+        match node.kind() {
+            Kind::Map if !node.is_empty() => {
+                for (index, (key, inner)) in node.entries().enumerate() {
+                    begin_line(&mut self.out, indent, index == 0, place);
+                    if key.len() > LONGEST_SIMPLE_KEY {
+                        self.out.push_str("? ");
+                        double_quoted(&mut self.out, key);
+                        self.out.push('\n');
+                        spaces(&mut self.out, indent);
+                    } else if is_plain(key) {
+                        self.out.push_str(key);
+                    } else {
+                        double_quoted(&mut self.out, key);
+                    }
+                    self.out.push(':');
+                    // As in Kubernetes' own manifests, a list under a key is not indented.
+                    let deeper = if inner.kind() == Kind::List { indent } else { indent + 2 };
+                    self.below(|path| path.field(key.to_owned()), |inside| inside.value(inner, deeper, Place::AfterKey));
+                }
+            }
+            Kind::List if !node.is_empty() => {
+                for (index, item) in node.items().enumerate() {
+                    begin_line(&mut self.out, indent, index == 0, place);
+                    self.out.push('-');
+                    self.below(|path| path.index(index), |inside| inside.value(item, indent + 2, Place::AfterDash));
+                }
+            }
+            Kind::String => {
+                separate(&mut self.out, place);
+                string(&mut self.out, node.as_str().unwrap_or_default(), indent);
+            }
+            _ => {
+                // Numbers, booleans, null and empty lists and maps are written as in JSON.
+                separate(&mut self.out, place);
+                match self.written.as_ref().and_then(|written| written.word(node)) {
+                    Some(word) => self.out.push_str(word),
+                    None => self.out.push_str(&node.to_json()),
+                }
+                self.out.push('\n');
+            }
+        }
+    }
 }
 
 /// What stands before a value on its line.
@@ -22,47 +126,6 @@ enum Place {
     Root,
     AfterKey,
     AfterDash,
-}
-
-fn value(out: &mut String, node: Node<'_>, indent: usize, place: Place) {
-    match node.kind() {
-        Kind::Map if !node.is_empty() => {
-            for (index, (key, inner)) in node.entries().enumerate() {
-                begin_line(out, indent, index == 0, place);
-                if key.len() > LONGEST_SIMPLE_KEY {
-                    out.push_str("? ");
-                    double_quoted(out, key);
-                    out.push('\n');
-                    spaces(out, indent);
-                } else if is_plain(key) {
-                    out.push_str(key);
-                } else {
-                    double_quoted(out, key);
-                }
-                out.push(':');
-                // As in Kubernetes' own manifests, a list under a key is not indented.
-                let deeper = if inner.kind() == Kind::List { indent } else { indent + 2 };
-                value(out, inner, deeper, Place::AfterKey);
-            }
-        }
-        Kind::List if !node.is_empty() => {
-            for (index, item) in node.items().enumerate() {
-                begin_line(out, indent, index == 0, place);
-                out.push('-');
-                value(out, item, indent + 2, Place::AfterDash);
-            }
-        }
-        Kind::String => {
-            separate(out, place);
-            string(out, node.as_str().unwrap_or_default(), indent);
-        }
-        _ => {
-            // Numbers, booleans, null and empty lists and maps are written as in JSON.
-            separate(out, place);
-            out.push_str(&node.to_json());
-            out.push('\n');
-        }
-    }
 }
 
 /// Begins the line of an entry: the first one of a nested map or list continues the line of its dash.
@@ -195,6 +258,35 @@ mod tests {
           - - 1
             - []
           - - {}
+        "#);
+    }
+
+    #[test]
+    fn what_is_the_authors_stands_as_he_wrote_it() {
+        let text = "mode: 0644\nratio: 1.0\nflag: yes\nlist:\n- 010\n- 1_000\n- 0x1F\nbig: 18446744073709551615\nnone:\nscaled: 1e3\n";
+        let loaded = crate::manifest::read("a.yaml", text);
+        let document = &loaded.documents[0];
+        let mut origins = OriginMap::default();
+        let (by, mut after) = ("x".into(), Object::detached(document.object.root()));
+        for operation in [
+            crate::object::Operation::add(FieldPath::of(&["list"]).index(0), 8.into()),
+            crate::object::Operation::add(FieldPath::of(&["added"]), 420.into()),
+        ] {
+            after.apply(&operation, |before| origins.follow(before, &operation, &by)).unwrap();
+        }
+        insta::assert_snapshot!(to_yaml_as_written(after.root(), document, &origins), @r#"
+        mode: 0644
+        ratio: 1.0
+        flag: yes
+        list:
+        - 8
+        - 010
+        - 1_000
+        - 0x1F
+        big: 18446744073709551615
+        none: null
+        scaled: 1e3
+        added: 420
         "#);
     }
 

@@ -94,6 +94,21 @@ impl SourceMap {
         self.position(extent, exact)
     }
 
+    /// Where the scalar at `path` stands, if one does.
+    pub(super) fn scalar(&self, path: &FieldPath) -> Option<Range<usize>> {
+        let mut branch = self.tree.as_ref()?;
+        for segment in self.path.segments().iter().chain(path.segments()) {
+            branch = match (&branch.value, segment) {
+                (Value::Map(entries), Segment::Field(name) | Segment::Key(name)) => {
+                    &entries.iter().rev().find(|entry| entry.name.as_deref() == Some(name))?.value
+                }
+                (Value::List(items), Segment::Index(index)) => items.get(*index)?,
+                _ => return None,
+            };
+        }
+        matches!(branch.value, Value::Scalar(_)).then(|| self.position(branch.extent, true).span)
+    }
+
     fn position(&self, (start, end): (Place, Place), exact: bool) -> Position {
         let byte = |place: Place| (self.byte + place.byte.saturating_sub(self.pad)).min(self.limit);
         Position {

@@ -29,7 +29,7 @@ mod tests;
 
 pub use discover::{Discovered, File, Origin, discover, load_file};
 pub use document::{Document, InputError, Loaded, Note, Source, load, load_bytes, load_found, read};
-pub use emit::to_yaml;
+pub use emit::{to_yaml, to_yaml_as_written};
 pub use locate::{Position, SourceMap, locate};
 
 /// Largest file that is read, in bytes.

@@ -64,6 +64,11 @@ pub struct Finding {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Release(u32, u32);
 
+impl Release {
+    /// The first one whose nodes know native sidecars without being told to.
+    pub const NATIVE_SIDECARS: Self = Self(1, 29);
+}
+
 impl std::str::FromStr for Release {
     type Err = String;
 

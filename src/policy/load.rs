@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 use super::compile::{IdentityPolicy, InjectionPolicy, read};
 use super::library;
+use super::lint::Release;
 use super::mistake::PolicyError;
 use super::native::{BINDING, NativePolicy, POLICY, WrittenBinding, is_native};
 use super::proof::prove;
@@ -41,6 +42,8 @@ pub struct Sources {
     pub waivers: Vec<Text>,
     /// Now, in seconds since 1970.
     pub now: i64,
+    /// The release of Kubernetes that the policies meet, if that is known.
+    pub release: Option<Release>,
 }
 
 /// Loads everything that judges.
@@ -61,10 +64,14 @@ pub fn load(sources: &Sources) -> Result<PolicySet, Vec<InputError>> {
         loader.add(compiled);
     }
     loader.bind();
-    let settings = match &sources.settings {
+    let mut settings = match &sources.settings {
         Some(file) => loader.settings(file),
         None => sources.fallback.clone().unwrap_or_default(),
     };
+    if let Some(release) = sources.release {
+        let sidecar = &mut settings.vault.agent.native_sidecar;
+        *sidecar = sidecar.where_known(release >= Release::NATIVE_SIDECARS);
+    }
     for file in &sources.waivers {
         loader.waivers(file, settings.waiver.max_days, sources.now);
     }

@@ -75,8 +75,8 @@ pub use location::{Location, LocationError};
 pub use mend::mend;
 pub use mistake::PolicyError;
 pub use native::{Export, ExportedPolicy, Omission, ParameterQuery, export};
-pub use portrait::{Portrait, portrait, registration_resources};
-pub use proof::{Counterexample, Failure, OtherWebhook, orders, other_webhooks};
+pub use portrait::{Portrait, placing_resources, portrait, registration_resources};
+pub use proof::{Counterexample, Failure, OtherWebhook, orders, other_webhooks, prove_all};
 pub use related::RelatedIndex;
 pub use schema::{
     API_VERSION, Carrier, FailurePolicy, IdentityPolicySpec, InjectionPolicySpec, Match, OperationName, Reason, RelatedResource,
@@ -92,4 +92,5 @@ pub use waive::{Waiver, exemption_reason};
 pub use waiver_object::{RULE as WAIVER_RULE, waivers_resource};
 pub use waiver_schema::{IdentityWaiverSpec, IdentityWaiverStatus};
 pub use waiver_state::{WaiverState, lifting_waiver, waiver_state, waiver_states};
+pub(crate) use wanted::config_maps_resource;
 pub use wanted::wanted;

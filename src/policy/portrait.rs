@@ -7,8 +7,8 @@ use super::schema::RelatedResource;
 use super::set::PolicySet;
 use super::stage::Stage;
 use super::staging::stage;
-use super::subject::{Facts, Subject};
-use crate::identity::{Issuance, issuance};
+use super::subject::{Facts, Source, Subject};
+use crate::identity::{Beside, Issuance, Surroundings, issuance};
 use crate::object::{Fact, Object, PodTemplate};
 
 /// A pod template read as an identity, with defaults and due injections applied.
@@ -29,6 +29,12 @@ pub fn registration_resources() -> [RelatedResource; 2] {
         .map(|resource| RelatedResource { group: "spire.spiffe.io".into(), resource: resource.into() })
 }
 
+/// What SPIRE's templates may ask of beside the pod: its node, and the Services that lead to it.
+#[must_use]
+pub fn placing_resources() -> [RelatedResource; 2] {
+    ["nodes", "services"].map(|resource| RelatedResource { group: String::new(), resource: resource.into() })
+}
+
 /// The identity of the pod that a subject is or makes; `None` for a subject without a pod template.
 #[must_use]
 pub fn portrait(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>) -> Option<Portrait> {
@@ -42,6 +48,13 @@ pub fn portrait(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>) -> Op
         let unknown = || Fact::Unknown(format!("{} were not read", resource.resource));
         facts.related.get(&resource).cloned().unwrap_or_else(unknown)
     });
-    let issuance = issuance(pod, &stage.surroundings(pod), &ids, &static_entries);
+    let [nodes, services] = placing_resources().map(|resource| match facts.related.get(&resource) {
+        Some(Fact::Found(objects)) => Some(objects.as_slice()),
+        _ => None,
+    });
+    let surroundings = stage.surroundings(pod);
+    let all_services = services.is_some() && subject.source == Source::Validating;
+    let beside = Beside { nodes: nodes.unwrap_or_default(), services: services.unwrap_or_default(), all_services, ..surroundings.beside };
+    let issuance = issuance(pod, &Surroundings { beside, ..surroundings }, &ids, &static_entries);
     Some(Portrait { identity: cell.into_inner()?, undecided: staged.undecided, issuance })
 }

@@ -1,7 +1,9 @@
-//! The proof of an `InjectionPolicy` when it is loaded: on built-in pods, with other webhooks acting before and after it in every order,
-//! a further application changes nothing, and the pod that results is refused neither by the API server nor by a rule that would not
-//! refuse it anyway. Policies of the library are proven by the tests, and what an operator sets for them is checked with the settings;
-//! a policy that an operator writes is proven here, before it acts on anybody's pods.
+//! The proof of an `InjectionPolicy`: on built-in pods, with other webhooks acting before and after it in every order, a further application
+//! changes nothing, and the pod that results is refused neither by the API server nor by a rule that would not refuse it anyway.
+//!
+//! A policy that an operator writes is proven when it is loaded, before it acts on anybody's pods. Policies of the library are proven by the
+//! tests under the demonstration's settings; under an operator's own by [`prove_all`], which takes too long for a start: a server does it
+//! before it is ready, `policy lint --settings` and `inject --check` when they are asked.
 
 mod api_server;
 mod webhook;
@@ -21,7 +23,7 @@ use super::staging::run;
 use super::subject::{Facts, Source, Subject, manifest_request};
 use crate::inject::Step;
 use crate::manifest;
-use crate::object::{GroupVersionKind, Object};
+use crate::object::{GroupVersionKind, Object, Operation};
 use crate::settings::Enforcement;
 
 pub use webhook::{OtherWebhook, orders, other_webhooks};
@@ -37,10 +39,12 @@ const UID: &str = "00000000-0000-4000-8000-000000000000";
 
 /// The smallest pod and the fewest other webhooks on which a policy fails.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it is not active, for on a pod `{pod}` (of src/policy/proof/pods.yaml){} {failure}", among(.order))]
+#[error("it is not active, for on a pod `{pod}` (of src/policy/proof/pods.yaml){} {failure}{}", among(.order), shown(.manifest, .failure))]
 pub struct Counterexample {
     /// The pod of the corpus.
     pub pod: String,
+    /// The same as YAML.
+    pub manifest: String,
     /// Who acted, in order; `Doorward` is this policy.
     pub order: Vec<String>,
     /// What is wrong.
@@ -51,8 +55,13 @@ pub struct Counterexample {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// A further application changes the pod again.
-    #[error("a further application of it changes `{0}` again: write match conditions that no injection changes")]
-    Unsettled(String),
+    #[error("a further application of it changes `{path}` again: write match conditions that no injection changes")]
+    Unsettled {
+        /// What it changes first.
+        path: String,
+        /// Everything that it changes: a JSON Patch.
+        patch: String,
+    },
     /// A step cannot be made.
     #[error("injection `{id}` cannot be made: {reason} (at `{path}`)")]
     Conflict {
@@ -87,6 +96,16 @@ fn among(order: &[String]) -> String {
     if order.len() < 2 { String::new() } else { format!(", after {} in this order,", order.join(", ")) }
 }
 
+/// What a reader needs to see it happen: the pod, and what the second application would change.
+fn shown(manifest: &str, failure: &Failure) -> String {
+    let indented: String = manifest.lines().map(|line| format!("\n    {line}")).collect();
+    let again = match failure {
+        Failure::Unsettled { patch, .. } => format!("\n  a further application would make of it, as JSON Patch:\n    {patch}"),
+        _ => String::new(),
+    };
+    format!("\n  the pod:{indented}{again}")
+}
+
 /// Which injections are made.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Cast {
@@ -107,6 +126,12 @@ fn name(actor: &Actor<'_>) -> String {
     actor.map_or("Doorward", OtherWebhook::name).to_owned()
 }
 
+/// Proves every injection of a set; the counterexamples with the policies' names, in order of these. A second of work or two.
+#[must_use]
+pub fn prove_all(set: &PolicySet) -> Vec<(String, Box<Counterexample>)> {
+    set.injections().iter().filter_map(|policy| Some((policy.id.to_string(), prove(set, policy).err()?))).collect()
+}
+
 /// Proves a policy of a set.
 ///
 /// # Errors
@@ -121,8 +146,9 @@ pub(super) fn prove(set: &PolicySet, policy: &InjectionPolicy) -> Result<(), Box
     for (cast, order, smallest) in trials(&webhooks, pods.len()) {
         for pod in pods.iter().skip(smallest) {
             let counterexample = |failure| {
+                let manifest = Object::from_json(pod.to_string()).map(|pod| manifest::to_yaml(pod.root())).unwrap_or_default();
                 let pod = pod.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
-                Box::new(Counterexample { pod, order: order.iter().map(name).collect(), failure })
+                Box::new(Counterexample { pod, manifest, order: order.iter().map(name).collect(), failure })
             };
             proof.try_order(pod, &order, &defaults, cast, is_met || cast == Cast::Together).map_err(counterexample)?;
         }
@@ -183,14 +209,14 @@ impl Proof<'_> {
         self.set.injections().iter().filter(acts).flat_map(|policy| policy.steps.iter().cloned()).collect()
     }
 
-    /// One call of the mutating webhook; the first path that the policy's own steps change, if they change any.
-    fn apply(&self, pod: &mut Value, cast: Cast, is_met: bool) -> Result<Option<String>, Failure> {
+    /// One call of the mutating webhook; what the policy's own steps change.
+    fn apply(&self, pod: &mut Value, cast: Cast, is_met: bool) -> Result<Vec<Operation>, Failure> {
         let made = self.with_subject(pod, Source::Mutating, |subject, facts, object| {
             let template = subject.template()?;
             let injection = run(self.set, subject, facts, template, &self.steps(subject, facts, cast, is_met), false);
             let is_own = |id: &str| self.policy.steps.iter().any(|step| step.id() == id);
             let conflict = injection.outcomes.into_iter().find_map(|outcome| Some((outcome.id, outcome.conflict?)));
-            let changed = injection.operations.iter().find(|(_, id)| is_own(id)).map(|(operation, _)| operation.path.to_string());
+            let changed = injection.operations.iter().filter(|(_, id)| is_own(id)).map(|(operation, _)| operation.clone()).collect();
             let operations: Vec<_> = injection.operations.into_iter().map(|(operation, _)| operation).collect();
             let after = match operations.first() {
                 None => None,
@@ -198,7 +224,7 @@ impl Proof<'_> {
             };
             Some((conflict.filter(|(id, _)| is_own(id)), changed, after))
         });
-        let Some((conflict, changed, after)) = made.flatten() else { return Ok(None) };
+        let Some((conflict, changed, after)) = made.flatten() else { return Ok(Vec::new()) };
         if let Some((id, conflict)) = conflict {
             return Err(Failure::Conflict { id: id.to_owned(), reason: conflict.reason, path: conflict.field_path.to_string() });
         }
@@ -236,8 +262,9 @@ impl Proof<'_> {
 
     fn try_order(&self, pod: &Value, order: &[Actor<'_>], defaults: &OtherWebhook, cast: Cast, is_met: bool) -> Result<(), Failure> {
         let mut ours = self.stored(pod, order, defaults, cast, is_met)?;
-        if let Some(path) = self.apply(&mut ours, cast, is_met)? {
-            return Err(Failure::Unsettled(path));
+        let again = self.apply(&mut ours, cast, is_met)?;
+        if let Some(first) = again.first() {
+            return Err(Failure::Unsettled { path: first.path.to_string(), patch: serde_json::to_string(&again).unwrap_or_default() });
         }
         if let Some((path, reason)) = api_server::refusal(&ours) {
             return Err(Failure::Invalid { path, reason });

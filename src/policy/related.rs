@@ -168,7 +168,15 @@ impl<'a> RelatedIndex<'a> {
     fn related(&self, set: &PolicySet, namespace: &str) -> BTreeMap<RelatedResource, Fact<Vec<Node<'a>>>> {
         let waivers = super::waiver_object::waivers_resource();
         let registration = super::portrait::registration_resources();
-        let wanted = set.policies().iter().flat_map(super::compile::IdentityPolicy::related).chain([&waivers]).chain(&registration);
+        let placed = super::portrait::placing_resources();
+        let maps = super::wanted::config_maps_resource();
+        let wanted = set
+            .policies()
+            .iter()
+            .flat_map(super::compile::IdentityPolicy::related)
+            .chain([&waivers, maps])
+            .chain(&registration)
+            .chain(&placed);
         wanted
             .map(|resource| {
                 let places: &[&str] = if namespace.is_empty() { &[""] } else { &["", namespace] };

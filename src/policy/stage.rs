@@ -4,11 +4,13 @@ use std::cell::{Cell, OnceCell, RefCell};
 
 use super::compile::{CompiledRelated, slot};
 use super::location::Trail;
+use super::schema::RelatedResource;
 use super::set::PolicySet;
-use super::subject::{Facts, Subject};
+use super::subject::{Facts, Source, Subject};
+use super::wanted::{config_maps_resource, csi_drivers_resource};
 use super::workload::workload_of;
 use crate::cel::{Budget, EXPRESSION_LIMIT, EvaluationError, Expression, Value, Variables};
-use crate::identity::{Class, Identity, InjectionState, Surroundings};
+use crate::identity::{Beside, Class, Identity, InjectionState, Surroundings};
 use crate::object::{Fact, Node, Object, PodTemplate};
 
 /// The base variables of one subject.
@@ -87,6 +89,23 @@ impl<'a> Stage<'a> {
             service_account: &self.facts.service_account,
             token_secrets: &self.facts.token_secrets,
             class: Class::of(&self.subject.kind, object, pod, self.subject.username, settings),
+            beside: self.beside(),
+        }
+    }
+
+    /// The objects that a pod names. What is not among the files may exist all the same.
+    fn beside(&self) -> Beside<'a> {
+        let known = |resource: &RelatedResource| match self.facts.related.get(resource) {
+            Some(Fact::Found(objects)) => Some(objects.as_slice()),
+            Some(Fact::Absent) => Some(&[][..]),
+            Some(Fact::Unknown(_)) | None => None,
+        };
+        let config_maps = known(config_maps_resource());
+        Beside {
+            config_maps: config_maps.unwrap_or_default(),
+            all_config_maps: config_maps.is_some() && self.subject.source == Source::Validating,
+            csi_drivers: known(csi_drivers_resource()).unwrap_or_default(),
+            ..Beside::default()
         }
     }
 

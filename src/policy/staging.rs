@@ -5,7 +5,7 @@ use super::due::{Due, Hypothesis, due, due_on};
 use super::set::PolicySet;
 use super::subject::{Facts, Operation, Source, Subject};
 use super::waiver_object;
-use crate::identity::{Class, Conflict, InjectionState, Surroundings};
+use crate::identity::{Beside, Class, Conflict, InjectionState, Surroundings};
 use crate::inject::{self, Step};
 use crate::object::Operation as Change;
 use crate::object::{FieldPath, Node, Object, OriginMap, PodTemplate};
@@ -159,6 +159,8 @@ pub(super) fn run(
         service_account: &facts.service_account,
         token_secrets: &facts.token_secrets,
         class: Class::of(&subject.kind, object, template, subject.username, &set.settings),
+        // No injection hangs on them.
+        beside: Beside::default(),
     };
     let request = inject::Request { template, surroundings, request_uid: subject.uid, revision: &set.revision, virtual_only: virtually };
     inject::inject(&request, steps)

@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use super::compile::{CompiledRule, IdentityPolicy, slot};
 use super::evaluate::CONDITIONS_LIMIT;
@@ -12,6 +13,21 @@ use super::stage::{Activation, Stage};
 use super::subject::{Deadline, Facts, Subject};
 use super::waiver_object::waivers_resource;
 use crate::cel::{Budget, Expression};
+use crate::identity::agent_config_maps;
+
+/// The resource of the `ConfigMaps` that agents read their configuration from. There are many and large ones: they are never watched for
+/// that, but asked for by name.
+pub(crate) fn config_maps_resource() -> &'static RelatedResource {
+    static RESOURCE: LazyLock<RelatedResource> = LazyLock::new(|| RelatedResource { group: String::new(), resource: "configmaps".into() });
+    &RESOURCE
+}
+
+/// The resource of the CSI drivers, which may ask for a pod's tokens.
+pub(super) fn csi_drivers_resource() -> &'static RelatedResource {
+    static RESOURCE: LazyLock<RelatedResource> =
+        LazyLock::new(|| RelatedResource { group: "storage.k8s.io".into(), resource: "csidrivers".into() });
+    &RESOURCE
+}
 
 impl PolicySet {
     /// Every resource that some rule reads beside its object, and the waivers.
@@ -36,6 +52,10 @@ pub fn wanted(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>) -> BTre
                 names.extend(name(rule, expression, &stage, facts.deadline));
             }
         }
+    }
+    let maps = subject.template().map(|pod| agent_config_maps(pod, &set.settings, subject.namespace)).unwrap_or_default();
+    if !maps.is_empty() {
+        wanted.entry(config_maps_resource().clone()).or_default().extend(maps.into_iter().map(str::to_owned));
     }
     wanted
 }

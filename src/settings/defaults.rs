@@ -7,6 +7,7 @@ use super::enforcement::Preset;
 use super::exemption::Exemption;
 use super::grantee::Classes;
 use super::mesh::{Mesh, MeshKind};
+use super::native_sidecar::NativeSidecar;
 use super::parameters::{
     Agent, Audience, Cloud, Cluster, ConfigMode, Delegation, Federation, KubeApi, Metrics, PodCertificate, Rbac, Resources, Settings, Ttl,
     Vault, VaultCsi, Waiver,
@@ -213,10 +214,11 @@ impl Default for Agent {
             image: "hashicorp/vault:1.15".into(),
             accepted_images: Vec::new(),
             command: "vault".into(),
-            native_sidecar: true,
+            native_sidecar: NativeSidecar::default(),
             // No limit of processor time: it would count against quotas and throttle a login (`hardening.md` B15).
             resources: Resources { requests: amounts(&[("cpu", "50m"), ("memory", "64Mi")]), limits: amounts(&[("memory", "128Mi")]) },
             config_mode: ConfigMode::default(),
+            config_maps: Vec::new(),
             requestable: Vec::new(),
             honour_vendor_annotations: false,
         }

@@ -10,6 +10,7 @@
 //! - `built_in_roles`: the roles that Kubernetes makes for itself
 //! - `enforcement`: presets, and which enforcement holds for a rule in a namespace
 //! - `exemption`: who is free of which rules
+//! - `native_sidecar`: whether the agent is a native sidecar
 //! - `previous`: the settings before, while others roll out
 //! - `listed_template`: kinds of others' that carry a pod template
 //! - `grantee`: who is of a class that only the operator gives
@@ -30,6 +31,7 @@ mod exemption;
 mod grantee;
 mod listed_template;
 mod mesh;
+mod native_sidecar;
 mod parameters;
 mod previous;
 mod reading;
@@ -41,6 +43,7 @@ pub use exemption::{Exemption, ExemptionGroup};
 pub use grantee::{Classes, Grantee};
 pub use listed_template::ListedTemplate;
 pub use mesh::{Mesh, MeshKind};
+pub use native_sidecar::NativeSidecar;
 pub use parameters::{
     Agent, AgentRequest, Audience, Cloud, Cluster, ConfigMode, Delegation, Federation, KubeApi, Metrics, OnMissingRelated, PodCertificate,
     Rbac, Resources, Settings, Ttl, Vault, VaultCsi, Waiver,

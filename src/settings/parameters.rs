@@ -9,6 +9,7 @@ use super::exemption::Exemption;
 use super::grantee::{Classes, Grantee};
 use super::listed_template::ListedTemplate;
 use super::mesh::Mesh;
+use super::native_sidecar::NativeSidecar;
 use super::previous::Previous;
 use super::spiffe::Spiffe;
 
@@ -193,13 +194,17 @@ pub struct Agent {
     pub accepted_images: Vec<String>,
     /// The program: `vault`, or `bao` for OpenBao. Default: `vault`. Read by `vault-agent`.
     pub command: String,
-    /// Whether the agent is a native sidecar (an init container with `restartPolicy: Always`, Kubernetes 1.29 and later). Default: `true`.
-    /// Read by `vault-agent`.
-    pub native_sidecar: bool,
+    /// Whether the agent is a native sidecar (an init container with `restartPolicy: Always`, Kubernetes 1.29 and later). `auto`: where the
+    /// API server is of that release when Doorward starts, and wherever it is not known. Default: `auto`. Read by `vault-agent`.
+    pub native_sidecar: NativeSidecar,
     /// Requests and limits of each agent container. By default without a limit of processor time.
     pub resources: Resources,
     /// Where the agent's configuration comes from. Default: `generated`. Read by `vault-agent`.
     pub config_mode: ConfigMode,
+    /// `ConfigMaps`, as `namespace/name` with `*` for any text, for whose content as an agent's configuration the operator answers: they are
+    /// not judged. Any other one of an injected agent must hold JSON and be immutable. Default: none. Read by `vault-login-target`,
+    /// `vendor-agent-annotations`.
+    pub config_maps: Vec<String>,
     /// What a pod's author may ask for beside it; a pod that asks for more is an injection conflict. Default: none. Read by `vault-agent`,
     /// `injection-conflict`.
     pub requestable: Vec<AgentRequest>,

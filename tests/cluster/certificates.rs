@@ -13,6 +13,13 @@ pub(crate) fn authority() -> &'static Authority {
     AUTHORITY.get_or_init(|| Authority::make(SystemTime::now()).expect("the system has randomness"))
 }
 
+/// A serving certificate of an authority that nobody trusts.
+pub(crate) fn foreign(names: &[&str]) -> Leaf {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let stranger = Authority::make(SystemTime::now()).expect("the system has randomness");
+    stranger.issue_leaf(&names, SystemTime::now()).expect("names are valid")
+}
+
 /// A serving certificate for these names or addresses.
 pub(crate) fn leaf(names: &[&str]) -> Leaf {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();

@@ -14,7 +14,6 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use doorward::admission::{Coverage, Installation, OnFailure, Target, configurations};
 use doorward::object::{Object, resource_of};
 use doorward::policy::{Facts, Limits, PolicySet, RelatedIndex, Source, Sources, Subject, evaluate, load, manifest_request};
 use doorward::settings::{Enforcement, Settings};
@@ -23,6 +22,7 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use crate::apart::of_door;
 use crate::client::{Answer, Cluster};
 use crate::controlplane::{ControlPlane, directory};
 use crate::deadline::until;
@@ -321,25 +321,18 @@ fn same_warnings(ours: &[String], theirs: &[String]) -> bool {
 /// Installs both webhook configurations of a door for the objects that are labelled so, the mutating one first.
 async fn install(cluster: &Cluster, choice: usize, set: &PolicySet, door: &Door) {
     let label = format!("g{choice}");
-    let target =
-        Target::Url { base: format!("https://{}", door.address), ca_bundle_pem: crate::certificates::authority().bundle_pem().into() };
-    let installation =
-        Installation { target, own_namespace: "doorward".into(), bootstrap_namespaces: Vec::new(), on_failure: OnFailure::Fail };
-    let (mutating, validating) = configurations(&installation, &Coverage::of(set));
     let mut probe = labelled(&pod(PROBE, "sound", spec()), &label);
     probe["spec"].as_object_mut().expect("a map").remove("automountServiceAccountToken");
     let faulty = with(probe.clone(), "spec", with(probe["spec"].clone(), "hostPID", json!(true)));
-    for (mut configuration, resource) in [(mutating, "mutatingwebhookconfigurations"), (validating, "validatingwebhookconfigurations")] {
-        configuration["metadata"]["name"] = json!(format!("corpus-{choice}"));
-        for webhook in configuration["webhooks"].as_array_mut().expect("entries") {
-            webhook["objectSelector"] = json!({ "matchLabels": { CHOICE: label } });
-            if resource.starts_with("validating") {
-                webhook["objectSelector"]["matchExpressions"] = json!([{ "key": UNJUDGED, "operator": "DoesNotExist" }]);
-            }
+    let configurations = of_door(&format!("corpus-{choice}"), set, door, |webhook, judges| {
+        webhook["objectSelector"] = json!({ "matchLabels": { CHOICE: label } });
+        if judges {
+            webhook["objectSelector"]["matchExpressions"] = json!([{ "key": UNJUDGED, "operator": "DoesNotExist" }]);
         }
-        configuration["apiVersion"] = json!("admissionregistration.k8s.io/v1");
+    });
+    for configuration in configurations {
         ensure(cluster, &configuration).await.expect("a configuration is taken");
-        if resource.starts_with("mutating") {
+        if configuration["kind"] == "MutatingWebhookConfiguration" {
             until("the mutating webhook to be called", || async {
                 let answer = cluster.try_out(&probe).await;
                 if answer.body["spec"]["automountServiceAccountToken"] == false { Ok(()) } else { Err(answer.body.to_string()) }

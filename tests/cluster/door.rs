@@ -60,7 +60,8 @@ pub(crate) async fn shared_door() -> (&'static ControlPlane, &'static Door) {
             std::fs::write(&names, list).expect("the test's directory is writable");
             let more = ["--token-secrets", names.to_str().expect("a temporary path is UTF-8")];
             let door = Door::open(&Flags { more: &more, ..Flags::on_loopback(&control_plane.kubeconfig()) }).await;
-            webhooks::install(control_plane, webhooks::Way::Url(door.address), &[]).await;
+            let apart: Vec<&str> = crate::apart::NAMESPACES.iter().flat_map(|name| ["--bootstrap-namespace", name]).collect();
+            webhooks::install(control_plane, webhooks::Way::Url(door.address), &apart).await;
             BROKEN.store(false, Ordering::Relaxed);
             door
         })
@@ -81,7 +82,7 @@ pub(crate) fn settings() -> Value {
     let unmeshed = json!({ "matchExpressions": [{ "key": MESH_LABEL, "operator": "DoesNotExist" }] });
     json!({
         "spiffe": { "trustDomain": "cluster.example.com", "registration": "external" },
-        "cluster": { "name": "test", "spireName": "test" },
+        "cluster": { "name": "prod", "spireName": "test" },
         "vault": crate::openbao::settings(),
         "mesh": {
             "kind": "linkerd",

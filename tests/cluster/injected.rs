@@ -81,7 +81,7 @@ async fn everything_that_was_asked_for() {
     let id = format!("spiffe://cluster.example.com/ns/{}/sa/app", namespace.name);
     assert_eq!(annotations["spiffe.io/spiffe-id"], id);
     let config = annotations["doorward.dev/vault-agent-config"].as_str().unwrap();
-    assert!(config.contains("auth/kubernetes-test") && config.contains(&format!("{}.app", namespace.name)), "{config}");
+    assert!(config.contains("auth/kubernetes-prod") && config.contains(&format!("{}.app", namespace.name)), "{config}");
     let stamped = annotations["doorward.dev/injected"].as_str().unwrap();
     assert!(stamped.contains("vault-agent") && stamped.contains("automount-off"), "{stamped}");
 

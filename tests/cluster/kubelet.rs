@@ -61,6 +61,31 @@ pub(crate) async fn tokens(kubelet: &Cluster, pod: &Value) -> Vec<Mounted> {
     tokens
 }
 
+/// The files of a volume that is a whole ConfigMap or Secret: name and content.
+pub(crate) async fn files(kubelet: &Cluster, pod: &Value, volume: &Value) -> Vec<(String, String)> {
+    let namespace = text(&pod["metadata"]["namespace"]);
+    let (resource, name) = match (&volume["configMap"]["name"], &volume["secret"]["secretName"]) {
+        (Value::String(name), _) => ("configmaps", name),
+        (_, Value::String(name)) => ("secrets", name),
+        _ => return Vec::new(),
+    };
+    // A node may read what its pods mount: the API server knows that by its cache, a moment after they are made.
+    let kept = until("the API server to show the kubelet a volume's source", || async {
+        let answer = kubelet.get(&format!("/api/v1/namespaces/{namespace}/{resource}/{name}")).await;
+        if answer.code == 403 { Err(answer.body["message"].to_string()) } else { Ok(answer.object()) }
+    })
+    .await;
+    let decoded = |value: &Value| {
+        let text = text(value);
+        if resource == "configmaps" {
+            return text;
+        }
+        let bytes = base64::engine::general_purpose::STANDARD.decode(text).expect("base64");
+        String::from_utf8(bytes).expect("these tests keep texts only")
+    };
+    kept["data"].as_object().into_iter().flatten().map(|(key, value)| (key.clone(), decoded(value))).collect()
+}
+
 fn text(value: &Value) -> String {
     value.as_str().expect("a text").to_owned()
 }

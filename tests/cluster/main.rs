@@ -8,8 +8,9 @@
 //!
 //! - `controlplane`, `client`: starting it, and talking to it
 //! - `door`, `certificates`, `webhooks`: the `doorward` binary, and its webhook configurations
-//! - `kubelet`, `sandbox`, `injector`, `forwarder`, `caller`: the parts that are played: a node and its containers, Linkerd's injector,
-//!   kube-proxy, a stranger
+//! - `apart`: a door with settings of its own for one namespace
+//! - `kubelet`, `sandbox`, `webhook`, `injector`, `forwarder`, `caller`: the parts that are played: a node and its containers, other webhooks
+//!   (Linkerd's injector), kube-proxy, a stranger
 //! - `openbao`: a real server for secrets; `kept`: child processes
 //! - `namespaces`, `objects`: a namespace a test, and what goes into it
 //! - `refusal`: what a refusal must say
@@ -32,6 +33,7 @@
     reason = "all of it is test code, also outside of the functions marked so; objects are written once and given away"
 )]
 
+mod apart;
 mod caller;
 mod certificates;
 mod client;
@@ -49,6 +51,7 @@ mod objects;
 mod openbao;
 mod refusal;
 mod sandbox;
+mod webhook;
 mod webhooks;
 
 mod corpus;
@@ -63,6 +66,7 @@ mod live;
 mod login;
 mod native;
 mod native_served;
+mod neighbours;
 mod oracle;
 mod outage;
 mod refused;

@@ -30,12 +30,19 @@ impl Namespace {
         // What is injected must pass the restricted standard. PodSecurity is asked before validating webhooks: where pods are to be
         // refused, it would answer in Doorward's stead.
         labels["pod-security.kubernetes.io/enforce"] = json!(if asks_for.is_empty() { "privileged" } else { "restricted" });
-        for injection in asks_for {
-            labels[format!("inject.doorward.dev/{injection}")] = json!("true");
-        }
-        let metadata = json!({ "generateName": format!("{hint}-"), "labels": labels, "annotations": annotations });
+        let metadata = json!({ "generateName": format!("{hint}-"), "labels": asking(labels, asks_for), "annotations": annotations });
+        Self::make_of(cluster, metadata).await
+    }
+
+    /// The same under just this name, with a standard of PodSecurity.
+    pub(crate) async fn make_named(cluster: Cluster, name: &str, asks_for: &[&str], standard: &str) -> Self {
+        let labels = asking(json!({ "pod-security.kubernetes.io/enforce": standard }), asks_for);
+        Self::make_of(cluster, json!({ "name": name, "labels": labels })).await
+    }
+
+    async fn make_of(cluster: Cluster, metadata: Value) -> Self {
         let made = cluster.create(&json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": metadata })).await.object();
-        let name = made["metadata"]["name"].as_str().expect("generated").to_owned();
+        let name = made["metadata"]["name"].as_str().expect("it has one by now").to_owned();
         cluster.create(&service_account(&name, SERVICE_ACCOUNT)).await.object();
         Self { cluster, name }
     }
@@ -50,6 +57,14 @@ impl Namespace {
     pub(crate) fn pod(&self, name: &str, spec: Value) -> Value {
         crate::objects::pod(&self.name, name, spec)
     }
+}
+
+/// Labels that ask for injections too.
+fn asking(mut labels: Value, injections: &[&str]) -> Value {
+    for injection in injections {
+        labels[format!("inject.doorward.dev/{injection}")] = json!("true");
+    }
+    labels
 }
 
 /// A namespace with what was there before Doorward came.

@@ -17,8 +17,8 @@ use crate::deadline::until;
 use crate::kept::Kept;
 use crate::{certificates, objects};
 
-/// The auth mount of the test's cluster.
-pub(crate) const AUTH_MOUNT: &str = "auth/kubernetes-test";
+/// The auth mount of the test's cluster, `prod`.
+pub(crate) const AUTH_MOUNT: &str = "auth/kubernetes-prod";
 
 /// Where the agent's image has the authority's certificate.
 pub(crate) const CA_FILE: &str = "/etc/ssl/openbao-ca.pem";

@@ -41,7 +41,7 @@ async fn beside_linkerd() {
     let pod = namespace.cluster.create(&namespace.pod("meshed", spec_with_automount_unset())).await.object();
     let spec = &pod["spec"];
 
-    assert_eq!(injector.calls.load(Ordering::Relaxed), 1);
+    assert_eq!(injector.calls().load(Ordering::Relaxed), 1);
     assert_eq!(times_injected(&namespace, "meshed").await, 2, "once, and again after Linkerd");
 
     assert_no_api_token(&pod);

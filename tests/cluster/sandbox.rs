@@ -38,10 +38,14 @@ impl Sandbox {
 
         let tokens = kubelet::tokens(kubelet, pod).await;
         for volume in items(&pod["spec"]["volumes"]) {
+            let files = kubelet::files(kubelet, pod, volume).await;
             for (mount, writable) in sandbox.mounts(text(&volume["name"])) {
                 std::fs::create_dir_all(&mount).expect("the test's directory is writable");
                 for token in tokens.iter().filter(|token| volume["name"] == token.volume) {
                     sandbox.write(&mount.join(&token.file), token.token.as_bytes());
+                }
+                for (file, text) in &files {
+                    sandbox.write(&mount.join(file), text.as_bytes());
                 }
                 for item in items(&volume["downwardAPI"]["items"]) {
                     let field = text(&item["fieldRef"]["fieldPath"]);
@@ -77,8 +81,9 @@ impl Sandbox {
 
     /// Starts a container. It must be one that is injected: its image is taken to be the agent's.
     pub(crate) fn start(&self, name: &str) -> Kept {
-        let container = items(&self.pod["spec"]["initContainers"]).find(|container| container["name"] == name);
-        let container = container.unwrap_or_else(|| panic!("{name} is not among the init containers"));
+        let spec = &self.pod["spec"];
+        let container = items(&spec["initContainers"]).chain(items(&spec["containers"])).find(|container| container["name"] == name);
+        let container = container.unwrap_or_else(|| panic!("{name} is not among the containers"));
         let context = &container["securityContext"];
         assert_eq!(context["readOnlyRootFilesystem"], true, "what is not mounted is read-only here");
         let mut words: Vec<String> = ["env", "-i", "PATH=/usr/bin:/bin", "HOME=/"].map(str::to_owned).into();
@@ -95,6 +100,11 @@ impl Sandbox {
     /// What a container reads at a path.
     pub(crate) fn read(&self, path: &str) -> Option<String> {
         std::fs::read_to_string(self.at(path)).ok()
+    }
+
+    /// The permissions of a file of a container.
+    pub(crate) fn mode(&self, path: &str) -> u32 {
+        std::fs::metadata(self.at(path)).expect("a file").permissions().mode() & 0o777
     }
 
     /// The names of the files in a directory of a container.

@@ -196,6 +196,13 @@ fn of_template(id: Node<'_>, data: PodData<'_>) -> Option<RegistrationEntry> {
         Err(reason) => entry.because(reason),
     }
     entry.dns_names = texts(spec, "dnsNameTemplates", data, &mut entry);
+    if spec.get("autoPopulateDNSNames").and_then(Node::as_bool) == Some(true) {
+        for name in names_of_services(data) {
+            if !entry.dns_names.contains(&name) {
+                entry.dns_names.push(name);
+            }
+        }
+    }
     entry.selectors = texts(spec, "workloadSelectorTemplates", data, &mut entry);
     // What could not be rendered stands as its template and is not judged.
     let is_selector =
@@ -206,6 +213,32 @@ fn of_template(id: Node<'_>, data: PodData<'_>) -> Option<RegistrationEntry> {
         entry.because(Unrendered::Failed(cause));
     }
     Some(entry)
+}
+
+/// The names by which the Services that lead to the pod are found (`dnsNamesFromEndpoints`), in order. Where others may lead to it, that is
+/// told in place of theirs.
+fn names_of_services(data: PodData<'_>) -> Vec<String> {
+    let Surroundings { settings, namespace, beside, .. } = data.surroundings;
+    let labels = data.template.node.path(&["metadata", "labels"]);
+    let leads = |service: &&Node<'_>| {
+        let selector = service.path(&["spec", "selector"]).filter(|selector| !selector.is_empty());
+        let external = service.get("spec").is_some_and(|spec| spec.text("type") == "ExternalName");
+        let wanted = |selector: Node<'_>| {
+            selector.entries().all(|(key, value)| labels.and_then(|labels| labels.get(key)).and_then(Node::as_str) == value.as_str())
+        };
+        !external && selector.is_some_and(wanted)
+    };
+    let mut names: Vec<String> = Vec::new();
+    for service in beside.services.iter().filter(leads) {
+        let name = name_of(*service);
+        names.extend([name.to_owned(), format!("{name}.{namespace}"), format!("{name}.{namespace}.svc")]);
+        names.extend(settings.cluster.domain.as_ref().map(|domain| format!("{name}.{namespace}.svc.{domain}")));
+    }
+    names.sort();
+    if !beside.all_services {
+        names.push("those of every Service that leads to it".to_owned());
+    }
+    names
 }
 
 /// The texts of a list of templates.
@@ -307,7 +340,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::identity::Class;
+    use crate::identity::{Beside, Class};
     use crate::object::{GroupVersionKind, Object};
     use crate::settings::Settings;
 
@@ -338,6 +371,7 @@ mod tests {
             service_account: &Fact::Absent,
             token_secrets: &crate::identity::KnownSecrets::default(),
             class: Class::App,
+            beside: Beside::default(),
         };
         let template = PodTemplate::of(&GroupVersionKind::new("", "v1", "Pod"), pod.root()).unwrap();
         let ids = ids.as_ref().map(|ids| ids.iter().map(Object::root).collect());
@@ -472,5 +506,62 @@ mod tests {
             assert_eq!(of(selectors.clone()).entries.first().map(|entry| entry.state), state, "{selectors}");
         }
         assert_eq!(of(json!(["k8s:ns:payments"])).answer, IssuanceAnswer::Other);
+    }
+
+    /// As SPIRE Controller Manager makes names of the Endpoints that hold the pod.
+    #[test]
+    fn names_of_services_are_those_that_lead_to_the_pod() {
+        let object = |value: Value| Object::from_json(value.to_string()).unwrap();
+        let pod = object(json!({
+            "metadata": { "name": "api-0", "labels": { "app": "api", "tier": "gold" } },
+            "spec": { "serviceAccountName": "api", "nodeName": "n1", "containers": [{ "name": "app" }] },
+        }));
+        let service = |name: &str, spec: Value| object(json!({ "metadata": { "name": name, "namespace": "payments" }, "spec": spec }));
+        let services = [
+            service("web", json!({ "selector": { "app": "api" } })),
+            service("both", json!({ "selector": { "app": "api", "tier": "gold" } })),
+            service("other", json!({ "selector": { "app": "web" } })),
+            service("all", json!({})),
+            service("outside", json!({ "type": "ExternalName", "selector": { "app": "api" } })),
+        ];
+        let services: Vec<_> = services.iter().map(Object::root).collect();
+        let node =
+            object(json!({ "metadata": { "name": "n1", "uid": "u1", "labels": { "zone": "a" } }, "spec": { "providerID": "aws:///i-1" } }));
+        let nodes = [node.root()];
+        let mut settings = Settings::demonstration();
+        settings.cluster.domain = Some("cluster.local".into());
+        let id = object(id(
+            "x",
+            json!({
+                "spiffeIDTemplate": "spiffe://{{ .TrustDomain }}/z/{{ .NodeMeta.Labels.zone }}/{{ .NodeMeta.UID }}",
+                "dnsNameTemplates": ["web"], "workloadSelectorTemplates": ["a:{{ .NodeSpec.ProviderID }}"], "autoPopulateDNSNames": true,
+            }),
+        ));
+        let issued = |beside: Beside<'_>| {
+            let surroundings = Surroundings {
+                settings: &settings,
+                namespace: "payments",
+                namespace_object: &Fact::Absent,
+                service_account: &Fact::Absent,
+                token_secrets: &Fact::Absent,
+                class: Class::App,
+                beside,
+            };
+            let template = PodTemplate::of(&GroupVersionKind::new("", "v1", "Pod"), pod.root()).unwrap();
+            let mut issued = issuance(template, &surroundings, &Fact::Found(vec![id.root()]), &Fact::Absent).unwrap();
+            issued.entries.remove(0)
+        };
+        let entry = issued(Beside { services: &services, all_services: true, nodes: &nodes, ..Beside::default() });
+        assert_eq!(entry.spiffe_id.as_deref(), Some("spiffe://demo.example.com/z/a/u1"), "{}", entry.cause);
+        assert_eq!(entry.selectors, ["a:aws:///i-1"]);
+        let names = ["web", "both", "both.payments", "both.payments.svc", "both.payments.svc.cluster.local"];
+        assert_eq!(entry.dns_names[..5], names);
+        assert_eq!(entry.dns_names[5..], ["web.payments", "web.payments.svc", "web.payments.svc.cluster.local"]);
+        let entry = issued(Beside { services: &services, ..Beside::default() });
+        assert_eq!(
+            (entry.state, entry.dns_names.last().unwrap().as_str()),
+            (EntryState::Unknown, "those of every Service that leads to it")
+        );
+        assert!(entry.cause.starts_with("node `n1` is not at hand"), "{}", entry.cause);
     }
 }

@@ -3,7 +3,7 @@
 //! markers. What more a template does is not known here, and neither is what only the scheduler or the API server decides.
 
 use super::template::{Part, parts};
-use crate::identity::Surroundings;
+use crate::identity::{Beside, Surroundings};
 use crate::object::{Node, PodTemplate, quoted};
 
 /// Why a template gives no text.
@@ -69,6 +69,17 @@ impl<'a> PodData<'a> {
         Some(self.template.spec().text("nodeName")).filter(|name| !name.is_empty())
     }
 
+    /// The pod's node, where it is at hand.
+    fn node(self) -> Result<Node<'a>, Unrendered> {
+        let name = self.node_name().ok_or_else(|| Unrendered::Unknown("a pod has its node only when it is scheduled".into()))?;
+        Beside::named(self.surroundings.beside.nodes, name).ok_or_else(|| {
+            Unrendered::Unknown(format!(
+                "node `{}` is not at hand: a cluster shows it, as `doorward explain NAMESPACE/POD` asks it",
+                quoted(name)
+            ))
+        })
+    }
+
     /// A field of the pod's own metadata; `None` for a template, whose pods get theirs when they are made.
     pub(super) fn own(self, key: &str) -> Option<&'a str> {
         let metadata = self.template.node.get("metadata").filter(|_| self.template.place.is_pod())?;
@@ -101,10 +112,12 @@ impl<'a> PodData<'a> {
             return Ok(text);
         }
         // A map may stand before the last name.
-        if let Some((map, key)) = path.rsplit_once('.')
-            && let Ok(Datum::Map { of, node }) = self.datum(map)
-        {
-            return self.entry(of, node, key, NO_VALUE);
+        if let Some((map, key)) = path.rsplit_once('.') {
+            match self.datum(map) {
+                Ok(Datum::Map { of, node }) => return self.entry(of, node, key, NO_VALUE),
+                Err(reason) if map.starts_with("NodeMeta.") => return Err(reason),
+                _ => {}
+            }
         }
         match self.datum(path)? {
             Datum::Text(text) => Ok(text),
@@ -117,7 +130,7 @@ impl<'a> PodData<'a> {
     fn entry(self, of: &'static str, map: Option<Node<'a>>, key: &str, absent: &'static str) -> Result<&'a str, Unrendered> {
         match map.and_then(|map| map.get(key)).and_then(Node::as_str) {
             Some(value) => Ok(value),
-            None if self.template.place.is_pod() => Ok(absent),
+            None if self.template.place.is_pod() || of.ends_with("of the node") => Ok(absent),
             None => Err(Unrendered::Unknown(format!("`{}` is not among the template's {of}, and its controller may add it", quoted(key)))),
         }
     }
@@ -156,9 +169,11 @@ impl<'a> PodData<'a> {
             "PodSpec.HostPID" => text(flag("hostPID")),
             "PodSpec.HostIPC" => text(flag("hostIPC")),
             "PodSpec.NodeName" | "NodeMeta.Name" => known(self.node_name(), "a pod has its node only when it is scheduled"),
-            _ if path.starts_with("NodeMeta.") || path.starts_with("NodeSpec.") => {
-                Err(Unrendered::Unknown(format!("`.{}` is of the node, of which only the name is known here", quoted(path))))
-            }
+            "NodeMeta.Labels" => map("labels of the node", self.node()?.path(&["metadata", "labels"])),
+            "NodeMeta.Annotations" => map("annotations of the node", self.node()?.path(&["metadata", "annotations"])),
+            "NodeMeta.UID" => text(self.node()?.path(&["metadata", "uid"]).and_then(Node::as_str).unwrap_or_default()),
+            "NodeSpec.ProviderID" => text(self.node()?.path(&["spec", "providerID"]).and_then(Node::as_str).unwrap_or_default()),
+            "NodeSpec.PodCIDR" => text(self.node()?.path(&["spec", "podCIDR"]).and_then(Node::as_str).unwrap_or_default()),
             _ => Err(Unrendered::Unknown(format!("`.{}` is no field that is read here", quoted(path)))),
         }
     }
@@ -194,6 +209,7 @@ mod tests {
             service_account: &service_account,
             token_secrets: &token_secrets,
             class: Class::App,
+            beside: Beside::default(),
         };
         render(template, PodData { template: PodTemplate::of(kind, object.root()).unwrap(), surroundings: &surroundings })
     }
@@ -231,7 +247,7 @@ mod tests {
     fn what_is_not_known_is_not_guessed() {
         for (template, cause) in [
             ("{{ .NodeMeta.Name }}", "a pod has its node only when it is scheduled"),
-            ("{{ .NodeMeta.Labels.zone }}", "`.NodeMeta.Labels.zone` is of the node, of which only the name is known here"),
+            ("{{ .NodeMeta.Labels.zone }}", "a pod has its node only when it is scheduled"),
             ("{{ .PodMeta.UID }}", "a pod has its UID only when it is made"),
             ("{{ .ClusterDomain }}", "`cluster.domain` is not set"),
             ("{{ .PodSpec.Priority }}", "`.PodSpec.Priority` is no field that is read here"),

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 
 use super::address::{Servers, VaultAddress};
+use super::config_map::UnreadConfig;
 use crate::object::Node;
 use crate::settings::Settings;
 
@@ -33,8 +34,10 @@ pub struct VaultAccess<'a> {
     pub token_seconds: Vec<TokenSeconds>,
     /// Configurations that stand in the object and cannot be read, each by the variable that holds it.
     pub unreadable: Vec<Named<'a>>,
-    /// Where an agent takes its configuration from that is not read, in words.
-    pub unread: Vec<Named<'a>>,
+    /// Where an agent takes its configuration from that nobody judged.
+    pub unread: Vec<UnreadConfig<'a>>,
+    /// The same of an injected agent, where it was looked for: that one logs in as the operator says, or not at all.
+    pub unjudged: Vec<UnreadConfig<'a>>,
 }
 
 /// Something by name, and where it stands.
@@ -152,8 +155,8 @@ impl<'a> Access<'a> {
         push(&mut self.said.unreadable, Named { name: name.into(), field_path: at });
     }
 
-    pub(in super::super) fn unread(&mut self, found: Named<'a>) {
-        push(&mut self.said.unread, found);
+    pub(in super::super) fn unread(&mut self, found: UnreadConfig<'a>) {
+        push(if found.injected && found.certain { &mut self.said.unjudged } else { &mut self.said.unread }, found);
     }
 
     pub(in super::super) fn unverified(&mut self, name: impl Into<Cow<'a, str>>, at: String) {

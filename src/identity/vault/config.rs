@@ -1,11 +1,17 @@
-//! The configuration of an agent's container, as far as the pod shows it.
+//! The configuration of an agent's container, as far as the pod shows it or a `ConfigMap` does that was read.
+
+use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::super::expansion::Environment;
 use super::super::mount_path::{MountPath, Relation};
+use super::super::surroundings::Surroundings;
 use super::access::Named;
+use super::config_map::{File, Flaw, Looked, UnreadConfig, files};
+use super::template::{DENIED_FUNCTIONS, check_template_between};
+use super::vendor::is_injected;
 use super::{Agent, go_true, runs_agent};
 use crate::object::{Kind, Node, Object, PodTemplate};
 use crate::settings::Settings;
@@ -13,12 +19,12 @@ use crate::settings::Settings;
 /// Variables in which the vendors' injectors hand the agent its configuration, base64 of JSON.
 const CONFIG_VARIABLES: [&str; 2] = ["VAULT_CONFIG", "BAO_CONFIG"];
 
-/// How many files of an agent's configuration are told.
-const FILES: usize = 8;
-
 /// The annotation that holds the configuration of an injected agent, projected into it by the downward API.
 const CONFIG_ANNOTATION: &str = "doorward.dev/vault-agent-config";
 const CONFIG_FIELD: &str = "metadata.annotations['doorward.dev/vault-agent-config']";
+
+/// The annotation by which an author asks for the injected agent's own token among the rendered secrets.
+const SINK_ANNOTATION: &str = "doorward.dev/vault-token-sink";
 
 /// An agent's configuration, or only where the agent stands.
 pub(super) struct AgentConfig {
@@ -26,37 +32,72 @@ pub(super) struct AgentConfig {
     /// Where it stands; the container if it is not in the pod (a `ConfigMap`, a file of the image).
     pub(super) field_path: String,
     source: Source,
-    /// The files that the agent's command names and that are not read, in words, at the agent.
-    pub(super) unread: Vec<Named<'static>>,
+    /// The files that the agent's command names and that nobody judged, at the agent.
+    pub(super) unread: Vec<UnreadConfig<'static>>,
     /// The configuration in the other variable, of which the command may take either.
     pub(super) other: Option<Box<AgentConfig>>,
+    /// Whether the agent is the injected one.
+    injected: bool,
 }
 
 /// From where an agent takes its configuration.
-enum Source {
+pub(super) enum Source {
     /// This variable, as the vendors' injectors write it.
     Variable(&'static str),
     /// A variable that takes its value from elsewhere.
     VariableElsewhere,
     /// The annotation of an injected agent.
     Annotation,
+    /// A `ConfigMap` that was read.
+    ConfigMap,
     /// None that is seen here.
     Unseen,
 }
 
 impl AgentConfig {
-    pub(super) fn of<'a>(template: PodTemplate<'a>, agent: &Agent<'a>) -> Self {
-        let mut config = Self::shown(template, agent);
-        if runs_agent(agent.node) {
-            let field_path = format!("spec.{}[{}].name", agent.list, agent.index);
-            let files = unread_files(template, agent.node, &config.source);
-            config.unread = files.into_iter().map(|name| Named { name: name.into(), field_path: field_path.clone() }).collect();
+    pub(super) fn of<'a>(template: PodTemplate<'a>, agent: &Agent<'a>, surroundings: &Surroundings<'a>) -> Self {
+        let mut config = Self { injected: is_injected(agent.node, surroundings.settings), ..Self::shown(template, agent) };
+        if !runs_agent(agent.node) {
+            return config;
+        }
+        for file in files(template, agent.node, &config.source) {
+            match file.look(surroundings) {
+                Looked::Trusted => {}
+                Looked::Flawed(flaw) => config.leave(&file, agent, flaw),
+                Looked::Read(..) if !matches!(config.source, Source::Unseen) => config.leave(&file, agent, Flaw::not_read()),
+                Looked::Read(object, stays) => {
+                    if let File::ConfigMap { volume, .. } = file {
+                        config.field_path = format!("spec.volumes[{volume}].configMap.name");
+                    }
+                    (config.object, config.source) = (Some(object), Source::ConfigMap);
+                    if !stays {
+                        config.leave(&file, agent, Flaw::may_change());
+                    }
+                }
+            }
         }
         config
     }
 
+    /// From where an agent takes its configuration, as far as the pod alone shows it.
+    pub(super) fn source_of<'a>(template: PodTemplate<'a>, agent: &Agent<'a>) -> Source {
+        Self::shown(template, agent).source
+    }
+
+    /// Tells a file that nobody judged, at the agent's name, for an injection may add to the rest of the container.
+    fn leave(&mut self, file: &File<'_>, agent: &Agent<'_>, flaw: Flaw) {
+        self.unread.push(UnreadConfig {
+            name: file.words().into(),
+            reason: flaw.reason,
+            remedy: flaw.remedy,
+            injected: self.injected,
+            certain: flaw.certain,
+            field_path: format!("spec.{}[{}].name", agent.list, agent.index),
+        });
+    }
+
     fn at(field_path: String, source: Source, object: Option<Object>) -> Self {
-        Self { object, field_path, source, unread: Vec::new(), other: None }
+        Self { object, field_path, source, unread: Vec::new(), other: None, injected: false }
     }
 
     fn shown<'a>(template: PodTemplate<'a>, agent: &Agent<'a>) -> Self {
@@ -119,11 +160,21 @@ impl AgentConfig {
         self.root().is_some_and(|root| blocks(root, "exit_after_auth").any(is_on))
     }
 
-    /// What a configuration that a vendor's injector wrote does beside logging in and rendering (`hardening.md` A27).
-    pub(super) fn extras(&self, settings: &Settings) -> Vec<Named<'static>> {
-        let Some(root) = self.root().filter(|_| self.is_in_variable()) else { return Vec::new() };
-        let mut extras = Vec::new();
-        let mut add = |name: &'static str| extras.push(Named { name: name.into(), field_path: self.field_path.clone() });
+    /// Whether it is the injected agent's and somebody else wrote it.
+    fn is_of_config_map(&self) -> bool {
+        self.injected && matches!(self.source, Source::ConfigMap)
+    }
+
+    /// What a configuration that a vendor's injector wrote, or that the injected agent takes from a `ConfigMap`, does beside logging in and
+    /// rendering (`hardening.md` A11, A27).
+    pub(super) fn extras(&self, template: PodTemplate<'_>, settings: &Settings) -> Vec<Named<'static>> {
+        let Some(root) = self.root().filter(|_| self.is_in_variable() || self.is_of_config_map()) else { return Vec::new() };
+        let mut extras: Vec<Named<'static>> = Vec::new();
+        let mut add = |name: Cow<'static, str>| extras.push(Named { name, field_path: self.field_path.clone() });
+        if self.is_of_config_map() {
+            blocks(root, "template").filter_map(|template| beyond_rendering(template, settings)).for_each(&mut add);
+        }
+        let mut add = |name: &'static str| add(Cow::Borrowed(name));
         let has = |node: Node<'_>, key: &str| blocks(node, key).next().is_some();
         if has(root, "exec") || has(root, "env_template") {
             add("a process supervisor");
@@ -153,11 +204,33 @@ impl AgentConfig {
                 .flat_map(|config| texts(config, "path"))
                 .any(|path| matches!(MountPath::new(path).relation(&secrets), Relation::Same | Relation::Below))
         };
-        if blocks(root, "auto_auth").any(|auth| blocks(auth, "sink").chain(blocks(auth, "sinks")).any(shown)) {
+        let asked = self.is_of_config_map() && template.annotation(SINK_ANNOTATION).is_some_and(go_true);
+        if !asked && blocks(root, "auto_auth").any(|auth| blocks(auth, "sink").chain(blocks(auth, "sinks")).any(shown)) {
             add("its Vault token among the rendered secrets");
         }
         extras
     }
+}
+
+/// What a template of a `ConfigMap` may do that one of an annotation may not (`hardening.md` A10).
+fn beyond_rendering(template: Node<'_>, settings: &Settings) -> Option<Cow<'static, str>> {
+    let last = |key: &str| texts(template, key).last().unwrap_or_default();
+    if blocks(template, "source").next().is_some() {
+        return Some("a template in a file, which cannot be read before it is rendered".into());
+    }
+    let delimiter = |key: &str, default: &'static str| if last(key).is_empty() { default } else { last(key) }.to_owned();
+    let (left, right) = (delimiter("left_delimiter", "{{"), delimiter("right_delimiter", "}}"));
+    if let Some(flaw) = texts(template, "contents").find_map(|contents| check_template_between(contents, &left, &right).err()) {
+        return Some(format!("a template that is refused: {}", flaw.reason).into());
+    }
+    let denied = |function: &str| texts(template, "function_denylist").any(|denied| denied == function);
+    if let Some(function) = DENIED_FUNCTIONS.iter().find(|function| !denied(function)) {
+        return Some(format!("a template whose `function_denylist` lacks `{function}`").into());
+    }
+    let secrets = MountPath::new(&settings.vault.secrets_path);
+    let is_inside = |path: &str| MountPath::new(path).relation(&secrets) == Relation::Below;
+    let outside = texts(template, "destination").any(|path| !is_inside(path)) || last("destination").is_empty();
+    outside.then(|| format!("a template that is rendered outside of `{secrets}`").into())
 }
 
 /// What a variable's base64 holds, in JSON; blanks and broken lines are passed over, as `base64 -d` does.
@@ -193,7 +266,7 @@ pub(super) fn variable<'a>(container: Node<'a>, names: &[&str]) -> Option<(usize
 }
 
 /// Whether a volume projects the configuration's annotation.
-fn projects(volume: Node<'_>) -> bool {
+pub(super) fn projects(volume: Node<'_>) -> bool {
     volume.get("downwardAPI").is_some_and(|downward| {
         downward.list("items").any(|item| item.get("fieldRef").is_some_and(|field| field.text("fieldPath") == CONFIG_FIELD))
     })
@@ -206,51 +279,4 @@ fn projects_config<'a>(template: PodTemplate<'a>, container: Node<'a>) -> bool {
         .list("volumes")
         .filter(|volume| projects(*volume))
         .any(|volume| container.list("volumeMounts").any(|mount| mount.text("name") == volume.text("name")))
-}
-
-/// The files that an agent's command names as its configuration, as far as they are not read, by what holds them.
-fn unread_files(template: PodTemplate<'_>, container: Node<'_>, source: &Source) -> Vec<String> {
-    let words: Vec<&str> = container
-        .list("command")
-        .chain(container.list("args"))
-        .filter_map(Node::as_str)
-        .flat_map(str::split_ascii_whitespace)
-        .map(|word| word.trim_matches(['"', '\'', ';', '&', '(', ')']))
-        .collect();
-    let mut named = words.iter().enumerate().filter_map(|(index, word)| {
-        let flag = word.strip_prefix("--").or_else(|| word.strip_prefix('-'))?.strip_prefix("config")?;
-        if flag.is_empty() { words.get(index + 1).copied() } else { flag.strip_prefix('=') }
-    });
-    let mut files: Vec<String> = Vec::new();
-    let mut seen = false;
-    for path in named.by_ref().take(FILES) {
-        seen = true;
-        let path = MountPath::new(path.trim_matches(['"', '\'']));
-        let mounts = container.list("volumeMounts").map(|mount| (MountPath::new(mount.text("mountPath")), mount.text("name")));
-        let above = mounts.filter(|(mount, _)| matches!(path.relation(mount), Relation::Same | Relation::Below));
-        let volume = above.max_by_key(|(mount, _)| mount.as_str().len()).map(|(_, name)| name);
-        let volume = volume.and_then(|name| template.spec().list("volumes").find(|volume| volume.text("name") == name));
-        let file = match volume {
-            Some(volume) if projects(volume) => continue,
-            // The command writes there what the variable holds.
-            Some(volume) if volume.get("emptyDir").is_some() && !matches!(source, Source::Unseen) => continue,
-            Some(volume) => match (volume.get("configMap"), volume.get("secret")) {
-                (Some(map), _) => format!("ConfigMap `{}`", map.text("name")),
-                (_, Some(secret)) => format!("Secret `{}`", secret.text("secretName")),
-                _ => format!("volume `{}`", volume.text("name")),
-            },
-            None if matches!(source, Source::Variable(_) | Source::VariableElsewhere) => continue,
-            None => "a file of its image".to_owned(),
-        };
-        if !files.contains(&file) {
-            files.push(file);
-        }
-    }
-    if named.next().is_some() {
-        files.push("further files".to_owned());
-    }
-    if !seen && matches!(source, Source::Unseen) {
-        files.push("where its image has it".to_owned());
-    }
-    files
 }

@@ -5,9 +5,9 @@ use serde::Serialize;
 use super::super::mount_path::{MountPath, Relation};
 use super::access::Named;
 use super::config::AgentConfig;
-use super::{Agent, runs_agent};
+use super::{Agent, PROXIES, runs_agent};
 use crate::object::{Node, PodTemplate};
-use crate::settings::Settings;
+use crate::settings::{MeshKind, Settings};
 
 /// A container that runs Vault's or OpenBao's agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -21,6 +21,9 @@ pub struct AgentShape<'a> {
     pub exits: bool,
     /// Whether it goes on beside the application: an application container, or an init container with `restartPolicy: Always`.
     pub stays: bool,
+    /// Whether it is the first to log in, and does so before a mesh's proxy that stands among the application's containers: nothing but its
+    /// own TLS protects it on the way.
+    pub before_proxy: bool,
     /// The volume that it renders into, if that is no `emptyDir` in memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_disk: Option<Named<'a>>,
@@ -37,6 +40,8 @@ pub(super) fn read<'a>(
     agents: &[Agent<'a>],
     configs: &[AgentConfig],
 ) -> Vec<AgentShape<'a>> {
+    let has_classic_proxy = matches!(settings.mesh.kind, MeshKind::Linkerd | MeshKind::Istio)
+        && template.spec().list("containers").any(|container| PROXIES.contains(&container.text("name")));
     let mut shapes: Vec<AgentShape<'a>> = Vec::new();
     for (agent, config) in agents.iter().zip(configs).filter(|(agent, _)| runs_agent(agent.node)) {
         let init = agent.list == "initContainers";
@@ -47,9 +52,10 @@ pub(super) fn read<'a>(
             container: agent.node.text("name"),
             init,
             exits,
+            before_proxy: init && has_classic_proxy && !shapes.iter().any(|shape| shape.before_proxy),
             stays: !exits && (!init || agent.node.text("restartPolicy") == "Always"),
             on_disk,
-            extras: config.extras(settings),
+            extras: config.extras(template, settings),
             field_path: format!("spec.{}[{}]", agent.list, agent.index),
         });
     }

@@ -337,3 +337,95 @@ fn hardening_a27_the_configuration_that_an_injector_wrote_is_what_counts() {
     let listed: Vec<_> = identity["vendorAnnotations"].as_array().unwrap().iter().map(|found| found["name"].clone()).collect();
     assert_eq!(listed, [json!("vault.hashicorp.com/service")], "the vendor's agent is there, so its status is its own");
 }
+
+/// Hardening A11: the file that the agent reads is found through keys, paths and mounts, and judged as what it is.
+#[test]
+fn hardening_a11_a_config_map_is_read_as_the_agent_reads_it() {
+    let config =
+        json!({ "vault": { "address": "https://evil.example.com" }, "auto_auth": { "method": { "type": "kubernetes" } } }).to_string();
+    let map = |name: &str, key: &str, text: &str| json!({ "metadata": { "name": name }, "immutable": true, "data": { key: text } });
+    let plain = json!({ "name": "c", "mountPath": "/c" });
+    for (what, argument, mount, volume, maps, expected) in [
+        ("a key", "-config=/c/agent.json", plain.clone(), json!({ "name": "m" }), Some(vec![map("m", "agent.json", &config)]), None),
+        (
+            "a path",
+            "-config=/c/sub/a",
+            plain.clone(),
+            json!({ "name": "m", "items": [{ "key": "agent.json", "path": "sub/a" }] }),
+            Some(vec![map("m", "agent.json", &config)]),
+            None,
+        ),
+        (
+            "a part",
+            "-config=/c",
+            json!({ "name": "c", "mountPath": "/c", "subPath": "agent.json" }),
+            json!({ "name": "m" }),
+            Some(vec![map("m", "agent.json", &config)]),
+            None,
+        ),
+        (
+            "a variable",
+            "-config=/c",
+            json!({ "name": "c", "mountPath": "/c", "subPathExpr": "$(X)" }),
+            json!({ "name": "m" }),
+            Some(vec![map("m", "agent.json", &config)]),
+            Some("of which no one key is what it reads"),
+        ),
+        (
+            "no such path",
+            "-config=/c/agent.json",
+            plain.clone(),
+            json!({ "name": "m", "items": [{ "key": "agent.json", "path": "other" }] }),
+            Some(vec![map("m", "agent.json", &config)]),
+            Some("of which no one key is what it reads"),
+        ),
+        (
+            "no text",
+            "-config=/c/x",
+            plain.clone(),
+            json!({ "name": "m" }),
+            Some(vec![map("m", "y", "")]),
+            Some("which has no key `x` with a text"),
+        ),
+        ("a list", "-config=/c/x", plain.clone(), json!({ "name": "m" }), Some(vec![map("m", "x", "[]")]), Some("which holds no JSON")),
+        (
+            "another",
+            "-config=/c/x",
+            plain.clone(),
+            json!({ "name": "m" }),
+            Some(vec![map("n", "x", "{}")]),
+            Some("which does not exist, or could not be read in time"),
+        ),
+        ("not looked for", "-config=/c/x", plain.clone(), json!({ "name": "m" }), None, Some("which is not at hand")),
+    ] {
+        let agent = json!({ "name": "a", "image": "x:1", "command": ["vault", "agent"], "args": [argument], "volumeMounts": [mount] });
+        let mut scene = Scene::pod(json!({ "containers": [agent], "volumes": [{ "name": "c", "configMap": volume }] }));
+        scene.config_maps = maps;
+        let identity = scene.read();
+        let access = &identity["vaultAccess"];
+        let unread: Vec<_> = access["unread"].as_array().into_iter().flatten().map(|found| found["reason"].as_str().unwrap()).collect();
+        assert_eq!(unread, expected.into_iter().collect::<Vec<_>>(), "{what}");
+        let addresses = access["addresses"].as_array().map_or(0, Vec::len);
+        assert_eq!(addresses, usize::from(expected.is_none()), "{what}: {access}");
+    }
+}
+
+#[test]
+fn a_csi_driver_is_handed_a_token_as_it_asks() {
+    let mut scene = Scene::pod(
+        json!({ "volumes": [{ "name": "v", "csi": { "driver": "csi.example.com" } }, { "name": "w", "csi": { "driver": "other" } }] }),
+    );
+    scene.csi_drivers = vec![
+        json!({ "metadata": { "name": "csi.example.com" }, "spec": { "tokenRequests": [{ "audience": "a", "expirationSeconds": 900 }, { "audience": "" }] } }),
+    ];
+    let identity = scene.read();
+    let tokens: Vec<_> = super::super::fixture::of_kind(&identity, "csiToken")
+        .into_iter()
+        .map(|token| (token["audience"].clone(), token["seconds"].clone(), token["fieldPath"].clone()))
+        .collect();
+    assert_eq!(
+        tokens,
+        [(json!("a"), json!(900), json!("spec.volumes[0].csi.driver")), (json!(""), json!(3600), json!("spec.volumes[0].csi.driver"))]
+    );
+    assert_eq!(identity["apiToken"]["mounted"], false, "no container holds it");
+}

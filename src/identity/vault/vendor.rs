@@ -38,9 +38,15 @@ fn agents<'a>(template: PodTemplate<'a>) -> impl Iterator<Item = Node<'a>> {
 /// Whether every agent is Doorward's, by its image and its program. Where such containers stand already, the vendor's injector cannot add
 /// its own beside them.
 fn is_replaced(template: PodTemplate<'_>, settings: &Settings) -> bool {
-    let agent = &settings.vault.agent;
-    let is_ours = |container: Node<'_>| {
+    let is_ours = |container: Node<'_>| is_injected(container, settings);
+    settings.vault.agent.honour_vendor_annotations && agents(template).next().is_some() && agents(template).all(is_ours)
+}
+
+/// Whether a container is the injected agent, by its name, its image and its program: of these settings, or of those before.
+pub(super) fn is_injected(container: Node<'_>, settings: &Settings) -> bool {
+    let runs = |settings: &Settings| {
+        let agent = &settings.vault.agent;
         agent.is_image(container.text("image")) && container.list("command").map(Node::as_str).eq([Some(agent.command.as_str())])
     };
-    agent.honour_vendor_annotations && agents(template).next().is_some() && agents(template).all(is_ours)
+    AGENTS.contains(&container.text("name")) && (runs(settings) || settings.before().is_some_and(runs))
 }

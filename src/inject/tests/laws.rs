@@ -205,7 +205,7 @@ fn scene() -> impl Strategy<Value = Scene> {
         let mut scene = Scene::new(pod, steps).stamped().of_class(class);
         scene.account = account;
         scene.settings.kube_api.audience = audience.into();
-        scene.settings.vault.agent.native_sidecar = native;
+        scene.settings.vault.agent.native_sidecar = native.into();
         scene.settings.vault.agent.honour_vendor_annotations = honour;
         if before {
             neighbours::linkerd(&mut scene.pod);

@@ -1,5 +1,6 @@
 //! Tests of the room as a whole.
 //!
+//! - `agent`: the agent's containers and its configuration
 //! - `annotations`: what authors write for the agent
 //! - `catalogue`: the injections that are no agent and no token for Vault
 //! - `golden`: pods that injectors have broken on, each with the patch that it gets
@@ -9,6 +10,7 @@
 //! - `pod_resources`: resources of the pod as a whole
 //! - `rollout`: two revisions of the settings side by side
 
+mod agent;
 mod annotations;
 mod catalogue;
 mod golden;
@@ -21,7 +23,7 @@ mod rollout;
 use serde_json::{Value, json};
 
 use super::{Injection, Request, Step, inject};
-use crate::identity::{Class, Surroundings};
+use crate::identity::{Beside, Class, Surroundings};
 use crate::object::{Fact, GroupVersionKind, Object, PodTemplate};
 use crate::settings::Settings;
 
@@ -40,7 +42,7 @@ struct Scene {
 impl std::fmt::Debug for Scene {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { pod, steps, settings, account, class, stamp } = self;
-        let native = settings.vault.agent.native_sidecar;
+        let native = settings.vault.agent.native_sidecar.is_native();
         write!(formatter, "{pod} {steps} account {account:?} class {class:?} stamp {stamp} native {native}")
     }
 }
@@ -83,6 +85,7 @@ impl Scene {
                     service_account: &Fact::Found(account.root()),
                     class: self.class,
                     token_secrets: &crate::identity::KnownSecrets::default(),
+                    beside: Beside::default(),
                 },
                 request_uid: "uid-1",
                 revision: "7",
@@ -102,6 +105,7 @@ impl Scene {
             service_account: &Fact::Absent,
             class: self.class,
             token_secrets: &crate::identity::KnownSecrets::default(),
+            beside: Beside::default(),
         };
         let template = PodTemplate::of(&GroupVersionKind::new("", "v1", "Pod"), object.root()).unwrap();
         serde_json::to_value(crate::identity::read(template, &surroundings)).unwrap()

@@ -91,3 +91,25 @@ fn a_pod_of_neither_is_injected_as_the_settings_now_say_or_refused() {
         "vault-agent: spec.initContainers[0]: a container named `vault-agent-init` exists and is not the injected agent"
     );
 }
+
+/// A pod as an earlier release injected it, which a restore creates again: an agent of another image, with variables and limits of then, and
+/// the API server's defaults. It is taken as injected, and stays as it is; its configuration alone is today's, for whoever made the copy may
+/// have written another one (`hardening.md` A9, B4, B16).
+const RESTORED: &str = include_str!("restored.json");
+
+#[test]
+fn hardening_b16_a_restored_pod_of_an_earlier_release_is_taken_as_injected() {
+    let pod: Value = serde_json::from_str(RESTORED).unwrap();
+    let scene = || Scene::new(pod.clone(), json!([{"automountOff": {}}, {"vaultAgent": {}}]));
+    let ran = scene().with(|scene| scene.settings.vault.agent.accepted_images = vec!["hashicorp/vault:1.14".into()]).once(&pod);
+    assert!(ran.injection.outcomes.iter().all(|outcome| outcome.done), "{:?}", ran.states());
+    assert_eq!(ran.after["spec"], pod["spec"]);
+    let changed: Vec<_> = ran.patch.as_array().unwrap().iter().map(|operation| operation["path"].as_str().unwrap()).collect();
+    assert_eq!(changed, ["/metadata/annotations/doorward.dev~1vault-agent-config"]);
+    // An image that nobody accepts is nobody's agent.
+    let refused = scene().once(&pod);
+    assert_eq!(
+        refused.states()[2],
+        "vault-agent: spec.initContainers[0]: a container named `vault-agent-init` exists and is not the injected agent"
+    );
+}

@@ -8,7 +8,8 @@ use serde::Serialize;
 use super::super::outcome::Conflict;
 use super::super::pod::Pod;
 use super::vendor::{self, Asked};
-use super::{CONFIG_ANNOTATION, MODE_ANNOTATION, annotation_path, is_listed, template};
+use super::{CONFIG_ANNOTATION, MODE_ANNOTATION, annotation_path, is_listed};
+use crate::identity::{DENIED_FUNCTIONS, check_template};
 use crate::object::{FieldPath, Node, nearest_name};
 
 /// Longest configuration in bytes: it is stored in every pod (`hardening.md` B19).
@@ -22,9 +23,6 @@ const PREFIX: &str = "doorward.dev/vault-";
 /// Asks for the Vault token itself; the application then does what it likes with it, so it is off by default.
 pub(super) const SINK_ANNOTATION: &str = "doorward.dev/vault-token-sink";
 const SINK_FILE: &str = ".vault-token";
-/// What a template may not call: run a program, write or read files, read the environment, build another template at run time.
-pub(super) const DENIED_FUNCTIONS: &[&str] =
-    &["plugin", "writeToFile", "file", "env", "envOrDefault", "mustEnv", "executeTemplate", "sprig_env", "sprig_expandenv"];
 
 /// The agent's configuration, as far as we set it. Fields stand in order of name: a configuration of an earlier version, made of a
 /// sorted map, is the same text.
@@ -129,7 +127,7 @@ pub(super) fn generate(pod: &Pod<'_>, asked: &Asked<'_>, token_path: &str) -> Re
             let reason = format!("`{file}` is no name for a rendered file");
             return Err(refuse(reason, "use at most 63 lower-case letters, digits, `.`, `_` and `-`, a letter or digit first"));
         }
-        template::check(contents).map_err(|flaw| refuse(flaw.reason, &flaw.remedy))?;
+        check_template(contents).map_err(|flaw| refuse(flaw.reason, &flaw.remedy))?;
         keys.push(key);
         templates.push(Template {
             contents,
@@ -216,6 +214,15 @@ pub(super) fn check_annotations(pod: &Pod<'_>) -> Result<(), Conflict> {
         None => "remove it".to_owned(),
     };
     Err(Conflict::new(annotation_path(key), format!("there is no annotation `{key}`"), remedy))
+}
+
+/// Refuses annotations that ask for what the `ConfigMap` alone says: nobody would read them, and the application would wait for its files.
+pub(super) fn refuse_unread(pod: &Pod<'_>, map: &str) -> Result<(), Conflict> {
+    let annotations = pod.template.node.path(&["metadata", "annotations"]).map(Node::sorted_entries).unwrap_or_default();
+    let is_unread = |key: &str| key.starts_with(TEMPLATE_PREFIX) || key == ROLE_ANNOTATION;
+    let Some((key, _)) = annotations.into_iter().find(|(key, _)| is_unread(key)) else { return Ok(()) };
+    let reason = format!("annotation `{key}` is without effect: the agent takes its configuration from the ConfigMap `{map}`");
+    Err(Conflict::new(annotation_path(key), reason, "remove it, and write what it asks for into the ConfigMap"))
 }
 
 /// The workload's own role, or the one its annotation names if the operator listed it for this ServiceAccount (`hardening.md` A12).

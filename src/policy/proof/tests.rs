@@ -27,6 +27,11 @@ fn refused(no_builtin: bool, text: String) -> Vec<String> {
         .collect()
 }
 
+/// What a refusal says before it shows the pod.
+fn reasons(found: &[String]) -> Vec<&str> {
+    found.iter().map(|message| message.lines().next().unwrap_or_default()).collect()
+}
+
 #[test]
 fn every_policy_of_the_library_is_proven() {
     let set = load(&Sources { fallback: Some(Settings::demonstration()), ..Sources::default() }).unwrap();
@@ -49,20 +54,42 @@ fn one_that_waits_for_another_injection_never_settles() {
     let waits = "object.spec.?volumes.orValue([]).exists(volume, volume.name == 'vault-token')";
     let waiting = format!("{HEAD}  matchConditions: [{{ name: has-token, expression: \"{waits}\" }}]\n  inject: [{{ spiffeCsi: {{}} }}]\n");
     let first = format!("---{}  inject: [{{ vaultToken: {{}} }}]\n", HEAD.replace("ours", "first"));
+    let found = refused(true, waiting + &first);
     assert_eq!(
-        refused(true, waiting + &first),
+        reasons(&found),
         [
             "ours.yaml:10:3: spec.inject: it is not active, for on a pod `plain` (of src/policy/proof/pods.yaml) a further application of it changes `spec.volumes[1]` again: \
              write match conditions that no injection changes"
         ]
     );
+    // The pod, and what would come once more.
+    let shown = &found[0];
+    assert!(shown.contains("\n  the pod:\n    apiVersion: v1\n") && shown.contains("\n      name: plain\n"), "{shown}");
+    let (_, patch) = shown.split_once("a further application would make of it, as JSON Patch:\n").unwrap();
+    let patch: Value = serde_json::from_str(patch.trim()).unwrap();
+    assert_eq!(patch[0]["op"], "add");
+    assert!(patch.to_string().contains(r#""driver":"csi.spiffe.io""#), "{patch}");
+}
+
+/// What the tests show of the library under the demonstration's settings, an operator's own may not bear out.
+#[test]
+fn settings_that_no_injection_can_follow_are_told_with_the_pod() {
+    let mut settings = Settings::demonstration();
+    settings.vault.secrets_path = "/data".into();
+    let set = load(&Sources { fallback: Some(settings), ..Sources::default() }).unwrap();
+    let policy = set.injections().iter().find(|policy| &*policy.id == "vault-agent").unwrap();
+    let counterexample = prove(&set, policy).unwrap_err();
+    let told = counterexample.to_string();
+    assert!(told.starts_with("it is not active, for on a pod `with-init-containers` "), "{told}");
+    assert!(told.contains("injection `vault-agent` cannot be made: volume `data` is mounted at `/data`"), "{told}");
+    assert!(told.contains("- mountPath: /data\n"), "{told}");
 }
 
 #[test]
 fn one_whose_pods_a_rule_refuses_is_told_which() {
     let found = errors("  inject:\n  - vaultToken: { expirationSeconds: 86400 }\n");
     assert_eq!(
-        found,
+        reasons(&found),
         [
             "ours.yaml:9:3: spec.inject: it is not active, for on a pod `plain` (of src/policy/proof/pods.yaml) what it makes is refused by rule `token-ttl-limit` at `spec.volumes[0].projected.sources[0].serviceAccountToken.expirationSeconds`: volume `vault-token` asks for a token for `vault` for 86400 seconds; at most 600 are allowed"
         ]
@@ -73,7 +100,7 @@ fn one_whose_pods_a_rule_refuses_is_told_which() {
 fn one_that_cannot_be_made_beside_another_volume_is_told_why() {
     let found = errors("  inject: [{ vaultToken: { mountPath: /data } }]\n");
     assert_eq!(
-        found,
+        reasons(&found),
         [
             "ours.yaml:9:3: spec.inject: it is not active, for on a pod `with-init-containers` (of src/policy/proof/pods.yaml) injection `vault-token` cannot be made: volume `data` is mounted at `/data`, where the Vault token goes (at `spec.containers[0].volumeMounts[0].mountPath`)"
         ]
@@ -84,7 +111,7 @@ fn one_that_cannot_be_made_beside_another_volume_is_told_why() {
 fn one_that_clashes_with_a_neighbour_is_told_in_which_order() {
     let found = errors("  inject: [{ vaultToken: { mountPath: /var/run/secrets/eks.amazonaws.com } }]\n");
     assert_eq!(
-        found,
+        reasons(&found),
         [
             "ours.yaml:9:3: spec.inject: it is not active, for on a pod `plain` (of src/policy/proof/pods.yaml), after AWS' pod identity webhook, Doorward in this order, injection `vault-token` cannot be made: volume `aws-iam-token` is mounted inside `/var/run/secrets/eks.amazonaws.com`, where the Vault token goes (at `spec.containers[0].volumeMounts[0].mountPath`)"
         ]

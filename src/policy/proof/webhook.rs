@@ -13,7 +13,7 @@ pub struct OtherWebhook {
     name: String,
     /// Of one family, one acts on a pod: nobody has two meshes.
     family: String,
-    /// A container; where it stands, the webhook has acted.
+    /// A container or a volume; where it stands, the webhook has acted.
     unless: Option<String>,
     /// An annotation; where it is not `true`, the webhook does not act.
     when: Option<String>,
@@ -112,7 +112,7 @@ impl OtherWebhook {
 
     fn acts_on(&self, pod: &Value) -> bool {
         let is_there = |container: &str| {
-            let lists = ["initContainers", "containers"].into_iter().filter_map(|list| pod.get("spec")?.get(list)?.as_array());
+            let lists = ["initContainers", "containers", "volumes"].into_iter().filter_map(|list| pod.get("spec")?.get(list)?.as_array());
             lists.flatten().any(|item| item.get("name").and_then(Value::as_str) == Some(container))
         };
         let asked = |key: &str| pod.get("metadata").and_then(|metadata| metadata.get("annotations")?.get(key)?.as_str()) == Some("true");

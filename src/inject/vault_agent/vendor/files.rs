@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::super::super::outcome::Conflict;
-use super::super::template;
 use super::{Annotation, value};
+use crate::identity::check_template_between;
 
 /// A file to be rendered.
 #[derive(Debug, PartialEq)]
@@ -133,7 +133,7 @@ impl<'a> Draft<'a> {
             None => (Cow::Owned(default_template(asked, as_json)?), None),
         };
         let (left, right) = delimiters.unwrap_or(("{{", "}}"));
-        template::check_between(&contents, left, right).map_err(|flaw| asked.refuse(flaw.reason, &flaw.remedy))?;
+        check_template_between(&contents, left, right).map_err(|flaw| asked.refuse(flaw.reason, &flaw.remedy))?;
         let template = Template { contents, delimiters, error_on_missing_key: self.error_on_missing_key, permissions: self.permissions };
         Ok(Some(File { path, directory: self.directory, template, key: asked.key }))
     }

@@ -5,7 +5,9 @@
 //! computed cannot be checked. A namespace of Vault's may stand before the mount (`ns1/auth/token/lookup-self`), and a namespace looks like
 //! any other step: so no step may be one of Vault's own mounts.
 
-use super::config::DENIED_FUNCTIONS;
+/// What a template may not call: run a program, write or read files, read the environment, build another template at run time.
+pub const DENIED_FUNCTIONS: &[&str] =
+    &["plugin", "writeToFile", "file", "env", "envOrDefault", "mustEnv", "executeTemplate", "sprig_env", "sprig_expandenv"];
 
 /// The template functions that read or write Vault, each with the path as first argument.
 const VAULT_FUNCTIONS: [&str; 3] = ["secret", "secrets", "pkiCert"];
@@ -16,13 +18,15 @@ const OWN_MOUNTS: [&str; 4] = ["auth", "sys", "cubbyhole", "identity"];
 const OPENING: [&str; 5] = ["if", "range", "with", "block", "define"];
 
 /// What is wrong with a template, and what its author can do.
-#[derive(Debug, PartialEq)]
-pub(super) struct Flaw {
-    pub(super) reason: String,
-    pub(super) remedy: String,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TemplateFlaw {
+    /// What is wrong.
+    pub reason: String,
+    /// What to do.
+    pub remedy: String,
 }
 
-impl Flaw {
+impl TemplateFlaw {
     fn new(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { reason: reason.into(), remedy: remedy.into() }
     }
@@ -44,8 +48,8 @@ enum Token<'a> {
 ///
 /// # Errors
 /// What is wrong.
-pub(super) fn check(template: &str) -> Result<(), Flaw> {
-    check_between(template, "{{", "}}")
+pub fn check_template(template: &str) -> Result<(), TemplateFlaw> {
+    check_template_between(template, "{{", "}}")
 }
 
 /// Checks every action of a template with delimiters of its own. They must be punctuation that no other part of an action begins with.
@@ -53,16 +57,16 @@ pub(super) fn check(template: &str) -> Result<(), Flaw> {
 ///
 /// # Errors
 /// What is wrong.
-pub(super) fn check_between(template: &str, left: &str, right: &str) -> Result<(), Flaw> {
+pub fn check_template_between(template: &str, left: &str, right: &str) -> Result<(), TemplateFlaw> {
     let mut rest = template;
     let mut open = 0_usize;
     let unbalanced = |reason: &str| {
-        Flaw::new(reason, format!("write one `{left} end {right}` for each `if`, `range`, `with`, `block` and `define`, behind it"))
+        TemplateFlaw::new(reason, format!("write one `{left} end {right}` for each `if`, `range`, `with`, `block` and `define`, behind it"))
     };
     while let Some((_, action)) = rest.split_once(left) {
         let action = trimmed(action);
         if let Some(comment) = action.strip_prefix("/*") {
-            let closed = || Flaw::new("a comment of the template is never closed", format!("close it with `*/{right}`"));
+            let closed = || TemplateFlaw::new("a comment of the template is never closed", format!("close it with `*/{right}`"));
             rest = comment.split_once("*/").ok_or_else(closed)?.1;
             continue;
         }
@@ -89,7 +93,7 @@ fn trimmed(action: &str) -> &str {
 }
 
 /// Checks one action and gives what follows it.
-fn check_action<'a>(action: &'a str, right: &str) -> Result<&'a str, Flaw> {
+fn check_action<'a>(action: &'a str, right: &str) -> Result<&'a str, TemplateFlaw> {
     let mut rest = action;
     let mut asked: Option<&str> = None;
     let mut is_member = false;
@@ -98,8 +102,12 @@ fn check_action<'a>(action: &'a str, right: &str) -> Result<&'a str, Flaw> {
         if let Some(after) = rest.strip_prefix(right) {
             return asked.map_or(Ok(after), |function| Err(computed(function)));
         }
-        let unclosed =
-            || Flaw::new("an action of the template is never closed", format!("close it with `{right}`, and its texts with their quotes"));
+        let unclosed = || {
+            TemplateFlaw::new(
+                "an action of the template is never closed",
+                format!("close it with `{right}`, and its texts with their quotes"),
+            )
+        };
         let (token, after) = next(rest).ok_or_else(unclosed)?;
         if let Some(function) = asked.take() {
             let Token::Text(path) = token else { return Err(computed(function)) };
@@ -109,7 +117,7 @@ fn check_action<'a>(action: &'a str, right: &str) -> Result<&'a str, Flaw> {
         {
             if DENIED_FUNCTIONS.contains(&name) {
                 let reason = format!("the template calls `{name}`, which the agent refuses to run");
-                return Err(Flaw::new(reason, "render what Vault holds, and nothing of programs, files or the environment"));
+                return Err(TemplateFlaw::new(reason, "render what Vault holds, and nothing of programs, files or the environment"));
             }
             asked = VAULT_FUNCTIONS.into_iter().find(|function| *function == name);
         }
@@ -119,8 +127,8 @@ fn check_action<'a>(action: &'a str, right: &str) -> Result<&'a str, Flaw> {
     }
 }
 
-fn computed(function: &str) -> Flaw {
-    Flaw::of_path(format!("`{function}` of the template is called with a path that is computed"))
+fn computed(function: &str) -> TemplateFlaw {
+    TemplateFlaw::of_path(format!("`{function}` of the template is called with a path that is computed"))
 }
 
 fn next(text: &str) -> Option<(Token<'_>, &str)> {
@@ -148,7 +156,7 @@ fn next(text: &str) -> Option<(Token<'_>, &str)> {
 
 /// Checks a path as the agent reads it: it trims blanks, then slashes, and takes the rest for a URL, of which it uses the path alone:
 /// `x:/auth/token/lookup-self` asks for `auth/token/lookup-self`.
-fn check_path(path: &str) -> Result<(), Flaw> {
+fn check_path(path: &str) -> Result<(), TemplateFlaw> {
     let path = path.split(['?', '#']).next().unwrap_or_default();
     let mount = path.split('/').find(|step| !step.is_empty()).unwrap_or_default();
     let is_plain = !path.contains(['\\', '%'])
@@ -157,10 +165,10 @@ fn check_path(path: &str) -> Result<(), Flaw> {
         && !mount.contains(':')
         && !path.split('/').any(|step| matches!(step, "." | ".."));
     if !is_plain {
-        return Err(Flaw::of_path(format!("the secret's path `{path}` is not written plainly")));
+        return Err(TemplateFlaw::of_path(format!("the secret's path `{path}` is not written plainly")));
     }
     match path.split('/').map(str::trim).find(|step| OWN_MOUNTS.contains(step)) {
-        Some(own) => Err(Flaw::of_path(format!("the secret's path `{path}` lies in `{own}/`, which is Vault's own"))),
+        Some(own) => Err(TemplateFlaw::of_path(format!("the secret's path `{path}` lies in `{own}/`, which is Vault's own"))),
         None => Ok(()),
     }
 }
@@ -180,7 +188,7 @@ mod tests {
             "{{ with secret `kv/data/authority/x` }}{{ .Data.secret }}{{ end }}",
             r#"{{/* secret of the team */}}{{ range secrets "kv/metadata/" }}{{ . }}{{ end }}"#,
         ] {
-            assert_eq!(check(template), Ok(()), "{template}");
+            assert_eq!(check_template(template), Ok(()), "{template}");
         }
         for (template, reason) in [
             (r#"{{ with secret "auth/token/lookup-self" }}{{ .Data.id }}{{ end }}"#, "lies in `auth/`"),
@@ -213,7 +221,7 @@ mod tests {
             (r#"{{ if eq 'a' '}' }}{{ secret "auth/x" }}{{ end }}"#, "lies in `auth/`"),
             (r#"{{ "\"}}" }}{{ secret "auth/x" }}"#, "lies in `auth/`"),
         ] {
-            assert!(check(template).unwrap_err().reason.contains(reason), "{template}: {:?}", check(template));
+            assert!(check_template(template).unwrap_err().reason.contains(reason), "{template}: {:?}", check_template(template));
         }
     }
 
@@ -224,7 +232,7 @@ mod tests {
             r#"{{ define "end" }}x{{ end }}{{ range $i, $e := .Items }}{{ "{{ end }}" }}{{ else if $e }}{{ end }}"#,
             "{{/* {{ end }} */}}{{ .file }} {{ $plugin }} {{ .Data.env }}",
         ] {
-            assert_eq!(check(template), Ok(()), "{template}");
+            assert_eq!(check_template(template), Ok(()), "{template}");
         }
         const BLOCKS: &str = "write one `{{ end }}` for each `if`, `range`, `with`, `block` and `define`, behind it";
         for (template, reason, remedy) in [
@@ -237,9 +245,9 @@ mod tests {
             (r#"{{ with secret "kv/x" "#, "an action of the template is never closed", "close it with `}}`"),
             ("{{/* x", "a comment of the template is never closed", "close it with `*/}}`"),
         ] {
-            let flaw = check(template).unwrap_err();
+            let flaw = check_template(template).unwrap_err();
             assert!(flaw.reason.starts_with(reason) && flaw.remedy.starts_with(remedy), "{template}: {flaw:?}");
         }
-        assert_eq!(check_between("<% if true %>", "<%", "%>").unwrap_err().remedy, BLOCKS.replace("{{", "<%").replace("}}", "%>"));
+        assert_eq!(check_template_between("<% if true %>", "<%", "%>").unwrap_err().remedy, BLOCKS.replace("{{", "<%").replace("}}", "%>"));
     }
 }
