@@ -13,7 +13,7 @@ pub(super) struct Scene {
     pub(super) namespace_object: Fact<Value>,
     pub(super) service_account: Fact<Value>,
     pub(super) token_secrets: KnownSecrets,
-    /// The ConfigMaps that were looked for; unset: none was.
+    /// The `ConfigMaps` that were looked for; unset: none was.
     pub(super) config_maps: Option<Vec<Value>>,
     pub(super) csi_drivers: Vec<Value>,
 }

@@ -543,7 +543,7 @@ mod tests {
                 namespace: "payments",
                 namespace_object: &Fact::Absent,
                 service_account: &Fact::Absent,
-                token_secrets: &Fact::Absent,
+                token_secrets: &crate::identity::KnownSecrets::default(),
                 class: Class::App,
                 beside,
             };
