@@ -17,8 +17,8 @@ impl CompileError {
 fn of(message: &str, scope: &Scope) -> Option<String> {
     if message.contains("error parsing regexp") {
         return Some(
-            "Kubernetes reads regular expressions as RE2: a sign that means itself is escaped, as in `'\\\\('` or `r'\\('`; there is no \
-             look-around and no back-reference"
+            "Kubernetes reads regular expressions as RE2: a sign that means itself is put in brackets, as in `'[(]'`; there is no look-around \
+             and no back-reference"
                 .into(),
         );
     }
