@@ -141,7 +141,8 @@ pub struct Vault {
     /// Lifetime of those tokens; no more than `audiences` allows their audience. Unit: seconds, from 600 on. Default: `600`. Read by
     /// `token-request-limit`, `token-ttl-limit`, `vault-login-target`, `vault-token`.
     pub token_seconds: i64,
-    /// Where those tokens are mounted. Default: `/var/run/secrets/vault`. Read by `vault-token`, `vault-agent`.
+    /// Where those tokens are mounted. Default: `/var/run/secrets/vault`. Read by `require-vault-token`,
+    /// `vault-token`, `vault-agent`.
     pub token_mount_path: String,
     /// The auth mount; `{cluster}` is the cluster's name. While that is unset, any name in its place is taken. Default:
     /// `auth/kubernetes-{cluster}`. Read by `vault-login-target`, `vault-agent`.
