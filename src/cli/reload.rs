@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::sources::{ContextArgs, PolicyArgs, read, unproven, unseen};
+use super::sources::{ContextArgs, PolicyArgs, read, unseen};
 use crate::manifest::InputError;
 use crate::policy::{PolicySet, Release};
 use crate::serve::{Door, Metrics, TokenSecrets};
@@ -51,18 +51,6 @@ impl Files {
         self.policies.doubts(&self.context)
     }
 
-    /// Whether an operator's own settings are among them: then what is injected under these is proven.
-    pub(super) fn have_settings(&self) -> bool {
-        self.policies.settings.is_some()
-    }
-
-    /// Reads everything, and proves what is injected.
-    fn load_proven(&self, before: &str) -> Result<(PolicySet, Option<TokenSecrets>), Vec<InputError>> {
-        let (set, names) = self.load()?;
-        let unproven = if self.have_settings() && set.revision() != before { unproven(&set) } else { Vec::new() };
-        if unproven.is_empty() { Ok((set, names)) } else { Err(unproven) }
-    }
-
     fn are_none(&self) -> bool {
         let PolicyArgs { policies, settings, waivers, .. } = &self.policies;
         policies.is_empty() && settings.is_none() && waivers.is_empty() && self.token_secrets.is_none()
@@ -78,9 +66,8 @@ impl Files {
             if self.are_none() {
                 continue;
             }
-            let (files, before) = (self.clone(), door.policies());
-            let load = move || files.load_proven(before.revision());
-            let Ok(loaded) = tokio::task::spawn_blocking(load).await else { continue };
+            let files = self.clone();
+            let Ok(loaded) = tokio::task::spawn_blocking(move || files.load()).await else { continue };
             match loaded {
                 Ok((set, names)) => {
                     failed.clear();

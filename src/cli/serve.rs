@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use super::exit::Exit;
 use super::reload::Files;
-use super::sources::{ContextArgs, PolicyArgs, complain_all, unproven};
+use super::sources::{ContextArgs, PolicyArgs, complain_all};
 use super::{complain, demonstration};
 use crate::cluster::{self, Caches, Lookups, Related, Surroundings, certificates};
 use crate::manifest::InputError;
@@ -157,7 +157,6 @@ async fn start(args: Args) -> Result<(), Failure> {
         }
         (None, None) => {}
     }
-    let has_settings = files.have_settings();
     tasks.spawn(files.watch(every, Arc::clone(&door), Arc::clone(&metrics)));
     let options = Options {
         listen: args.listen,
@@ -168,25 +167,8 @@ async fn start(args: Args) -> Result<(), Failure> {
         drain: DrainTimes { delay: Duration::from_secs(args.drain_delay), ..DrainTimes::default() },
         ..Options::default()
     };
-    let proof = has_settings.then(|| {
-        door.hold("the injections are not proven under these settings yet");
-        let set = door.policies();
-        tokio::task::spawn_blocking(move || unproven(&set))
-    });
-    let serving = serve(options, Arc::clone(&door), metrics, log, |server| announce(server, demonstration));
-    let mut serving = std::pin::pin!(serving);
-    if let Some(proof) = proof {
-        tokio::select! {
-            served = &mut serving => return served.map(drop).map_err(Failure::Server),
-            // A proof that panics proves nothing, and the door stays closed.
-            proven = proof => match proven {
-                Ok(unproven) if unproven.is_empty() => door.release(),
-                Ok(unproven) => return Err(Failure::Files(unproven)),
-                Err(error) => tracing::error!(%error, "the injections could not be proven"),
-            },
-        }
-    }
-    serving.await.map(drop).map_err(Failure::Server)
+    serve(options, door, metrics, log, |server| announce(server, demonstration)).await.map_err(Failure::Server)?;
+    Ok(())
 }
 
 fn known(args: &Args, demonstration: bool) -> Result<KnownObjects, Failure> {

@@ -2,8 +2,8 @@
 //! changes nothing, and the pod that results is refused neither by the API server nor by a rule that would not refuse it anyway.
 //!
 //! A policy that an operator writes is proven when it is loaded, before it acts on anybody's pods. Policies of the library are proven by the
-//! tests under the demonstration's settings; under an operator's own by [`prove_all`], which takes too long for a start: a server does it
-//! before it is ready, `policy lint --settings` and `inject --check` when they are asked.
+//! tests under the demonstration's settings; under an operator's own by [`prove_all`], which takes too long for a start of a server:
+//! `policy lint --settings` and `inject --check` ask it.
 
 mod api_server;
 mod webhook;

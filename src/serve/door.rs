@@ -30,8 +30,6 @@ pub struct Door {
     knowledge: Knowledge,
     metrics: Arc<Metrics>,
     log: DecisionLog,
-    /// Why it is not to open yet.
-    held: ArcSwapOption<&'static str>,
     /// Names of the waivers that lifted something since the start: no more than there are waivers.
     used_waivers: Mutex<BTreeSet<String>>,
 }
@@ -46,22 +44,11 @@ impl Door {
             knowledge,
             metrics,
             log,
-            held: ArcSwapOption::empty(),
             used_waivers: Mutex::default(),
         };
         door.knowledge.follow(&door.policies.load().related());
         door.show_policies();
         door
-    }
-
-    /// Keeps it from being ready, for a reason.
-    pub fn hold(&self, reason: &'static str) {
-        self.held.store(Some(Arc::new(reason)));
-    }
-
-    /// Ends that.
-    pub fn release(&self) {
-        self.held.store(None);
     }
 
     /// Puts another set in force as soon as what it reads beside its objects is known, and at the latest after a while: a rule that
@@ -211,8 +198,7 @@ impl Gate for Door {
     }
 
     fn ready(&self) -> Readiness {
-        let held = || self.held.load().as_deref().copied();
-        self.knowledge.waits().or_else(held).map_or_else(Readiness::ready, Readiness::waiting_for)
+        self.knowledge.waits().map_or_else(Readiness::ready, Readiness::waiting_for)
     }
 }
 

@@ -107,7 +107,7 @@ fn hardening_b16_a_restored_pod_of_an_earlier_release_is_taken_as_injected() {
     let changed: Vec<_> = ran.patch.as_array().unwrap().iter().map(|operation| operation["path"].as_str().unwrap()).collect();
     assert_eq!(changed, ["/metadata/annotations/doorward.dev~1vault-agent-config"]);
     // An image that nobody accepts is nobody's agent.
-    let refused = scene().once(&pod);
+    let refused = scene().with(|scene| scene.settings.vault.agent.accepted_images = Vec::new()).once(&pod);
     assert_eq!(
         refused.states()[2],
         "vault-agent: spec.initContainers[0]: a container named `vault-agent-init` exists and is not the injected agent"
