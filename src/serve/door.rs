@@ -293,7 +293,8 @@ spec:
             "owner": "o", "reason": "r", "ticket": "t", "expiresAt": soon });
         let waiver = review(
             ("doorward.dev", "v1alpha1", "IdentityWaiver", "identitywaivers"),
-            serde_json::json!({ "apiVersion": "doorward.dev/v1alpha1", "kind": "IdentityWaiver", "metadata": { "name": "mine" }, "spec": spec }),
+            serde_json::json!({ "apiVersion": "doorward.dev/v1alpha1", "kind": "IdentityWaiver", "metadata": { "name": "mine" }, "spec": spec,
+                "status": { "requestedBy": "eve", "requesters": ["eve"], "renewals": 0 } }),
         );
         for (review, name, hidden) in
             [(&deployment, "ledger-nightly", ""), (&waiver, "until-the-move", "(not told: the caller is not verified)")]
