@@ -286,8 +286,10 @@ spec:
             serde_json::json!({ "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "web", "namespace": "payments" },
                 "spec": { "template": { "spec": { "serviceAccountName": "api", "containers": [{ "name": "c", "image": "c:1" }] } } } }),
         );
+        // The other waivers are asked about once the rest of it is sound.
+        let ahead = jiff::Timestamp::from_second(jiff::Timestamp::now().as_second() + 30 * 86_400).unwrap().to_string();
         let spec = serde_json::json!({ "rules": ["no-host-namespaces"], "subject": { "namespace": "payments", "serviceAccount": "robot" },
-            "owner": "o", "reason": "r", "ticket": "t", "expiresAt": "2999-01-01T00:00:00Z" });
+            "owner": "o", "reason": "r", "ticket": "t", "expiresAt": ahead });
         let waiver = review(
             ("doorward.dev", "v1alpha1", "IdentityWaiver", "identitywaivers"),
             serde_json::json!({ "apiVersion": "doorward.dev/v1alpha1", "kind": "IdentityWaiver", "metadata": { "name": "mine" }, "spec": spec }),
