@@ -30,7 +30,7 @@ pub struct Surroundings<'a> {
 /// Objects that a pod names and that its identity hangs on, as far as they were read.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Beside<'a> {
-    /// ConfigMaps of the namespace.
+    /// `ConfigMaps` of the namespace.
     pub config_maps: &'a [Node<'a>],
     /// Whether every `ConfigMap` that the pod's agents read was looked for: one that is not among them cannot be read.
     pub all_config_maps: bool,
