@@ -292,7 +292,8 @@ spec:
             "owner": "o", "reason": "r", "ticket": "t", "expiresAt": ahead });
         let waiver = review(
             ("doorward.dev", "v1alpha1", "IdentityWaiver", "identitywaivers"),
-            serde_json::json!({ "apiVersion": "doorward.dev/v1alpha1", "kind": "IdentityWaiver", "metadata": { "name": "mine" }, "spec": spec }),
+            serde_json::json!({ "apiVersion": "doorward.dev/v1alpha1", "kind": "IdentityWaiver", "metadata": { "name": "mine" }, "spec": spec,
+                "status": { "requestedBy": "eve", "requesters": ["eve"] } }),
         );
         for (review, name, hidden) in
             [(&deployment, "ledger-nightly", ""), (&waiver, "until-the-move", "(not told: the caller is not verified)")]
