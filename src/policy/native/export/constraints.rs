@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::object::{POD_TEMPLATE_KINDS, PodTemplateKind};
-use crate::policy::schema::{Carrier, Match, OperationName, ResourceRule};
+use crate::policy::schema::{Carrier, Match, MatchPolicy, OperationName, ResourceRule};
 
-/// The constraints of a match.
+/// The constraints of a match. `others` are the matches of the policy's other rules.
 ///
 /// # Errors
 /// Why there are none.
-pub(super) fn constraints(matches: &Match) -> Result<Value, String> {
+pub(super) fn constraints<'m>(matches: &Match, mut others: impl Iterator<Item = &'m Match>) -> Result<Value, String> {
     let rules = match matches.pod_template {
         Some(carrier) => pod_templates(carrier),
         None => matches.resource_rules.iter().filter_map(changes).collect(),
@@ -30,11 +30,25 @@ pub(super) fn constraints(matches: &Match) -> Result<Value, String> {
         if let Some(selector) = &matches.object_selector {
             fields.insert("objectSelector".into(), json!(selector));
         }
-        if let Some(policy) = matches.match_policy {
+        // An object is judged by the rule of its own version; converted to another one it would be judged by that one's rule too.
+        let exact = others.any(|other| in_other_versions(matches, other)).then_some(MatchPolicy::Exact);
+        if let Some(policy) = matches.match_policy.or(exact) {
             fields.insert("matchPolicy".into(), json!(policy));
         }
     }
     Ok(constraints)
+}
+
+/// Whether two matches name a resource in different versions.
+fn in_other_versions(one: &Match, other: &Match) -> bool {
+    let share = |left: &[String], right: &[String]| left.iter().any(|item| right.contains(item));
+    let apart = |rule: &ResourceRule, twin: &ResourceRule| {
+        share(&rule.api_groups, &twin.api_groups)
+            && share(&rule.resources, &twin.resources)
+            && !share(&rule.api_versions, &twin.api_versions)
+            && !rule.api_versions.iter().chain(&twin.api_versions).any(|version| version == "*")
+    };
+    one.resource_rules.iter().any(|rule| other.resource_rules.iter().any(|twin| apart(rule, twin)))
 }
 
 fn pod_templates(carrier: Carrier) -> Vec<Value> {

@@ -42,8 +42,9 @@ impl RuleExport<'_> {
     pub(super) fn write(&self, export: &mut Export) {
         let place = format!("spec.rules[{}]", self.index);
         let omit = |place: String, reason: String| Omission { rule: self.id.to_owned(), place, reason };
+        let others = self.spec.rules.iter().enumerate().filter(|(index, _)| *index != self.index).map(|(_, rule)| &rule.matches);
         let (constraints, mut conditions) =
-            match constraints(&self.rule.matches).and_then(|constraints| Ok((constraints, self.conditions()?))) {
+            match constraints(&self.rule.matches, others).and_then(|constraints| Ok((constraints, self.conditions()?))) {
                 Ok(both) => both,
                 Err(reason) => {
                     export.omissions.push(omit(place, reason));

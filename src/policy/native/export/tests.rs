@@ -321,3 +321,23 @@ fn a_condition_that_reads_the_pod_has_it_written_in() {
     let why = "has the match condition `asked`, which reads `identity.mesh.state`, which the API server knows in no match condition";
     assert_eq!(reason(rule, json!({})).1, why);
 }
+
+#[test]
+fn rules_on_two_versions_of_a_kind_judge_their_own() {
+    let rule = |versions: Value| {
+        json!({
+            "match": { "resourceRules": [{ "apiGroups": ["tekton.dev"], "apiVersions": versions, "resources": ["pipelineruns"] }] },
+            "validations": [{ "expression": "object.metadata.name != ''", "message": "no" }],
+        })
+    };
+    let policies = |one: Value, other: Value| {
+        let mut document = policy(rule(one));
+        document["spec"]["rules"].as_array_mut().unwrap().push(rule(other));
+        let policies = vec![Text { name: "rule.yaml".into(), text: document.to_string() }];
+        let export = export(&load(&Sources { no_builtin: true, policies, ..Sources::default() }).unwrap(), &|_| true);
+        export.policies.iter().map(|one| one.policy["spec"]["matchConstraints"]["matchPolicy"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(policies(json!(["v1"]), json!(["v1beta1"])), [json!("Exact"), json!("Exact")]);
+    assert_eq!(policies(json!(["v1"]), json!(["v1"])), [Value::Null, Value::Null]);
+    assert_eq!(policies(json!(["*"]), json!(["v1beta1"])), [Value::Null, Value::Null]);
+}
