@@ -19,11 +19,18 @@ impl<'a> RelatedNames<'a> {
     pub(super) fn of(facts: &'a Facts<'_>) -> Self {
         let related = facts.related.values().chain(facts.parameters.iter().map(|(_, found)| found));
         let found = related.filter_map(|fact| if let Fact::Found(objects) = fact { Some(objects) } else { None }).flatten();
-        let name = |object: &'a Node<'_>| object.path(&["metadata", "name"]).and_then(Node::as_str);
+        // By itself, and behind its namespace.
+        let name = |object: &'a Node<'_>| {
+            let metadata = object.get("metadata")?;
+            let name = metadata.get("name").and_then(Node::as_str)?;
+            Some((name, format!("{}/{name}", metadata.text("namespace"))))
+        };
         let said = if let Fact::Found(account) = &facts.service_account { account.path(&["metadata", "annotations"]) } else { None };
         let said = said.into_iter().flat_map(Node::entries).filter_map(|(_, value)| value.as_str());
-        let names = found.filter_map(name).chain(said).chain(facts.neighbours.iter().copied()).filter(|name| !name.is_empty());
-        Self { names: names.flat_map(|name| [name.to_owned(), quoted(name), escaped(name)].map(|written| (written, name))).collect() }
+        let plain = said.chain(facts.neighbours.iter().copied()).map(|name| (name, String::new()));
+        let names = found.filter_map(name).chain(plain).filter(|(name, _)| !name.is_empty());
+        let written = |(name, full): (&'a str, String)| [name.to_owned(), quoted(name), escaped(name), full].map(|written| (written, name));
+        Self { names: names.flat_map(written).filter(|(written, _)| !written.is_empty()).collect() }
     }
 
     /// A message without those names, each of which stands in code there; what the caller sent himself stays.

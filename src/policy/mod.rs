@@ -92,5 +92,4 @@ pub use waive::{Waiver, exemption_reason};
 pub use waiver_object::{RULE as WAIVER_RULE, waivers_resource};
 pub use waiver_schema::{IdentityWaiverSpec, IdentityWaiverStatus};
 pub use waiver_state::{WaiverState, lifting_waiver, waiver_state, waiver_states};
-pub(crate) use wanted::config_maps_resource;
-pub use wanted::wanted;
+pub use wanted::{config_maps_resource, wanted};

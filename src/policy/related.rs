@@ -100,6 +100,7 @@ impl<'a> RelatedIndex<'a> {
             related: self.related(set, namespace),
             parameters: self.parameters(set, subject),
             neighbours: self.neighbours(subject),
+            complete: self.complete,
             now,
             deadline: Deadline::default(),
         }

@@ -3,7 +3,7 @@
 //! Whether a case speaks of a validation is found by changing the policy: with the validation always true some case must fail (it was
 //! the denial), with it always false another one (it was the allowance).
 
-#![expect(clippy::panic, clippy::expect_used, clippy::indexing_slicing, clippy::print_stderr, reason = "a test that cannot go on says so")]
+#![expect(clippy::panic, clippy::expect_used, clippy::indexing_slicing, reason = "a test that cannot go on says so")]
 
 mod table;
 mod variants;

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use doorward::object::{Object, resource_of};
-use doorward::policy::{Facts, Limits, PolicySet, RelatedIndex, Source, Sources, Subject, evaluate, load, manifest_request};
+use doorward::policy::{Facts, Limits, PolicySet, RelatedIndex, Release, Source, Sources, Subject, evaluate, load, manifest_request};
 use doorward::settings::{Enforcement, Settings};
 use http::Method;
 use serde_json::{Value, json};
@@ -519,7 +519,9 @@ async fn audit_and_cluster_say_the_same_of_every_case() {
         let opened = each(some.to_vec(), |choice| {
             let (settings, kubeconfig, more, cluster) = (settings[choice].clone(), kubeconfig.clone(), more.clone(), cluster.clone());
             async move {
-                let set = load(&Sources { fallback: Some(parsed(&settings)), ..Sources::default() }).expect("the library loads");
+                // The door asks the API server for its release, too.
+                let release = Some(Release::NATIVE_SIDECARS);
+                let set = load(&Sources { fallback: Some(parsed(&settings)), release, ..Sources::default() }).expect("the library loads");
                 let more: Vec<&str> = more.iter().map(String::as_str).collect();
                 let door = Door::open(&Flags { settings, more: &more, ..Flags::on_loopback(&kubeconfig) }).await;
                 install(&cluster, choice, &set, &door).await;

@@ -6,7 +6,7 @@ use doorward::object::{GroupVersionKind, is_cluster_scoped, resource_of};
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::client::{Cluster, collection};
+use crate::client::{Cluster, collection, path_of};
 use crate::deadline::until;
 
 /// Defines the kinds of some objects, each with every version that one is written in, and waits until they are served.
@@ -27,6 +27,21 @@ pub(crate) async fn define(cluster: &Cluster, objects: impl Iterator<Item = &Val
             })
             .await;
         }
+    }
+}
+
+/// Takes the definitions away again, and waits until they are gone: other tests ask what happens without them.
+pub(crate) async fn undefine(cluster: &Cluster, objects: impl Iterator<Item = &Value>) {
+    let paths: Vec<String> = definitions(objects).iter().map(path_of).collect();
+    for path in &paths {
+        cluster.delete(path).await;
+    }
+    for path in &paths {
+        until("a definition to go", || async {
+            let answer = cluster.get(path).await;
+            if answer.code == 404 { Ok(()) } else { Err(answer.body["status"].to_string()) }
+        })
+        .await;
     }
 }
 

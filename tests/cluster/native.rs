@@ -16,7 +16,7 @@ use crate::client::{Answer, Cluster, collection, path_of};
 use crate::completed::completed;
 use crate::controlplane::{shared, turn};
 use crate::deadline::until;
-use crate::definitions::define;
+use crate::definitions::{define, undefine};
 use crate::exported::{Asked, Variant, compared, set, verdict};
 
 /// The label by which an object says which policy it is compared for.
@@ -259,6 +259,7 @@ async fn the_exported_library_says_what_the_rules_say() {
             }
         }
     }
+    undefine(&cluster, objects.iter()).await;
     eprintln!("{compared_cases} compared, {refused} of them refused; {} not sent:\n  {}", unsent.len(), unsent.join("\n  "));
     assert!(differ.is_empty(), "{}", differ.join("\n"));
     assert!(unsent.len() <= 60, "{} were not sent", unsent.len());

@@ -62,7 +62,9 @@ async fn a_door_judges_by_policies_that_are_kubernetes_own() {
     until("the quota to be seen", || async {
         let answer = cluster.try_out(&full).await;
         let message = answer.body["message"].as_str().unwrap_or_default();
-        let seen = message.contains("[quota] has 2 keys; at most 1 (validations[0], binding `quota`, parameters `of-maps`)");
+        let seen = message.contains(
+            "[quota] has 2 keys; at most 1 (validations[0], binding `quota`, parameters `(not told: the caller is not verified)`)",
+        );
         if answer.code == 422 && seen { Ok(()) } else { Err(answer.body.to_string()) }
     })
     .await;
@@ -86,8 +88,7 @@ async fn a_door_judges_by_policies_that_are_kubernetes_own() {
     };
     until("the parameter to be found", allowed(2)).await;
     let answer = cluster.create(&deployment(&namespace, "large", 3)).await;
-    let place = format!("has 3 replicas (validations[0], binding `limited`, parameters `{}/limits`)", namespace.name);
-    refused(&answer, WORKLOADS, &place);
+    refused(&answer, WORKLOADS, "has 3 replicas (validations[0], binding `limited`, parameters `(not told: the caller is not verified)`)");
     cluster.patch(&path_of(&limits), MERGE, &json!({ "data": { "most": "3" } })).await.object();
     until("the parameter's change to be seen", allowed(3)).await;
 

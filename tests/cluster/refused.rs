@@ -7,7 +7,7 @@ use crate::controlplane::shared;
 use crate::door::{cluster, shared_door};
 use crate::injector::Injector;
 use crate::kubelet;
-use crate::namespaces::{Namespace, OLD_TOKEN, OLDER};
+use crate::namespaces::{MESH_LABEL, Namespace, OLD_TOKEN, OLDER};
 use crate::objects::{container, legacy_token, mounting, spec, spec_with_automount_unset, with, without};
 use crate::refusal::{denied, warned};
 
@@ -198,11 +198,11 @@ async fn a_pod_outside_the_mesh() {
 async fn a_namespace_that_leaves_the_mesh() {
     let cluster = cluster().await;
     let name = format!("leaving-{}", std::process::id());
-    let mut made = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } });
+    let mut made = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name, "labels": { MESH_LABEL: "on" } } });
     let answer = cluster.try_out(&made).await;
     warned(&answer, "require-meshed-namespace", "linkerd.io/inject");
     warned(&answer, "require-pod-security", "enforces no Pod Security Standard");
-    made["metadata"]["labels"] = json!({ "pod-security.kubernetes.io/enforce": "baseline" });
+    made["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] = json!("baseline");
     made["metadata"]["annotations"] = json!({ "linkerd.io/inject": "enabled" });
     let answer = cluster.create(&made).await;
     assert_eq!(answer.warnings, [""; 0]);
