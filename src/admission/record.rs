@@ -141,7 +141,11 @@ pub fn record(set: &PolicySet, subject: &Subject<'_>, decision: &Decision, circu
         policy_revision: set.revision(),
         duration_microseconds: u64::try_from(circumstances.duration.as_micros()).unwrap_or(u64::MAX),
     };
-    serde_json::to_string(&record).unwrap_or_default()
+    // Most of a line is the names of the rules that were kept.
+    let mut line = Vec::with_capacity(2048);
+    // Strings, numbers and lists of them: it always serialises.
+    let _always = serde_json::to_writer(&mut line, &record);
+    String::from_utf8(line).unwrap_or_default()
 }
 
 #[cfg(test)]

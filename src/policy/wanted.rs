@@ -17,6 +17,7 @@ use crate::identity::agent_config_maps;
 
 /// The resource of the `ConfigMaps` that agents read their configuration from. There are many and large ones: they are never watched for
 /// that, but asked for by name.
+#[must_use]
 pub fn config_maps_resource() -> &'static RelatedResource {
     static RESOURCE: LazyLock<RelatedResource> = LazyLock::new(|| RelatedResource { group: String::new(), resource: "configmaps".into() });
     &RESOURCE
