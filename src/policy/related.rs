@@ -100,7 +100,6 @@ impl<'a> RelatedIndex<'a> {
             related: self.related(set, namespace),
             parameters: self.parameters(set, subject),
             neighbours: self.neighbours(subject),
-            complete: self.complete,
             now,
             deadline: Deadline::default(),
         }

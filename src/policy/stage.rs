@@ -6,7 +6,7 @@ use super::compile::{CompiledRelated, slot};
 use super::location::Trail;
 use super::schema::RelatedResource;
 use super::set::PolicySet;
-use super::subject::{Facts, Subject};
+use super::subject::{Facts, Source, Subject};
 use super::wanted::{config_maps_resource, csi_drivers_resource};
 use super::workload::workload_of;
 use crate::cel::{Budget, EXPRESSION_LIMIT, EvaluationError, Expression, Value, Variables};
@@ -103,7 +103,7 @@ impl<'a> Stage<'a> {
         let config_maps = known(config_maps_resource());
         Beside {
             config_maps: config_maps.unwrap_or_default(),
-            all_config_maps: config_maps.is_some() && self.facts.complete,
+            all_config_maps: config_maps.is_some() && self.subject.source == Source::Validating,
             csi_drivers: known(csi_drivers_resource()).unwrap_or_default(),
             ..Beside::default()
         }

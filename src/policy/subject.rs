@@ -271,8 +271,6 @@ pub struct Facts<'a> {
     pub neighbours: Vec<&'a str>,
     /// Now, in seconds since 1970: waivers end.
     pub now: i64,
-    /// Whether all there is was looked through: of what is not among the related objects it is then known that there is none.
-    pub complete: bool,
     /// Until when match conditions may be evaluated that say what else is to be asked.
     pub deadline: Deadline<'a>,
 }
@@ -304,7 +302,6 @@ impl Facts<'_> {
             related: BTreeMap::new(),
             parameters: Vec::new(),
             neighbours: Vec::new(),
-            complete: false,
             now: 0,
             deadline: Deadline::default(),
         }

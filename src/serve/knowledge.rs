@@ -226,7 +226,6 @@ impl Learned {
             parameters: self.parameters.iter().map(|(query, found)| (query.clone(), views(found))).collect(),
             neighbours: Vec::new(),
             related: self.related.iter().map(|(resource, fact)| (resource.clone(), views(fact))).collect(),
-            complete: true,
             now,
             deadline,
         }

@@ -34,6 +34,10 @@ impl Apart {
         let door = Door::open(&Flags { settings, ..Flags::on_loopback(&shared().kubeconfig()) }).await;
         let configurations = of_door(name, &set, &door, |webhook, _| {
             webhook["namespaceSelector"] = json!({ "matchLabels": { "kubernetes.io/metadata.name": name } });
+            // A namespace selector holds nothing back that is in none, and that is the shared door's to judge.
+            for rule in webhook["rules"].as_array_mut().expect("rules") {
+                rule["scope"] = json!("Namespaced");
+            }
         });
         for configuration in configurations {
             namespace.cluster.create(&configuration).await.object();

@@ -138,6 +138,10 @@ async fn send(cluster: &Cluster, sent: &mut Sent) -> Result<Answer, String> {
         return Err(format!("the old object is refused: {}", made.body["message"]));
     }
     let path = path_of(old);
+    // What is the same in both is as the API server filled it in: of a pod little may be changed.
+    if sent.new["spec"] == old["spec"] {
+        sent.new["spec"] = made.body["spec"].clone();
+    }
     *old = made.body;
     for field in ["resourceVersion", "uid"] {
         sent.new["metadata"][field] = old["metadata"][field].clone();

@@ -66,7 +66,6 @@ impl Cluster {
             related: BTreeMap::from([(waivers_resource(), Fact::Found(self.waivers.iter().map(Object::root).collect()))]),
             parameters: Vec::new(),
             neighbours: Vec::new(),
-            complete: true,
             now: NOW,
             deadline: Deadline::default(),
         };
