@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
+use doorward::identity::KnownSecrets;
 use doorward::object::{Fact, Object};
 use doorward::policy::{Facts, PolicySet, Sources, load};
 use doorward::settings::Settings;
@@ -33,7 +34,7 @@ pub fn facts() -> Facts<'static> {
     Facts {
         namespace: Fact::Found(namespace.root()),
         service_account: Fact::Found(account.root()),
-        token_secrets: Fact::Found(BTreeSet::new()),
+        token_secrets: KnownSecrets::all(BTreeSet::new()),
         ..Facts::unknown("not asked for")
     }
 }
