@@ -61,7 +61,7 @@ fn compact(json: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{DIRECTORY, SOURCE, compact, reviews};
+    use super::{DIRECTORY, LINKERD, SOURCE, compact, reviews};
     use serde_json::{Value, json};
     use std::path::Path;
 
