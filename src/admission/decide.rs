@@ -59,17 +59,15 @@ impl Decision {
     /// that he may not read (`hardening.md` A35). What his own request says is his to see again.
     #[must_use]
     pub fn withholding(mut self, subject: &Subject<'_>, facts: &Facts<'_>) -> Self {
-        let names = RelatedNames::of(facts);
-        let asked = subject.request;
-        self.message = names.hidden(asked, &self.message);
-        for (_, message) in &mut self.causes {
-            *message = names.hidden(asked, message);
+        if let Some(waived) = self.audit.get_mut("waived") {
+            *waived = waived_rules(&self.verdict);
         }
-        for warning in &mut self.warnings {
-            *warning = names.hidden(asked, warning);
-        }
-        for (key, value) in &mut self.audit {
-            *value = if key == "waived" { waived_rules(&self.verdict) } else { names.hidden(asked, value) };
+        let Self { message, causes, warnings, audit, .. } = &mut self;
+        let mut texts: Vec<&mut String> = vec![message];
+        texts.extend(causes.iter_mut().map(|(_, message)| message).chain(warnings).chain(audit.values_mut()));
+        let names = RelatedNames::among(texts.iter().map(|text| text.as_str()), subject.request, facts);
+        for text in texts {
+            names.hide(text);
         }
         self
     }

@@ -228,19 +228,19 @@ impl<'a> Judge<'_, 'a, '_> {
 
     /// Judges what stands where some validations look, which is the same for all of them.
     fn search(&mut self, rule: &CompiledRule, validations: &'a [CompiledValidation], activation: &Activation<'_, 'a>, root: Node<'a>) {
-        let asks = |judge: &Self, validation: &CompiledValidation| {
-            validation.expression.settled() != Some(true) && judge.enforcement(validation.enforcement) != Enforcement::Off
-        };
         let stage = self.stage;
-        let Some(first) = validations.iter().find(|validation| asks(self, validation)) else { return };
+        let asked: Vec<&CompiledValidation> = validations
+            .iter()
+            .filter(|validation| validation.expression.settled() != Some(true))
+            .filter(|validation| self.enforcement(validation.enforcement) != Enforcement::Off)
+            .collect();
+        let Some(first) = asked.first() else { return };
         let searched = if first.in_identity { stage.identity() } else { Some(root) };
         let Some(searched) = searched else { return };
         let mut judge = |found: Found<'_, 'a>| {
             activation.look_at(found.node, found.bound);
-            for validation in validations {
-                if asks(self, validation) {
-                    self.validate(rule, validation, activation, found, root);
-                }
+            for validation in &asked {
+                self.validate(rule, validation, activation, found, root);
             }
         };
         let Some(location) = &first.location else {
