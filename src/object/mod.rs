@@ -4,6 +4,7 @@
 //!
 //! - `tree`: [`Object`], the tape, and [`Node`], the view of one value; [`Builder`] for readers of other formats
 //! - `json`: JSON in and out, digests
+//! - `scan`: the plain part of JSON, straight onto the tape
 //! - `serialize`: Rust values onto the tape
 //! - `field_path`: [`FieldPath`], printed as apimachinery prints it
 //! - `foreign`: text that somebody else chose, made safe to show
@@ -23,6 +24,7 @@ mod origin;
 mod patch;
 mod pod_template;
 mod resource;
+mod scan;
 mod selector;
 mod serialize;
 mod tree;
