@@ -202,7 +202,7 @@ fn warnings(verdict: &Verdict) -> Vec<String> {
         .take(if warned.len() > WARNINGS { WARNINGS - 1 } else { WARNINGS })
         .map(|violation| {
             let unsure = if violation.certainty == Certainty::Unknown { "(not certain) " } else { "" };
-            cut(&format!("doorward: {unsure}{}", escaped(&violation.line())))
+            cut(format!("doorward: {unsure}{}", escaped(&violation.line())))
         })
         .collect();
     if warned.len() > out.len() {
@@ -211,11 +211,15 @@ fn warnings(verdict: &Verdict) -> Vec<String> {
     out
 }
 
-fn cut(text: &str) -> String {
-    if text.chars().count() <= WARNING_LIMIT {
-        return text.to_owned();
+fn cut(text: String) -> String {
+    if text.len() <= WARNING_LIMIT {
+        return text;
     }
-    text.chars().take(WARNING_LIMIT - 1).chain(std::iter::once('…')).collect()
+    let mut ends = text.char_indices().map(|(start, _)| start).skip(WARNING_LIMIT - 1);
+    match (ends.next(), ends.next()) {
+        (Some(end), Some(_)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        _ => text,
+    }
 }
 
 #[cfg(test)]
@@ -263,6 +267,15 @@ mod tests {
         ] {
             let decision = decided(reasons);
             assert_eq!((decision.allowed, decision.reason, decision.code), (false, reason, code), "{reasons:?}");
+        }
+    }
+
+    #[test]
+    fn a_warning_has_at_most_as_many_characters_as_arrive() {
+        for (character, count) in [("x", 1), ("é", 240), ("é", 241), ("x", 240), ("x", 241), ("€", 1000)] {
+            let cut = cut(character.repeat(count));
+            assert_eq!(cut.chars().count(), count.min(WARNING_LIMIT), "{count} times {character}");
+            assert_eq!(cut.ends_with('…'), count > WARNING_LIMIT, "{count} times {character}");
         }
     }
 

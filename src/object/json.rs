@@ -73,8 +73,8 @@ pub(super) struct Sink<'t> {
 
 impl<'t> Sink<'t> {
     pub(super) fn over(text: &'t str) -> Self {
-        // A slot for every 12 bytes of text holds for Kubernetes objects without growing.
-        Self { text, slots: Vec::with_capacity(text.len() / 12), stack: Vec::with_capacity(64), extra: String::new() }
+        // A slot for every 8 bytes of text holds for Kubernetes objects without growing.
+        Self { text, slots: Vec::with_capacity(text.len() / 8), stack: Vec::with_capacity(64), extra: String::new() }
     }
 
     /// Reads a whole document by `serde_json`, which says what JSON is and in which words it is not.

@@ -16,6 +16,8 @@ const DEPTH: usize = 100;
 
 /// Every byte of a word.
 const ONES: u64 = u64::from_le_bytes([1; 8]);
+const QUOTES: u64 = u64::from_le_bytes([b'"'; 8]);
+const BACKSLASHES: u64 = u64::from_le_bytes([b'\\'; 8]);
 
 /// Reads one document.
 pub(super) struct Scanner<'t> {
@@ -137,20 +139,20 @@ impl<'t> Scanner<'t> {
     /// Where the next byte stands that is not simply part of a string: a quote, a backslash, a control character.
     fn special(&self, from: usize) -> Option<usize> {
         let bytes = self.text.as_bytes();
-        let mut at = from;
+        let mut rest = bytes.get(from..)?;
         // Eight bytes at a time. A borrow can only spoil bytes above the first that is found.
-        while let Some(Ok(chunk)) = bytes.get(at..at + 8).map(<[u8; 8]>::try_from) {
-            let word = u64::from_le_bytes(chunk);
-            let (quote, backslash) = (word ^ (ONES * u64::from(b'"')), word ^ (ONES * u64::from(b'\\')));
+        while let Some((chunk, tail)) = rest.split_first_chunk() {
+            let word = u64::from_le_bytes(*chunk);
+            let (quote, backslash) = (word ^ QUOTES, word ^ BACKSLASHES);
             let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word;
             let found = (below(quote, 1) | below(backslash, 1) | below(word, 0x20)) & (ONES << 7);
             if found != 0 {
-                return Some(at + found.trailing_zeros() as usize / 8);
+                return Some(bytes.len() - rest.len() + found.trailing_zeros() as usize / 8);
             }
-            at += 8;
+            rest = tail;
         }
-        let rest = bytes.get(at..)?;
-        rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..0x20)).map(|offset| at + offset)
+        let offset = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..0x20))?;
+        Some(bytes.len() - rest.len() + offset)
     }
 
     fn number(&mut self) -> Option<Slot> {

@@ -107,15 +107,11 @@ impl Object {
     }
 
     /// Whether a string slot holds this text. Lengths first: keys of one map mostly differ in them, and no slice is made for those.
-    fn is(&self, slot: Slot, text: &str) -> bool {
-        let (source, start, len) = match slot {
-            Slot::Text { start, len } => (self.text.as_bytes(), start as usize, len as usize),
-            Slot::Extra { start, len } => (self.extra.as_bytes(), start as usize, len as usize),
-            _ => return false,
-        };
+    fn is(&self, slot: &Slot, text: &str) -> bool {
+        let (Slot::Text { len, .. } | Slot::Extra { len, .. }) = *slot else { return false };
         // Most keys of that length differ in their first byte: no call to compare the rest.
-        len == text.len()
-            && source.get(start..start + len).is_some_and(|found| found.first() == text.as_bytes().first() && found == text.as_bytes())
+        let same = |found: &[u8], text: &[u8]| found.first() == text.first() && found == text;
+        len as usize == text.len() && same(self.string(*slot).as_bytes(), text.as_bytes())
     }
 
     fn run(&self, start: u32, len: u32) -> &[Slot] {
@@ -200,10 +196,10 @@ impl<'a> Node<'a> {
         let Slot::Map { start, len } = self.slot else { return None };
         let pairs = self.object.run(start, len * 2).chunks_exact(2).rev();
         for pair in pairs {
-            if let [name, value] = *pair
+            if let [name, value] = pair
                 && self.object.is(name, key)
             {
-                return Some(Node { object: self.object, slot: value });
+                return Some(Node { object: self.object, slot: *value });
             }
         }
         None

@@ -109,6 +109,8 @@ impl IdentityPolicy {
 #[derive(Debug)]
 pub(super) struct CompiledRule {
     pub(super) matches: Match,
+    /// The same number for all rules of a set that match alike; none is that high before the rule is in a set.
+    pub(super) match_number: usize,
     pub(super) on_pod_template: bool,
     pub(super) conditions: Vec<(String, Expression)>,
     pub(super) variables: Vec<Expression>,
@@ -384,7 +386,8 @@ impl Compiler {
         }
         let (bindings, annotations, names) = (Vec::new(), Vec::new(), Vec::new());
         let matches = rule.matches;
-        Some(CompiledRule { matches, on_pod_template, conditions, variables, related, validations, bindings, annotations, names })
+        let match_number = usize::MAX;
+        Some(CompiledRule { matches, match_number, on_pod_template, conditions, variables, related, validations, bindings, annotations, names })
     }
 
     fn selectors(&mut self, matches: &Match, path: &FieldPath) {

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::compile::{CompiledRule, CompiledValidation, IdentityPolicy, slot};
 use super::due::Hypothesis;
 use super::location::Found;
-use super::schema::{FailurePolicy, Match, Reason};
+use super::schema::{FailurePolicy, Reason};
 use super::select::Selected;
 use super::set::PolicySet;
 use super::stage::{Activation, Stage};
@@ -201,7 +201,7 @@ pub(super) struct Judge<'s, 'a, 'v> {
 
 impl<'a> Judge<'_, 'a, '_> {
     fn rule(&mut self, rule: &'a CompiledRule) {
-        if rule.is_dormant() || !self.speaks(&rule.matches) {
+        if rule.is_dormant() || !self.speaks(self.stage.selected(rule)) {
             return;
         }
         for binding in &rule.bindings {
@@ -229,32 +229,35 @@ impl<'a> Judge<'_, 'a, '_> {
     /// Judges what stands where some validations look, which is the same for all of them.
     fn search(&mut self, rule: &CompiledRule, validations: &'a [CompiledValidation], activation: &Activation<'_, 'a>, root: Node<'a>) {
         let stage = self.stage;
-        let asked: Vec<&CompiledValidation> = validations
-            .iter()
-            .filter(|validation| validation.expression.settled() != Some(true))
-            .filter(|validation| self.enforcement(validation.enforcement) != Enforcement::Off)
-            .collect();
-        let Some(first) = asked.first() else { return };
+        let is_asked = |validation: &&CompiledValidation| {
+            validation.expression.settled() != Some(true) && self.enforcement(validation.enforcement) != Enforcement::Off
+        };
+        let Some(first) = validations.iter().find(is_asked) else { return };
         let searched = if first.in_identity { stage.identity() } else { Some(root) };
         let Some(searched) = searched else { return };
+        let mut asked = stage.asked.take();
+        asked.clear();
+        asked.extend(validations.iter().filter(is_asked));
         let mut judge = |found: Found<'_, 'a>| {
             activation.look_at(found.node, found.bound);
             for validation in &asked {
                 self.validate(rule, validation, activation, found, root);
             }
         };
-        let Some(location) = &first.location else {
-            judge(Found::whole(searched));
-            return;
-        };
-        let mut trail = stage.trail.take();
-        location.each(searched, &mut trail, &mut judge);
-        stage.trail.set(trail);
+        match &first.location {
+            None => judge(Found::whole(searched)),
+            Some(location) => {
+                let mut trail = stage.trail.take();
+                location.each(searched, &mut trail, &mut judge);
+                stage.trail.set(trail);
+            }
+        }
+        stage.asked.set(asked);
     }
 
-    /// Whether a match means the subject.
-    pub(super) fn speaks(&mut self, matches: &Match) -> bool {
-        match matches.selects(self.stage.subject, self.stage.facts) {
+    /// Whether a match means the subject; that it is not known is a violation.
+    pub(super) fn speaks(&mut self, selected: Selected) -> bool {
+        match selected {
             Selected::No => false,
             Selected::Unknown(reason) => {
                 self.unknown(self.policy.enforcement, &FieldPath::root(), &reason);

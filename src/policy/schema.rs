@@ -157,7 +157,7 @@ pub struct Rule {
 }
 
 /// Which objects a rule or an injection is about: a pod template by its carrier, or VAP's `matchConstraints`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Match {
@@ -204,7 +204,7 @@ pub enum Carrier {
 }
 
 /// VAP's `NamedRuleWithOperations`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ResourceRule {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::compile::{IdentityPolicy, InjectionPolicy};
 use super::native::ParameterQuery;
+use super::schema::Match;
 use super::subject::Subject;
 use super::waive::Waiver;
 use crate::object::{Object, ShapeError, hex_digest, nearest_name};
@@ -39,6 +40,14 @@ impl std::fmt::Display for PolicySource {
     }
 }
 
+/// The place of a match among those known so far, at the end if it is a new one.
+fn number(known: &mut Vec<Match>, matches: &Match) -> usize {
+    known.iter().position(|known| known == matches).unwrap_or_else(|| {
+        known.push(matches.clone());
+        known.len() - 1
+    })
+}
+
 fn nearest<'k>(known: impl Iterator<Item = &'k Arc<str>>, id: &str) -> String {
     nearest_name(known.map(|known| &**known), id).map(|known| format!("; did you mean `{known}`?")).unwrap_or_default()
 }
@@ -47,6 +56,8 @@ fn nearest<'k>(known: impl Iterator<Item = &'k Arc<str>>, id: &str) -> String {
 #[derive(Debug)]
 pub struct PolicySet {
     pub(super) policies: Vec<IdentityPolicy>,
+    /// How many different matches their rules have.
+    pub(super) matches: usize,
     pub(super) injections: Vec<InjectionPolicy>,
     sources: BTreeMap<Arc<str>, PolicySource>,
     pub(super) waivers: Vec<Waiver>,
@@ -140,12 +151,17 @@ impl PolicySetBuilder {
             sources.insert(name.clone(), source.clone());
         }
         let revision = hex_digest(parts.as_bytes()).chars().take(12).collect();
+        let mut distinct = Vec::new();
         let settled = |(mut policy, _): (IdentityPolicy, PolicySource)| {
             policy.settle(params.root());
+            for rule in &mut policy.rules {
+                rule.match_number = number(&mut distinct, &rule.matches);
+            }
             policy
         };
         Ok(PolicySet {
             policies: self.policies.into_values().map(settled).collect(),
+            matches: distinct.len(),
             injections: self.injections.into_values().map(|(policy, _)| policy).collect(),
             sources,
             waivers: self.waivers,

@@ -2,9 +2,10 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 
-use super::compile::{CompiledRelated, slot};
+use super::compile::{CompiledRelated, CompiledRule, CompiledValidation, slot};
 use super::location::Trail;
 use super::schema::RelatedResource;
+use super::select::Selected;
 use super::set::PolicySet;
 use super::subject::{Facts, Source, Subject};
 use super::wanted::{config_maps_resource, csi_drivers_resource};
@@ -22,6 +23,10 @@ pub(super) struct Stage<'a> {
     pub(super) pod: Option<PodTemplate<'a>>,
     /// What the searches of all rules find their way by, one after the other.
     pub(super) trail: Cell<Trail<'a>>,
+    /// The validations that ask at one place, kept for its room.
+    pub(super) asked: Cell<Vec<&'a CompiledValidation>>,
+    /// What each match of the set says of the subject, once some rule has asked.
+    selected: RefCell<Vec<Option<Selected>>>,
     identity: IdentitySource<'a>,
 }
 
@@ -40,12 +45,32 @@ impl<'a> Stage<'a> {
         cell: &'a OnceCell<Object>,
         injections: &'a [InjectionState],
     ) -> Self {
-        Self { set, subject, facts, pod, trail: Cell::default(), identity: IdentitySource::Lazy { cell, injections } }
+        Self::with(set, subject, facts, pod, IdentitySource::Lazy { cell, injections })
     }
 
     /// For conditions that are asked before there is a pod to read.
     pub(super) fn without_identity(set: &'a PolicySet, subject: &'a Subject<'a>, facts: &'a Facts<'a>) -> Self {
-        Self { set, subject, facts, pod: subject.template(), trail: Cell::default(), identity: IdentitySource::None }
+        Self::with(set, subject, facts, subject.template(), IdentitySource::None)
+    }
+
+    fn with(
+        set: &'a PolicySet,
+        subject: &'a Subject<'a>,
+        facts: &'a Facts<'a>,
+        pod: Option<PodTemplate<'a>>,
+        identity: IdentitySource<'a>,
+    ) -> Self {
+        Self { set, subject, facts, pod, trail: Cell::default(), asked: Cell::default(), selected: RefCell::default(), identity }
+    }
+
+    /// Whether a rule means the subject. Many rules match alike: what one was told holds for all.
+    pub(super) fn selected(&self, rule: &CompiledRule) -> Selected {
+        let mut known = self.selected.borrow_mut();
+        known.resize(self.set.matches, None);
+        match known.get_mut(rule.match_number) {
+            Some(known) => known.get_or_insert_with(|| rule.matches.selects(self.subject, self.facts)).clone(),
+            None => rule.matches.selects(self.subject, self.facts),
+        }
     }
 
     /// The identity model; `None` for a subject that has neither a pod template nor a model of its own.

@@ -46,7 +46,7 @@ pub fn wanted(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>) -> BTre
     let identity = OnceCell::new();
     let stage = Stage::new(set, subject, facts, subject.template(), &identity, &[]);
     let rules = set.policies.iter().flat_map(|policy| &policy.rules).filter(|rule| !rule.related.is_empty() && !rule.is_dormant());
-    for rule in rules.filter(|rule| rule.matches.selects(subject, facts) != Selected::No) {
+    for rule in rules.filter(|rule| stage.selected(rule) != Selected::No) {
         for related in &rule.related {
             let names = wanted.entry(related.resource.clone()).or_default();
             if let Some(expression) = &related.name {

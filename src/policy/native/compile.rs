@@ -190,6 +190,7 @@ pub(super) fn rule(compiler: &mut Compiler, name: &str, spec: &PolicySpec, scope
         .filter_map(|(index, written)| annotation(compiler, name, written, &path("auditAnnotations").index(index), &scope))
         .collect();
     CompiledRule {
+        match_number: usize::MAX,
         matches: spec.match_constraints.clone().into(),
         on_pod_template: false,
         conditions,

@@ -18,7 +18,7 @@ impl<'a> Judge<'_, 'a, '_> {
     pub(in crate::policy) fn binding(&mut self, rule: &'a CompiledRule, binding: &'a Binding) {
         self.reason = Some(Reason::default());
         if let Some(matches) = &binding.matches
-            && !self.speaks(matches)
+            && !self.speaks(matches.selects(self.stage.subject, self.stage.facts))
         {
             return;
         }
