@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::field_path::{FieldPath, Segment};
 use super::scan::Scanner;
-use super::tree::{Kind, Node, Object, Slot, close, extra, position};
+use super::tree::{Kind, Node, Object, Slot, Tape, position};
 
 /// Why a text is no JSON document; line and column are 1-based.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,14 +51,14 @@ impl Object {
     /// [`ReadError`] with the place of the first character that does not fit.
     pub fn from_json(text: impl Into<String>) -> Result<Self, ReadError> {
         let text = text.into();
-        let (slots, extra, root) = {
+        let (tape, root) = {
             let (sink, root) = match Scanner::over(&text).document() {
                 Some(scanned) => scanned,
                 None => Sink::read(&text)?,
             };
-            (sink.slots, sink.extra, root)
+            (sink.tape, root)
         };
-        Ok(Self { text: Arc::new(text), extra, slots, root })
+        Ok(Self { text: Arc::new(text), tape, root })
     }
 }
 
@@ -66,15 +66,15 @@ impl Object {
 #[derive(Debug)]
 pub(super) struct Sink<'t> {
     text: &'t str,
-    pub(super) slots: Vec<Slot>,
+    tape: Tape,
     pub(super) stack: Vec<Slot>,
-    extra: String,
 }
 
 impl<'t> Sink<'t> {
     pub(super) fn over(text: &'t str) -> Self {
-        // A slot for every 8 bytes of text holds for Kubernetes objects without growing.
-        Self { text, slots: Vec::with_capacity(text.len() / 8), stack: Vec::with_capacity(64), extra: String::new() }
+        // An entry for every 16 bytes of text and an item for every 48 hold for Kubernetes objects without growing.
+        let (slots, entries) = (Vec::with_capacity(text.len() / 48), Vec::with_capacity(text.len() / 16));
+        Self { text, tape: Tape { slots, entries, extra: String::new() }, stack: Vec::with_capacity(64) }
     }
 
     /// Reads a whole document by `serde_json`, which says what JSON is and in which words it is not.
@@ -84,6 +84,11 @@ impl<'t> Sink<'t> {
         let root = (&mut sink).deserialize(&mut deserializer)?;
         deserializer.end()?;
         Ok((sink, root))
+    }
+
+    /// Closes a list or map that was pushed since `mark`.
+    pub(super) fn close(&mut self, mark: usize, is_map: bool) -> Slot {
+        self.tape.close(self.text, &mut self.stack, mark, is_map)
     }
 
     fn borrowed(&self, value: &str) -> Slot {
@@ -133,7 +138,7 @@ impl<'de> Visitor<'de> for &mut Sink<'_> {
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Slot, E> {
-        Ok(extra(&mut self.extra, value))
+        Ok(self.tape.extra(value))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Slot, A::Error> {
@@ -141,7 +146,7 @@ impl<'de> Visitor<'de> for &mut Sink<'_> {
         while let Some(slot) = items.next_element_seed(&mut *self)? {
             self.stack.push(slot);
         }
-        Ok(close(&mut self.slots, &mut self.stack, mark, false))
+        Ok(self.close(mark, false))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Slot, A::Error> {
@@ -154,7 +159,7 @@ impl<'de> Visitor<'de> for &mut Sink<'_> {
             let value = entries.next_value_seed(&mut *self)?;
             self.stack.push(value);
         }
-        Ok(close(&mut self.slots, &mut self.stack, mark, true))
+        Ok(self.close(mark, true))
     }
 }
 
@@ -385,7 +390,7 @@ mod tests {
 
     /// The tape that `serde_json` makes of a document, and whether the scanner makes the same one.
     fn both_ways(text: &str) -> (Result<String, String>, bool) {
-        let told = |(sink, root): (Sink<'_>, Slot)| format!("{:?} {:?} {root:?}", sink.slots, sink.extra);
+        let told = |(sink, root): (Sink<'_>, Slot)| format!("{:?} {root:?}", sink.tape);
         let read = Sink::read(text).map(told).map_err(|error| error.to_string());
         let scanned = Scanner::over(text).document().map(told);
         let same = scanned.as_ref().is_none_or(|scanned| read.as_ref() == Ok(scanned));

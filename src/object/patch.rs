@@ -10,7 +10,7 @@ use serde::ser::SerializeMap;
 use serde_json::Value;
 
 use super::field_path::{FieldPath, Segment};
-use super::tree::{Builder, Node, Object, Slot, extra, position};
+use super::tree::{Builder, Entry, Node, Object, Slot, position};
 
 /// What an operation does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,9 +116,14 @@ impl Object {
         let (place, slot) = change.write(self);
         match place {
             Place::Root => self.root = slot,
-            Place::Tape(at) => {
-                if let Some(place) = self.slots.get_mut(at) {
-                    *place = slot;
+            Place::Item(at) => {
+                if let Some(item) = self.tape.slots.get_mut(at) {
+                    *item = slot;
+                }
+            }
+            Place::Entry(at) => {
+                if let Some(entry) = self.tape.entries.get_mut(at) {
+                    entry.value = slot;
                 }
             }
         }
@@ -130,7 +135,7 @@ impl Object {
         let mut builder = Builder::over(self);
         builder.json(value);
         let slot = builder.pop();
-        (self.slots, self.extra) = (builder.slots, builder.extra);
+        self.tape = builder.tape;
         slot
     }
 }
@@ -140,8 +145,10 @@ impl Object {
 enum Place {
     /// The root.
     Root,
-    /// A position of the tape.
-    Tape(usize),
+    /// An item of a list, by its position on the tape.
+    Item(usize),
+    /// An entry of a map, by its position on the tape.
+    Entry(usize),
 }
 
 /// What an operation does to the tape. One slot names each list and map (readers write every one once; an alias of YAML is replayed),
@@ -149,23 +156,31 @@ enum Place {
 enum Change {
     /// Another value.
     Set(Place, Slot),
-    /// A list or map of another size, to be written anew at the end of the tape; with a key and its value, if it gets one.
-    Rewrite { place: Place, slots: Vec<Slot>, is_map: bool, entry: Option<(Cow<'static, str>, Slot)> },
+    /// A list of another size, to be written anew at the end of the tape.
+    List { place: Place, items: Vec<Slot> },
+    /// The same of a map; with a key and its value, if it gets one.
+    Map { place: Place, entries: Vec<Entry>, new: Option<(Cow<'static, str>, Slot)> },
 }
 
 impl Change {
     fn write(self, object: &mut Object) -> (Place, Slot) {
+        let Object { text, tape, .. } = object;
         match self {
             Self::Set(place, slot) => (place, slot),
-            Self::Rewrite { place, slots, is_map, entry } => {
-                let start = position(object.slots.len());
-                object.slots.extend(slots);
-                if let Some((key, value)) = entry {
-                    let key = extra(&mut object.extra, &key);
-                    object.slots.extend([key, value]);
+            Self::List { place, items } => {
+                let (start, len) = (position(tape.slots.len()), position(items.len()));
+                tape.slots.extend(items);
+                (place, Slot::List { start, len })
+            }
+            Self::Map { place, entries, new } => {
+                let start = position(tape.entries.len());
+                tape.entries.extend(entries);
+                if let Some((key, value)) = new {
+                    let key = tape.extra(&key);
+                    let entry = tape.entry(text, key, value);
+                    tape.entries.push(entry);
                 }
-                let run = position(object.slots.len()) - start;
-                (place, if is_map { Slot::Map { start, len: run / 2 } } else { Slot::List { start, len: run } })
+                (place, Slot::Map { start, len: position(tape.entries.len()) - start })
             }
         }
     }
@@ -178,66 +193,60 @@ fn plan(object: &Object, path: &[Segment], action: Action, value: Slot) -> Resul
     let mut place = Place::Root;
     let mut node = object.root();
     for segment in parents {
-        let at = find(node, segment).ok_or("its parent does not exist")?;
-        let slot = *object.slots.get(at).ok_or("its parent does not exist")?;
-        place = Place::Tape(at);
+        let (at, slot) = find(node, segment).ok_or("its parent does not exist")?;
+        place = at;
         node = Node { object, slot };
     }
     change(node, place, last, action, value)
 }
 
-/// Where a container's slots stand on the tape, and whether it is a map.
-fn run(node: Node<'_>) -> Option<(std::ops::Range<usize>, bool)> {
-    let (start, len, is_map) = match node.slot {
-        Slot::List { start, len } => (start, len, false),
-        Slot::Map { start, len } => (start, len * 2, true),
-        _ => return None,
-    };
-    Some((start as usize..(start + len) as usize, is_map))
-}
-
-/// Where the slot of a segment's value stands on the tape.
-fn find(node: Node<'_>, segment: &Segment) -> Option<usize> {
-    let (slots, _) = run(node)?;
+/// Where a segment's value stands on the tape, and the value.
+fn find(node: Node<'_>, segment: &Segment) -> Option<(Place, Slot)> {
+    let tape = &node.object.tape;
     match (segment, node.slot) {
-        (Segment::Index(index), Slot::List { .. }) => (*index < slots.len()).then_some(slots.start + *index),
-        (Segment::Field(name) | Segment::Key(name), Slot::Map { .. }) => {
-            node.entries().rposition(|(key, _)| key == &**name).map(|entry| slots.start + entry * 2 + 1)
+        (Segment::Index(index), Slot::List { start, len }) => {
+            let at = start as usize + Some(*index).filter(|index| *index < len as usize)?;
+            Some((Place::Item(at), *tape.slots.get(at)?))
+        }
+        (Segment::Field(name) | Segment::Key(name), Slot::Map { start, .. }) => {
+            let (place, entry) = node.object.entry(node.slot, name)?;
+            Some((Place::Entry(start as usize + place), entry.value))
         }
         _ => None,
     }
 }
 
 fn change(node: Node<'_>, place: Place, segment: &Segment, action: Action, value: Slot) -> Result<Change, &'static str> {
-    let (range, is_map) = run(node).ok_or("its parent is neither a list nor a map")?;
-    let found = find(node, segment);
-    let rewrite = |extra: usize| {
-        let before = node.object.slots.get(range.clone()).unwrap_or_default();
-        let mut slots = Vec::with_capacity(before.len() + extra);
-        slots.extend_from_slice(before);
-        slots
-    };
-    match (action, segment) {
-        (Action::Add, Segment::Index(index)) if !is_map => {
-            if *index > range.len() {
+    let found = find(node, segment).map(|(found, _)| found);
+    match (node.slot, action, segment, found) {
+        (Slot::List { .. }, Action::Add, Segment::Index(index), _) => {
+            let mut items = node.object.list(node.slot).to_vec();
+            if *index > items.len() {
                 return Err("the position lies beyond the end of the list");
             }
-            let mut slots = rewrite(1);
-            slots.insert(*index, value);
-            Ok(Change::Rewrite { place, slots, is_map, entry: None })
+            items.insert(*index, value);
+            Ok(Change::List { place, items })
         }
-        (Action::Add, Segment::Field(name) | Segment::Key(name)) if is_map => Ok(match found {
-            Some(at) => Change::Set(Place::Tape(at), value),
-            None => Change::Rewrite { place, slots: rewrite(0), is_map, entry: Some((name.clone(), value)) },
+        (Slot::Map { .. }, Action::Add, Segment::Field(name) | Segment::Key(name), found) => Ok(match found {
+            Some(found) => Change::Set(found, value),
+            None => Change::Map { place, entries: node.object.map(node.slot).to_vec(), new: Some((name.clone(), value)) },
         }),
-        (Action::Add, _) => Err("its parent is of the other kind of container"),
-        (Action::Replace, _) => Ok(Change::Set(Place::Tape(found.ok_or("there is nothing to replace")?), value)),
-        (Action::Remove, _) => {
-            let at = found.ok_or("there is nothing to remove")? - range.start;
-            let mut slots = rewrite(0);
-            slots.drain(if is_map { at - 1..at + 1 } else { at..at + 1 });
-            Ok(Change::Rewrite { place, slots, is_map, entry: None })
+        (Slot::List { .. } | Slot::Map { .. }, Action::Add, ..) => Err("its parent is of the other kind of container"),
+        (Slot::List { .. } | Slot::Map { .. }, Action::Replace, _, found) => {
+            Ok(Change::Set(found.ok_or("there is nothing to replace")?, value))
         }
+        (Slot::List { start, .. }, Action::Remove, _, Some(Place::Item(at))) => {
+            let mut items = node.object.list(node.slot).to_vec();
+            items.remove(at - start as usize);
+            Ok(Change::List { place, items })
+        }
+        (Slot::Map { start, .. }, Action::Remove, _, Some(Place::Entry(at))) => {
+            let mut entries = node.object.map(node.slot).to_vec();
+            entries.remove(at - start as usize);
+            Ok(Change::Map { place, entries, new: None })
+        }
+        (Slot::List { .. } | Slot::Map { .. }, Action::Remove, ..) => Err("there is nothing to remove"),
+        _ => Err("its parent is neither a list nor a map"),
     }
 }
 

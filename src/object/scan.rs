@@ -9,7 +9,7 @@
 use serde::de::DeserializeSeed;
 
 use super::json::Sink;
-use super::tree::{Slot, close, position};
+use super::tree::{Slot, position};
 
 /// Nesting beyond this is `serde_json`'s to judge, which refuses it beyond 127.
 const DEPTH: usize = 100;
@@ -78,7 +78,7 @@ impl<'t> Scanner<'t> {
     fn leave(&mut self, mark: usize, is_map: bool) -> Slot {
         self.at += 1;
         self.depth -= 1;
-        close(&mut self.sink.slots, &mut self.sink.stack, mark, is_map)
+        self.sink.close(mark, is_map)
     }
 
     fn list(&mut self) -> Option<Slot> {

@@ -1,12 +1,12 @@
-//! The tree: one flat tape of slots over the text it was read from.
+//! The tree: one flat tape over the text it was read from.
 //!
-//! Every list and map is one contiguous run of slots, and a scalar string is a range of the text received. So reading a review costs
-//! one allocation for the tape instead of one a node, a [`Node`] is a `Copy` handle, an `Object` owns all it needs (no lifetime), is
-//! `Send + Sync`, and may be kept in a cache or changed by appending (see [`super::edit`]).
+//! Every list is one contiguous run of slots, every map one of entries, and a scalar string is a range of the text received. So reading
+//! a review costs two allocations for the tape instead of one a node, a [`Node`] is a `Copy` handle, an `Object` owns all it needs (no
+//! lifetime), is `Send + Sync`, and may be kept in a cache or changed by appending (see [`super::patch`]).
 
 use std::sync::Arc;
 
-/// One value of the tape. Containers hold the position of their first slot; a map's entries are pairs of slots, key then value.
+/// One value of the tape. Lists hold the position of their first slot, maps that of their first entry.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Slot {
     Null,
@@ -18,7 +18,7 @@ pub(super) enum Slot {
         start: u32,
         len: u32,
     },
-    /// A range of `Object::extra`: strings that held escapes, came from YAML, or were added by an edit.
+    /// A range of `Tape::extra`: strings that held escapes, came from YAML, or were added by an edit.
     Extra {
         start: u32,
         len: u32,
@@ -33,12 +33,48 @@ pub(super) enum Slot {
     },
 }
 
+/// One entry of a map. What its key is stands in 16 bytes, as a value does: a map is looked through from one to the next.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry {
+    start: u32,
+    len: u32,
+    print: u32,
+    /// Whether the key is a range of `Tape::extra`.
+    is_extra: bool,
+    pub(super) value: Slot,
+}
+
+impl Entry {
+    fn key(&self) -> Slot {
+        let Self { start, len, .. } = *self;
+        if self.is_extra { Slot::Extra { start, len } } else { Slot::Text { start, len } }
+    }
+}
+
+/// What nearly always tells two keys of one map apart: the length, the first and the last byte. Looking keys up is most of what judging
+/// costs, and of the keys passed over no text is read.
+fn print(key: &[u8]) -> u32 {
+    let (first, last) = match key {
+        [] => (0, 0),
+        [only] => (*only, 0),
+        [first, .., last] => (*first, *last),
+    };
+    position(key.len()) << 16 | u32::from(first) << 8 | u32::from(last)
+}
+
+/// Where values are written, one after the other; nothing is taken off it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tape {
+    pub(super) slots: Vec<Slot>,
+    pub(super) entries: Vec<Entry>,
+    pub(super) extra: String,
+}
+
 /// A whole JSON or YAML document as an owned, immutable tree. Order of keys and of list items is the author's.
 #[derive(Clone, Debug)]
 pub struct Object {
     pub(super) text: Arc<String>,
-    pub(super) extra: String,
-    pub(super) slots: Vec<Slot>,
+    pub(super) tape: Tape,
     pub(super) root: Slot,
 }
 
@@ -78,44 +114,103 @@ impl Object {
     /// An object without any content: JSON `null`.
     #[must_use]
     pub fn null() -> Self {
-        Self { text: Arc::default(), extra: String::new(), slots: Vec::new(), root: Slot::Null }
+        Self { text: Arc::default(), tape: Tape::default(), root: Slot::Null }
     }
 
     /// One value of an object as an object of its own: what a patch relative to that value is applied to. Copies the tape, not the
     /// text, and leaves room for what a patch adds.
     #[must_use]
     pub fn detached(node: Node<'_>) -> Self {
-        let Self { text, extra, slots, .. } = node.object;
-        let mut copy = Self {
-            text: text.clone(),
+        let Self { text, tape: Tape { slots, entries, extra }, .. } = node.object;
+        let mut tape = Tape {
+            slots: Vec::with_capacity(slots.len() + 256),
+            entries: Vec::with_capacity(entries.len() + 512),
             extra: String::with_capacity(extra.len() + 4096),
-            slots: Vec::with_capacity(slots.len() + 1024),
-            root: node.slot,
         };
-        copy.extra.push_str(extra);
-        copy.slots.extend_from_slice(slots);
-        copy
+        tape.slots.extend_from_slice(slots);
+        tape.entries.extend_from_slice(entries);
+        tape.extra.push_str(extra);
+        Self { text: text.clone(), tape, root: node.slot }
     }
 
     fn string(&self, slot: Slot) -> &str {
+        self.tape.string(&self.text, slot)
+    }
+
+    pub(super) fn list(&self, slot: Slot) -> &[Slot] {
+        let Slot::List { start, len } = slot else { return &[] };
+        self.tape.slots.get(start as usize..start as usize + len as usize).unwrap_or_default()
+    }
+
+    pub(super) fn map(&self, slot: Slot) -> &[Entry] {
+        let Slot::Map { start, len } = slot else { return &[] };
+        self.tape.entries.get(start as usize..start as usize + len as usize).unwrap_or_default()
+    }
+
+    /// The entry of a map's key, and its place among them. The last of duplicate keys wins, as in Go's decoder.
+    #[inline]
+    pub(super) fn entry(&self, slot: Slot, key: &str) -> Option<(usize, &Entry)> {
+        let print = print(key.as_bytes());
+        let mut from_last = self.map(slot).iter().enumerate().rev();
+        from_last.find(|(_, entry)| entry.print == print && self.tape.bytes(&self.text, entry.key()) == key.as_bytes())
+    }
+}
+
+impl Tape {
+    fn string<'t>(&'t self, text: &'t str, slot: Slot) -> &'t str {
         let (source, start, len) = match slot {
-            Slot::Text { start, len } => (self.text.as_str(), start, len),
+            Slot::Text { start, len } => (text, start, len),
             Slot::Extra { start, len } => (self.extra.as_str(), start, len),
             _ => return "",
         };
         source.get(start as usize..start as usize + len as usize).unwrap_or_default()
     }
 
-    /// Whether a string slot holds this text. Lengths first: keys of one map mostly differ in them, and no slice is made for those.
-    fn is(&self, slot: &Slot, text: &str) -> bool {
-        let (Slot::Text { len, .. } | Slot::Extra { len, .. }) = *slot else { return false };
-        // Most keys of that length differ in their first byte: no call to compare the rest.
-        let same = |found: &[u8], text: &[u8]| found.first() == text.first() && found == text;
-        len as usize == text.len() && same(self.string(*slot).as_bytes(), text.as_bytes())
+    /// The same without a look at where its characters begin.
+    fn bytes<'t>(&'t self, text: &'t str, slot: Slot) -> &'t [u8] {
+        let (source, start, len) = match slot {
+            Slot::Text { start, len } => (text, start, len),
+            Slot::Extra { start, len } => (self.extra.as_str(), start, len),
+            _ => return &[],
+        };
+        source.as_bytes().get(start as usize..start as usize + len as usize).unwrap_or_default()
     }
 
-    fn run(&self, start: u32, len: u32) -> &[Slot] {
-        self.slots.get(start as usize..start as usize + len as usize).unwrap_or_default()
+    /// Appends a string to the side buffer.
+    pub(super) fn extra(&mut self, value: &str) -> Slot {
+        let start = position(self.extra.len());
+        self.extra.push_str(value);
+        Slot::Extra { start, len: position(value.len()) }
+    }
+
+    /// An entry of a map, from the slot of its key.
+    pub(super) fn entry(&self, text: &str, key: Slot, value: Slot) -> Entry {
+        let (start, len, is_extra) = match key {
+            Slot::Text { start, len } => (start, len, false),
+            Slot::Extra { start, len } => (start, len, true),
+            // No reader pushes another kind as a key.
+            _ => (0, 0, true),
+        };
+        Entry { start, len, print: print(self.bytes(text, key)), is_extra, value }
+    }
+
+    /// Moves what was pushed since `mark` to the tape as one contiguous run: of a map, keys and values in turn.
+    pub(super) fn close(&mut self, text: &str, stack: &mut Vec<Slot>, mark: usize, is_map: bool) -> Slot {
+        let pushed = stack.get(mark..).unwrap_or_default();
+        let slot = if is_map {
+            let (pairs, _) = pushed.as_chunks();
+            let start = position(self.entries.len());
+            let mut entries = std::mem::take(&mut self.entries);
+            entries.extend(pairs.iter().map(|[key, value]| self.entry(text, *key, *value)));
+            self.entries = entries;
+            Slot::Map { start, len: position(pairs.len()) }
+        } else {
+            let start = position(self.slots.len());
+            self.slots.extend_from_slice(pushed);
+            Slot::List { start, len: position(pushed.len()) }
+        };
+        stack.truncate(mark);
+        slot
     }
 }
 
@@ -193,16 +288,7 @@ impl<'a> Node<'a> {
     /// The value of a map's key, `null` included. The last of duplicate keys wins, as in Go's decoder.
     #[must_use]
     pub fn entry(self, key: &str) -> Option<Node<'a>> {
-        let Slot::Map { start, len } = self.slot else { return None };
-        let pairs = self.object.run(start, len * 2).chunks_exact(2).rev();
-        for pair in pairs {
-            if let [name, value] = pair
-                && self.object.is(name, key)
-            {
-                return Some(Node { object: self.object, slot: *value });
-            }
-        }
-        None
+        self.object.entry(self.slot, key).map(|(_, entry)| Node { object: self.object, slot: entry.value })
     }
 
     /// The value of a map's key, with `null` read as absent, as the API server does for every optional field.
@@ -226,14 +312,12 @@ impl<'a> Node<'a> {
     /// The item of a list.
     #[must_use]
     pub fn item(self, index: usize) -> Option<Node<'a>> {
-        let Slot::List { start, len } = self.slot else { return None };
-        self.object.run(start, len).get(index).map(|slot| Node { object: self.object, slot: *slot })
+        self.object.list(self.slot).get(index).map(|slot| Node { object: self.object, slot: *slot })
     }
 
     /// The items of a list in order; nothing for any other kind.
     pub fn items(self) -> impl DoubleEndedIterator<Item = Node<'a>> + ExactSizeIterator + Clone {
-        let run = if let Slot::List { start, len } = self.slot { self.object.run(start, len) } else { &[] };
-        run.iter().map(move |slot| Node { object: self.object, slot: *slot })
+        self.object.list(self.slot).iter().map(move |slot| Node { object: self.object, slot: *slot })
     }
 
     /// The items of the list at a key; nothing when it is absent or no list.
@@ -243,11 +327,8 @@ impl<'a> Node<'a> {
 
     /// The entries of a map in the author's order; nothing for any other kind.
     pub fn entries(self) -> impl DoubleEndedIterator<Item = (&'a str, Node<'a>)> + ExactSizeIterator + Clone {
-        let run = if let Slot::Map { start, len } = self.slot { self.object.run(start, len * 2) } else { &[] };
-        run.chunks_exact(2).map(move |pair| match *pair {
-            [name, value] => (self.object.string(name), Node { object: self.object, slot: value }),
-            _ => ("", Node { object: self.object, slot: Slot::Null }),
-        })
+        let entries = self.object.map(self.slot).iter();
+        entries.map(move |entry| (self.object.string(entry.key()), Node { object: self.object, slot: entry.value }))
     }
 
     /// The entries of a map in order of their keys: what everything that must not depend on the author's order iterates.
@@ -289,8 +370,7 @@ impl std::fmt::Debug for Node<'_> {
 /// and values alternate and a key is pushed with [`Builder::string`].
 #[derive(Debug, Default)]
 pub struct Builder {
-    pub(super) extra: String,
-    pub(super) slots: Vec<Slot>,
+    pub(super) tape: Tape,
     stack: Vec<Slot>,
     open: Vec<(usize, bool)>,
 }
@@ -304,7 +384,7 @@ impl Builder {
 
     /// A builder that appends to an object's tape, which it takes until it is done, so that the slots stay valid.
     pub(super) fn over(object: &mut Object) -> Self {
-        Self { extra: std::mem::take(&mut object.extra), slots: std::mem::take(&mut object.slots), ..Self::default() }
+        Self { tape: std::mem::take(&mut object.tape), ..Self::default() }
     }
 
     pub(super) fn push(&mut self, slot: Slot) {
@@ -333,7 +413,7 @@ impl Builder {
 
     /// Pushes a string, or a map's key.
     pub fn string(&mut self, value: &str) {
-        let slot = extra(&mut self.extra, value);
+        let slot = self.tape.extra(value);
         self.push(slot);
     }
 
@@ -350,7 +430,8 @@ impl Builder {
     /// Closes the innermost list or map.
     pub fn end(&mut self) {
         let Some((mark, is_map)) = self.open.pop() else { return };
-        let slot = close(&mut self.slots, &mut self.stack, mark, is_map);
+        // All that a builder writes is in the side buffer.
+        let slot = self.tape.close("", &mut self.stack, mark, is_map);
         self.push(slot);
     }
 
@@ -370,24 +451,8 @@ impl Builder {
             self.end();
         }
         let root = self.stack.first().copied().unwrap_or(Slot::Null);
-        Object { text: Arc::default(), extra: self.extra, slots: self.slots, root }
+        Object { text: Arc::default(), tape: self.tape, root }
     }
-}
-
-/// Appends a string to the side buffer.
-pub(super) fn extra(buffer: &mut String, value: &str) -> Slot {
-    let start = position(buffer.len());
-    buffer.push_str(value);
-    Slot::Extra { start, len: position(value.len()) }
-}
-
-/// Moves what was pushed since `mark` to the tape as one contiguous run.
-pub(super) fn close(slots: &mut Vec<Slot>, stack: &mut Vec<Slot>, mark: usize, is_map: bool) -> Slot {
-    let start = position(slots.len());
-    slots.extend_from_slice(stack.get(mark..).unwrap_or_default());
-    stack.truncate(mark);
-    let run = position(slots.len()) - start;
-    if is_map { Slot::Map { start, len: run / 2 } } else { Slot::List { start, len: run } }
 }
 
 /// Documents are capped far below 4 GiB where they are read (8 MiB a review, 64 MiB a file), so a position always fits.

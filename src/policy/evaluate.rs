@@ -229,30 +229,33 @@ impl<'a> Judge<'_, 'a, '_> {
     /// Judges what stands where some validations look, which is the same for all of them.
     fn search(&mut self, rule: &CompiledRule, validations: &'a [CompiledValidation], activation: &Activation<'_, 'a>, root: Node<'a>) {
         let stage = self.stage;
-        let is_asked = |validation: &&CompiledValidation| {
-            validation.expression.settled() != Some(true) && self.enforcement(validation.enforcement) != Enforcement::Off
-        };
-        let Some(first) = validations.iter().find(is_asked) else { return };
-        let searched = if first.in_identity { stage.identity() } else { Some(root) };
-        let Some(searched) = searched else { return };
         let mut asked = stage.asked.take();
         asked.clear();
-        asked.extend(validations.iter().filter(is_asked));
+        asked.extend(validations.iter().filter(|validation| {
+            validation.expression.settled() != Some(true) && self.enforcement(validation.enforcement) != Enforcement::Off
+        }));
+        self.ask_where(rule, &asked, activation, root);
+        stage.asked.set(asked);
+    }
+
+    fn ask_where(&mut self, rule: &CompiledRule, asked: &[&'a CompiledValidation], activation: &Activation<'_, 'a>, root: Node<'a>) {
+        let stage = self.stage;
+        let Some(first) = asked.first() else { return };
+        let searched = if first.in_identity { stage.identity() } else { Some(root) };
+        let Some(searched) = searched else { return };
         let mut judge = |found: Found<'_, 'a>| {
             activation.look_at(found.node, found.bound);
-            for validation in &asked {
+            for validation in asked {
                 self.validate(rule, validation, activation, found, root);
             }
         };
-        match &first.location {
-            None => judge(Found::whole(searched)),
-            Some(location) => {
-                let mut trail = stage.trail.take();
-                location.each(searched, &mut trail, &mut judge);
-                stage.trail.set(trail);
-            }
-        }
-        stage.asked.set(asked);
+        let Some(location) = &first.location else {
+            judge(Found::whole(searched));
+            return;
+        };
+        let mut trail = stage.trail.take();
+        location.each(searched, &mut trail, &mut judge);
+        stage.trail.set(trail);
     }
 
     /// Whether a match means the subject; that it is not known is a violation.
@@ -270,7 +273,7 @@ impl<'a> Judge<'_, 'a, '_> {
     /// Whether every match condition holds. One that does not wins over one that fails, as on the API server.
     pub(super) fn meets(&mut self, rule: &'a CompiledRule, activation: &Activation<'_, 'a>, ceiling: Enforcement) -> bool {
         let (mut failed, mut left) = (None, CONDITIONS_LIMIT);
-        for (name, condition) in &rule.conditions {
+        for (name, condition) in rule.conditions.iter().filter(|(_, condition)| condition.settled() != Some(true)) {
             match self.within(condition, activation, &mut left).and_then(|value| answer(&value)) {
                 Ok(true) => {}
                 Ok(false) => return false,
