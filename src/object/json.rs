@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::field_path::{FieldPath, Segment};
 use super::scan::Scanner;
-use super::tree::{Kind, Node, Object, Slot, Tape, position};
+use super::tree::{Entry, Kind, Node, Object, Slot, Tape, position};
 
 /// Why a text is no JSON document; line and column are 1-based.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -67,14 +67,17 @@ impl Object {
 pub(super) struct Sink<'t> {
     text: &'t str,
     tape: Tape,
-    pub(super) stack: Vec<Slot>,
+    /// Items of the lists that are open, and entries of the maps.
+    pub(super) items: Vec<Slot>,
+    pub(super) entries: Vec<Entry>,
 }
 
 impl<'t> Sink<'t> {
     pub(super) fn over(text: &'t str) -> Self {
         // An entry for every 16 bytes of text and an item for every 48 hold for Kubernetes objects without growing.
         let (slots, entries) = (Vec::with_capacity(text.len() / 48), Vec::with_capacity(text.len() / 16));
-        Self { text, tape: Tape { slots, entries, extra: String::new() }, stack: Vec::with_capacity(64) }
+        let tape = Tape { slots, entries, extra: String::new() };
+        Self { text, tape, items: Vec::with_capacity(64), entries: Vec::with_capacity(64) }
     }
 
     /// Reads a whole document by `serde_json`, which says what JSON is and in which words it is not.
@@ -86,9 +89,19 @@ impl<'t> Sink<'t> {
         Ok((sink, root))
     }
 
-    /// Closes a list or map that was pushed since `mark`.
-    pub(super) fn close(&mut self, mark: usize, is_map: bool) -> Slot {
-        self.tape.close(self.text, &mut self.stack, mark, is_map)
+    /// Adds an entry to the innermost map that is open.
+    pub(super) fn entry(&mut self, key: Slot, value: Slot) {
+        self.entries.push(self.tape.entry(self.text, key, value));
+    }
+
+    /// Closes a list whose items were pushed since `mark`.
+    pub(super) fn list(&mut self, mark: usize) -> Slot {
+        self.tape.list(&mut self.items, mark)
+    }
+
+    /// Closes a map whose entries were pushed since `mark`.
+    pub(super) fn map(&mut self, mark: usize) -> Slot {
+        self.tape.map(&mut self.entries, mark)
     }
 
     fn borrowed(&self, value: &str) -> Slot {
@@ -142,24 +155,23 @@ impl<'de> Visitor<'de> for &mut Sink<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Slot, A::Error> {
-        let mark = self.stack.len();
-        while let Some(slot) = items.next_element_seed(&mut *self)? {
-            self.stack.push(slot);
+        let mark = self.items.len();
+        while let Some(item) = items.next_element_seed(&mut *self)? {
+            self.items.push(item);
         }
-        Ok(self.close(mark, false))
+        Ok(self.list(mark))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Slot, A::Error> {
-        let mark = self.stack.len();
+        let mark = self.entries.len();
         while let Some(key) = entries.next_key_seed(&mut *self)? {
             if !matches!(key, Slot::Text { .. } | Slot::Extra { .. }) {
                 return Err(A::Error::custom("a key must be a string"));
             }
-            self.stack.push(key);
             let value = entries.next_value_seed(&mut *self)?;
-            self.stack.push(value);
+            self.entry(key, value);
         }
-        Ok(self.close(mark, true))
+        Ok(self.map(mark))
     }
 }
 

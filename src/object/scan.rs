@@ -22,141 +22,120 @@ const BACKSLASHES: u64 = u64::from_le_bytes([b'\\'; 8]);
 /// Reads one document.
 pub(super) struct Scanner<'t> {
     text: &'t str,
-    at: usize,
+    /// What was not read yet.
+    rest: &'t [u8],
     depth: usize,
     sink: Sink<'t>,
 }
 
 impl<'t> Scanner<'t> {
     pub(super) fn over(text: &'t str) -> Self {
-        Self { text, at: 0, depth: 0, sink: Sink::over(text) }
+        Self { text, rest: text.as_bytes(), depth: 0, sink: Sink::over(text) }
     }
 
     /// The tape and its topmost value; `None` if `serde_json` must say what the document is.
     pub(super) fn document(mut self) -> Option<(Sink<'t>, Slot)> {
-        let root = self.value()?;
-        self.next().is_none().then_some((self.sink, root))
+        let first = self.take()?;
+        let root = self.value(first)?;
+        self.take().is_none().then_some((self.sink, root))
     }
 
-    /// The next byte that is no white space; it is not passed.
-    fn next(&mut self) -> Option<u8> {
+    /// Takes the next byte that is no white space.
+    fn take(&mut self) -> Option<u8> {
         loop {
-            let byte = *self.text.as_bytes().get(self.at)?;
+            let (byte, rest) = self.rest.split_first()?;
+            self.rest = rest;
             if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
-                return Some(byte);
+                return Some(*byte);
             }
-            self.at += 1;
         }
     }
 
-    fn value(&mut self) -> Option<Slot> {
-        match self.next()? {
+    /// How much was read.
+    fn position(&self) -> usize {
+        self.text.len() - self.rest.len()
+    }
+
+    /// The value that begins with a byte just taken.
+    fn value(&mut self, first: u8) -> Option<Slot> {
+        match first {
             b'"' => self.string(),
             b'{' => self.map(),
             b'[' => self.list(),
-            b't' => self.word("true", Slot::Bool(true)),
-            b'f' => self.word("false", Slot::Bool(false)),
-            b'n' => self.word("null", Slot::Null),
+            b't' => self.word(b"rue", Slot::Bool(true)),
+            b'f' => self.word(b"alse", Slot::Bool(false)),
+            b'n' => self.word(b"ull", Slot::Null),
             _ => self.number(),
         }
     }
 
-    fn word(&mut self, word: &str, slot: Slot) -> Option<Slot> {
-        self.text.as_bytes().get(self.at..)?.starts_with(word.as_bytes()).then(|| {
-            self.at += word.len();
-            slot
-        })
+    fn word(&mut self, rest: &[u8], slot: Slot) -> Option<Slot> {
+        self.rest = self.rest.strip_prefix(rest)?;
+        Some(slot)
     }
 
-    /// Enters a list or map; gives the mark that its run begins at.
-    fn enter(&mut self) -> Option<usize> {
-        self.at += 1;
+    fn enter(&mut self) -> Option<()> {
         self.depth += 1;
-        (self.depth <= DEPTH).then_some(self.sink.stack.len())
-    }
-
-    fn leave(&mut self, mark: usize, is_map: bool) -> Slot {
-        self.at += 1;
-        self.depth -= 1;
-        self.sink.close(mark, is_map)
+        (self.depth <= DEPTH).then_some(())
     }
 
     fn list(&mut self) -> Option<Slot> {
-        let mark = self.enter()?;
-        if self.next()? == b']' {
-            return Some(self.leave(mark, false));
+        self.enter()?;
+        let mark = self.sink.items.len();
+        let mut byte = self.take()?;
+        while byte != b']' {
+            let item = self.value(byte)?;
+            self.sink.items.push(item);
+            byte = self.separated(b']')?;
         }
-        loop {
-            let item = self.value()?;
-            self.sink.stack.push(item);
-            match self.next()? {
-                b',' => self.at += 1,
-                b']' => return Some(self.leave(mark, false)),
-                _ => return None,
-            }
-        }
+        self.depth -= 1;
+        Some(self.sink.list(mark))
     }
 
     fn map(&mut self) -> Option<Slot> {
-        let mark = self.enter()?;
-        if self.next()? == b'}' {
-            return Some(self.leave(mark, true));
+        self.enter()?;
+        let mark = self.sink.entries.len();
+        let mut byte = self.take()?;
+        while byte != b'}' {
+            let key = if byte == b'"' { self.string()? } else { return None };
+            let first = if self.take()? == b':' { self.take()? } else { return None };
+            let value = self.value(first)?;
+            self.sink.entry(key, value);
+            byte = self.separated(b'}')?;
         }
-        loop {
-            if self.next()? != b'"' {
-                return None;
-            }
-            let key = self.string()?;
-            self.sink.stack.push(key);
-            if self.next()? != b':' {
-                return None;
-            }
-            self.at += 1;
-            let value = self.value()?;
-            self.sink.stack.push(value);
-            match self.next()? {
-                b',' => self.at += 1,
-                b'}' => return Some(self.leave(mark, true)),
-                _ => return None,
-            }
+        self.depth -= 1;
+        Some(self.sink.map(mark))
+    }
+
+    /// What follows an item: the end of its container, or after a comma the first byte of the next one.
+    fn separated(&mut self, end: u8) -> Option<u8> {
+        match self.take()? {
+            b',' => self.take().filter(|byte| *byte != end),
+            byte => (byte == end).then_some(byte),
         }
     }
 
+    /// The string whose quote was just taken.
     fn string(&mut self) -> Option<Slot> {
-        let start = self.at + 1;
-        let mut end = self.special(start)?;
-        if self.text.as_bytes().get(end) == Some(&b'"') {
-            self.at = end + 1;
-            return Some(Slot::Text { start: position(start), len: position(end - start) });
+        let start = self.position();
+        let mut length = special(self.rest)?;
+        let (last, after) = self.rest.get(length..)?.split_first()?;
+        if *last == b'"' {
+            self.rest = after;
+            return Some(Slot::Text { start: position(start), len: position(length) });
         }
-        while *self.text.as_bytes().get(end)? != b'"' {
+        while *self.rest.get(length)? != b'"' {
             // Past a backslash and what it escapes; a control character is an error, and whoever reads the string will say so.
-            end = self.special(end + 2)?;
+            length += 2;
+            length += special(self.rest.get(length..)?)?;
         }
-        self.read(self.at..end + 1)
+        self.read(start - 1, length + 1)
     }
 
-    /// Where the next byte stands that is not simply part of a string: a quote, a backslash, a control character.
-    fn special(&self, from: usize) -> Option<usize> {
-        let bytes = self.text.as_bytes();
-        let mut rest = bytes.get(from..)?;
-        // Eight bytes at a time. A borrow can only spoil bytes above the first that is found.
-        while let Some((chunk, tail)) = rest.split_first_chunk() {
-            let word = u64::from_le_bytes(*chunk);
-            let (quote, backslash) = (word ^ QUOTES, word ^ BACKSLASHES);
-            let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word;
-            let found = (below(quote, 1) | below(backslash, 1) | below(word, 0x20)) & (ONES << 7);
-            if found != 0 {
-                return Some(bytes.len() - rest.len() + found.trailing_zeros() as usize / 8);
-            }
-            rest = tail;
-        }
-        let offset = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..0x20))?;
-        Some(bytes.len() - rest.len() + offset)
-    }
-
+    /// The number whose first byte was just taken.
     fn number(&mut self) -> Option<Slot> {
-        let bytes = self.text.as_bytes().get(self.at..)?;
+        let start = self.position() - 1;
+        let bytes = self.text.as_bytes().get(start..)?;
         let negative = bytes.first() == Some(&b'-');
         let (mut length, mut value) = (usize::from(negative), 0_i64);
         let first = length;
@@ -168,19 +147,38 @@ impl<'t> Scanner<'t> {
         let (digits, zero) = (length - first, bytes.get(first) == Some(&b'0'));
         let goes_on = matches!(bytes.get(length), Some(b'.' | b'e' | b'E'));
         if (1..=18).contains(&digits) && !goes_on && !(zero && (digits > 1 || negative)) {
-            self.at += length;
+            self.rest = bytes.get(length..)?;
             return Some(Slot::Int(if negative { -value } else { value }));
         }
         let length = bytes.iter().take_while(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E')).count();
-        self.read(self.at..self.at + length)
+        self.read(start, length.checked_sub(1)?)
     }
 
-    /// Has one scalar read by `serde_json`.
-    fn read(&mut self, range: std::ops::Range<usize>) -> Option<Slot> {
-        self.at = range.end;
-        let mut deserializer = serde_json::Deserializer::from_str(self.text.get(range)?);
+    /// Has one scalar read by `serde_json`: it begins at `start` with the byte just taken and goes on for `length`.
+    fn read(&mut self, start: usize, length: usize) -> Option<Slot> {
+        let scalar = self.text.get(start..start + 1 + length)?;
+        self.rest = self.rest.get(length..)?;
+        let mut deserializer = serde_json::Deserializer::from_str(scalar);
         let slot = (&mut self.sink).deserialize(&mut deserializer).ok()?;
         deserializer.end().ok()?;
         Some(slot)
     }
+}
+
+/// Where the next byte stands that is not simply part of a string: a quote, a backslash, a control character.
+fn special(bytes: &[u8]) -> Option<usize> {
+    let mut rest = bytes;
+    // Eight bytes at a time. A borrow can only spoil bytes above the first that is found.
+    while let Some((chunk, tail)) = rest.split_first_chunk() {
+        let word = u64::from_le_bytes(*chunk);
+        let (quote, backslash) = (word ^ QUOTES, word ^ BACKSLASHES);
+        let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word;
+        let found = (below(quote, 1) | below(backslash, 1) | below(word, 0x20)) & (ONES << 7);
+        if found != 0 {
+            return Some(bytes.len() - rest.len() + found.trailing_zeros() as usize / 8);
+        }
+        rest = tail;
+    }
+    let offset = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..0x20))?;
+    Some(bytes.len() - rest.len() + offset)
 }

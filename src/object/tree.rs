@@ -53,13 +53,14 @@ impl Entry {
 
 /// What nearly always tells two keys of one map apart: the length, the first and the last byte. Looking keys up is most of what judging
 /// costs, and of the keys passed over no text is read.
+#[expect(clippy::cast_possible_truncation, reason = "it need not tell all keys apart")]
 fn print(key: &[u8]) -> u32 {
     let (first, last) = match key {
         [] => (0, 0),
         [only] => (*only, 0),
         [first, .., last] => (*first, *last),
     };
-    position(key.len()) << 16 | u32::from(first) << 8 | u32::from(last)
+    (key.len() as u32) << 16 | u32::from(first) << 8 | u32::from(last)
 }
 
 /// Where values are written, one after the other; nothing is taken off it.
@@ -194,23 +195,24 @@ impl Tape {
         Entry { start, len, print: print(self.bytes(text, key)), is_extra, value }
     }
 
-    /// Moves what was pushed since `mark` to the tape as one contiguous run: of a map, keys and values in turn.
-    pub(super) fn close(&mut self, text: &str, stack: &mut Vec<Slot>, mark: usize, is_map: bool) -> Slot {
-        let pushed = stack.get(mark..).unwrap_or_default();
-        let slot = if is_map {
-            let (pairs, _) = pushed.as_chunks();
-            let start = position(self.entries.len());
-            let mut entries = std::mem::take(&mut self.entries);
-            entries.extend(pairs.iter().map(|[key, value]| self.entry(text, *key, *value)));
-            self.entries = entries;
-            Slot::Map { start, len: position(pairs.len()) }
-        } else {
-            let start = position(self.slots.len());
-            self.slots.extend_from_slice(pushed);
-            Slot::List { start, len: position(pushed.len()) }
-        };
-        stack.truncate(mark);
-        slot
+    /// Moves the items that were pushed since `mark` to the tape.
+    pub(super) fn list(&mut self, items: &mut Vec<Slot>, mark: usize) -> Slot {
+        let start = position(self.slots.len());
+        let run = items.get(mark..).unwrap_or_default();
+        self.slots.extend_from_slice(run);
+        let len = position(run.len());
+        items.truncate(mark);
+        Slot::List { start, len }
+    }
+
+    /// Moves the entries that were pushed since `mark` to the tape.
+    pub(super) fn map(&mut self, entries: &mut Vec<Entry>, mark: usize) -> Slot {
+        let start = position(self.entries.len());
+        let run = entries.get(mark..).unwrap_or_default();
+        self.entries.extend_from_slice(run);
+        let len = position(run.len());
+        entries.truncate(mark);
+        Slot::Map { start, len }
     }
 }
 
@@ -372,6 +374,8 @@ impl std::fmt::Debug for Node<'_> {
 pub struct Builder {
     pub(super) tape: Tape,
     stack: Vec<Slot>,
+    /// Those of the map that is being closed.
+    entries: Vec<Entry>,
     open: Vec<(usize, bool)>,
 }
 
@@ -430,8 +434,15 @@ impl Builder {
     /// Closes the innermost list or map.
     pub fn end(&mut self) {
         let Some((mark, is_map)) = self.open.pop() else { return };
-        // All that a builder writes is in the side buffer.
-        let slot = self.tape.close("", &mut self.stack, mark, is_map);
+        let slot = if is_map {
+            let (pairs, _) = self.stack.get(mark..).unwrap_or_default().as_chunks();
+            // All that a builder writes is in the side buffer.
+            self.entries.extend(pairs.iter().map(|[key, value]| self.tape.entry("", *key, *value)));
+            self.stack.truncate(mark);
+            self.tape.map(&mut self.entries, 0)
+        } else {
+            self.tape.list(&mut self.stack, mark)
+        };
         self.push(slot);
     }
 

@@ -133,6 +133,11 @@ impl ResourceRule {
 /// The API server's matcher (`webhook/predicates/rules`): `*` is every resource without subresources, `*/*` everything, and `pods/*`
 /// all of pods' subresources and, whatever the API's documentation says, pods themselves.
 fn is_resource(wanted: &str, resource: &str, subresource: &str) -> bool {
+    // Most rules are about another resource, and most names differ in their first letter: no call to compare the rest.
+    let begins = |with: Option<&u8>| wanted.as_bytes().first() == with;
+    if !begins(Some(&b'*')) && !begins(resource.as_bytes().first()) {
+        return false;
+    }
     wanted.strip_prefix('*').or_else(|| wanted.strip_prefix(resource)).is_some_and(|rest| match rest.strip_prefix('/') {
         Some(sub) => sub == "*" || sub == subresource,
         None => rest.is_empty() && subresource.is_empty(),
