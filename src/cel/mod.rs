@@ -12,7 +12,7 @@
 //! - `declared`: what the API server declares `request` and `namespaceObject` as
 //! - `check`: the type checker of the API server, over the intermediate form
 //! - `fold`: what is done once, after the check
-//! - `settle`: what a variable that never changes decides, once it is known
+//! - `settle`: what variables that never change decide, once they are known
 //! - `evaluate`: the evaluator; `comprehend` its loops, `operate` its operators, `access` its fields and items
 //! - `value`, `collections`, `opaque`: [`Value`], [`List`], [`Map`], [`Opaque`]
 //! - `estimate`: [`Estimate`], what an expression costs at least and at most
@@ -62,5 +62,6 @@ pub use opaque::Opaque;
 pub use reference::Reference;
 pub(crate) use remedy::remedy_of_constant;
 pub use scope::Scope;
+pub use settle::Known;
 pub use types::Type;
 pub use value::{Text, Timestamp, Value};

@@ -1,7 +1,7 @@
-//! What a variable that never changes decides, decided once. The `params` of our own policies are the settings, so most rules ask at each
+//! What variables that never change decide, decided once. The `params` of our own policies are the settings, so most rules ask at each
 //! request what was known when they were loaded: whether there is a mesh, which audiences are listed.
 //!
-//! A part that reads nothing but that variable becomes its value, and costs nothing from then on; what the value leaves of `&&`, `||` and
+//! A part that reads nothing but those becomes its value, and costs nothing from then on; what the value leaves of `&&`, `||` and
 //! `?:` around it is all that is evaluated. A part that fails is left as it is, so that it fails where it is needed.
 
 use super::collections::key_order;
@@ -18,23 +18,51 @@ const MOST: usize = 64;
 /// How deep lists and maps are kept.
 const DEEPEST: usize = 4;
 
-/// The one variable that is known.
-struct Known<'a> {
+/// The variables that are known: one by the tree it stands in, and those declared ones that came to a constant themselves.
+#[derive(Debug)]
+pub struct Known<'a> {
     slot: usize,
     value: Node<'a>,
+    constants: Vec<(usize, Constant)>,
 }
 
-impl<'a> Variables<'a> for Known<'a> {
+impl<'a> Known<'a> {
+    /// Of the variable of a slot its value.
+    #[must_use]
+    pub fn new(slot: usize, value: Node<'a>) -> Self {
+        Self { slot, value, constants: Vec::new() }
+    }
+
+    /// Adds the variable of another slot, if what it is declared as is settled and came to a constant.
+    pub fn declare(&mut self, slot: usize, declared: &Expression) {
+        if let Op::Constant(constant) = &declared.root().op {
+            self.constants.push((slot, constant.clone()));
+        }
+    }
+
+    fn is_known(&self, slot: usize) -> bool {
+        slot == self.slot || self.constant(slot).is_some()
+    }
+
+    fn constant(&self, slot: usize) -> Option<&Constant> {
+        self.constants.iter().find(|(known, _)| *known == slot).map(|(_, constant)| constant)
+    }
+}
+
+impl<'a> Variables<'a> for &'a Known<'_> {
     fn get(&self, slot: usize, _budget: &Budget<'_>) -> Outcome<'a> {
-        if slot == self.slot { Ok(Value::from_node(self.value)) } else { Err(EvaluationError::failed("a variable that is not known")) }
+        if slot == self.slot {
+            return Ok(Value::from_node(self.value));
+        }
+        self.constant(slot).map(Constant::value).ok_or_else(|| EvaluationError::failed("a variable that is not known"))
     }
 }
 
 impl Expression {
-    /// Puts what is known of the variable of a slot in the place of the parts that read nothing else.
-    pub fn settle(&mut self, slot: usize, value: Node<'_>) {
-        if self.slots().contains(&slot) {
-            settle(&Known { slot, value }, self.root_mut(), 0);
+    /// Puts what is known in the place of the parts that read nothing else.
+    pub fn settle(&mut self, known: &Known<'_>) {
+        if self.slots().iter().any(|slot| known.is_known(*slot)) {
+            settle(known, self.root_mut(), 0);
         }
     }
 
@@ -51,11 +79,18 @@ fn truth(ir: &Ir) -> Option<bool> {
 
 /// Settles a part that stands inside so many loop variables.
 fn settle(known: &Known<'_>, ir: &mut Ir, outside: usize) {
-    // The variable by itself stays: all of it would be copied to wherever it is named.
-    if matches!(ir.op, Op::Constant(_) | Op::Variable { .. }) {
-        return;
+    match &ir.op {
+        Op::Constant(_) => return,
+        // The tree by itself stays: all of it would be copied to wherever it is named.
+        Op::Variable { slot, .. } => {
+            if let Some(constant) = known.constant(*slot) {
+                ir.op = Op::Constant(constant.clone());
+            }
+            return;
+        }
+        _ => {}
     }
-    if reads_only(ir, known.slot, outside)
+    if reads_only(ir, known, outside)
         && let Some(constant) = value(known, ir, outside)
     {
         ir.op = Op::Constant(constant);
@@ -86,10 +121,10 @@ fn settle(known: &Known<'_>, ir: &mut Ir, outside: usize) {
     ir.op = simplified(op);
 }
 
-/// Whether a part reads no variable but one, and none of the loops around it.
-fn reads_only(ir: &mut Ir, known: usize, outside: usize) -> bool {
+/// Whether a part reads no variable but those that are known, and none of the loops around it.
+fn reads_only(ir: &mut Ir, known: &Known<'_>, outside: usize) -> bool {
     match &mut ir.op {
-        Op::Variable { slot, .. } => *slot == known,
+        Op::Variable { slot, .. } => known.is_known(*slot),
         Op::Local { index, .. } => *index >= outside,
         Op::Declared(_) => false,
         op => op.try_each_part(&mut |part| if reads_only(part, known, outside) { Ok(()) } else { Err(()) }).is_ok(),
@@ -99,7 +134,7 @@ fn reads_only(ir: &mut Ir, known: usize, outside: usize) -> bool {
 /// The value of a part, if it has one that a constant can be.
 fn value(known: &Known<'_>, ir: &Ir, outside: usize) -> Option<Constant> {
     let budget = Budget::new(EXPRESSION_LIMIT);
-    let mut frame = Frame::within(known, &budget, outside);
+    let mut frame = Frame::within(&known, &budget, outside);
     constant(&frame.evaluate(ir).ok()?, DEEPEST)
 }
 
@@ -188,9 +223,38 @@ mod tests {
         };
         let mut expression = Expression::compile(source, &scope).unwrap();
         let before = answer(&expression);
-        expression.settle(0, params.root());
+        expression.settle(&Known::new(0, params.root()));
         assert_eq!(answer(&expression), before, "{source}");
         (before, expression.settled())
+    }
+
+    /// A variable that reads the settings alone is a constant to all that read it.
+    #[test]
+    fn declared_variables_that_come_to_a_constant_are_known_too() {
+        let [params, object] = [PARAMS, OBJECT].map(|text| Object::from_json(text).unwrap());
+        let scope = Scope::new(&["params", "object", "variables.known", "variables.other"]);
+        let compiled = |source: &str| Expression::compile(source, &scope).unwrap();
+        let mut known = Known::new(0, params.root());
+        for (slot, source) in [(2, "params.names + ['c']"), (3, "object.name")] {
+            let mut declared = compiled(source);
+            declared.settle(&known);
+            known.declare(slot, &declared);
+        }
+        assert_eq!(known.constants.iter().map(|(slot, _)| *slot).collect::<Vec<_>>(), [2]);
+        for (source, decided) in [
+            ("'c' in variables.known && variables.known.size() == 3", Some(true)),
+            ("variables.known.exists(name, name == 'd') && object.absent", Some(false)),
+            ("object.name in variables.known", None),
+            ("variables.other == 'a'", None),
+        ] {
+            let mut expression = compiled(source);
+            expression.settle(&known);
+            assert_eq!(expression.settled(), decided, "{source}");
+        }
+        let mut expression = compiled("object.items.exists(item, item.name in variables.known && item.name == 'c')");
+        expression.settle(&known);
+        let value = expression.evaluate(&Both([params.root(), object.root()]), &Budget::new(EXPRESSION_LIMIT)).unwrap();
+        assert_eq!(value.as_bool(), Some(true), "no variable is asked for any more");
     }
 
     #[test]

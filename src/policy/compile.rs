@@ -12,7 +12,7 @@ use super::schema::{
     API_VERSION, Carrier, Document, FailurePolicy, IdentityPolicySpec, InjectionPolicySpec, Match, MatchCondition, Reason, Related,
     RelatedResource, Rule, Severity, Validation, Variable, When,
 };
-use crate::cel::{EXPRESSION_LIMIT, Expression, Scope, Type};
+use crate::cel::{EXPRESSION_LIMIT, Expression, Known, Scope, Type};
 use crate::inject::Step;
 use crate::object::{FieldPath, Node, quoted};
 use crate::settings::{Enforcement, RolloutStep};
@@ -94,8 +94,15 @@ impl IdentityPolicy {
         if self.is_native() {
             return;
         }
-        for expression in self.rules.iter_mut().flat_map(CompiledRule::expressions) {
-            expression.settle(slot::PARAMS, params);
+        for rule in &mut self.rules {
+            let mut known = Known::new(slot::PARAMS, params);
+            for (index, variable) in rule.variables.iter_mut().enumerate() {
+                variable.settle(&known);
+                known.declare(slot::FIRST_OWN + index, variable);
+            }
+            for expression in rule.expressions() {
+                expression.settle(&known);
+            }
         }
     }
 
