@@ -103,6 +103,8 @@ impl IdentityPolicy {
             for expression in rule.expressions() {
                 expression.settle(&known);
             }
+            rule.dormant = rule.is_dormant();
+            rule.conditions.retain(|(_, condition)| condition.settled() != Some(true));
         }
     }
 
@@ -118,6 +120,8 @@ pub(super) struct CompiledRule {
     pub(super) matches: Match,
     /// The same number for all rules of a set that match alike; none is that high before the rule is in a set.
     pub(super) match_number: usize,
+    /// Whether the settings alone say that it judges nothing.
+    pub(super) dormant: bool,
     pub(super) on_pod_template: bool,
     pub(super) conditions: Vec<(String, Expression)>,
     pub(super) variables: Vec<Expression>,
@@ -143,8 +147,7 @@ impl CompiledRule {
         conditions.chain(&mut self.variables).chain(names).chain(validations)
     }
 
-    /// Whether the settings alone say that it judges nothing.
-    pub(super) fn is_dormant(&self) -> bool {
+    fn is_dormant(&self) -> bool {
         self.conditions.iter().any(|(_, condition)| condition.settled() == Some(false))
     }
 }
@@ -393,8 +396,19 @@ impl Compiler {
         }
         let (bindings, annotations, names) = (Vec::new(), Vec::new(), Vec::new());
         let matches = rule.matches;
-        let match_number = usize::MAX;
-        Some(CompiledRule { matches, match_number, on_pod_template, conditions, variables, related, validations, bindings, annotations, names })
+        Some(CompiledRule {
+            matches,
+            match_number: usize::MAX,
+            dormant: false,
+            on_pod_template,
+            conditions,
+            variables,
+            related,
+            validations,
+            bindings,
+            annotations,
+            names,
+        })
     }
 
     fn selectors(&mut self, matches: &Match, path: &FieldPath) {

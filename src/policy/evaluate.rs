@@ -31,21 +31,13 @@ pub(super) const MESSAGE_LIMIT: usize = 5 * 1024;
 /// What reading the requester of a manifest says: there is none to read.
 const NO_REQUESTER: &str = "no such key: userInfo";
 
-/// What bounds one evaluation.
-#[derive(Clone, Copy)]
+/// Which policies one evaluation is limited to: by default none is left out.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Limits<'d> {
-    /// Whether the time is up. The caller owns the clock.
-    pub past_deadline: &'d dyn Fn() -> bool,
     /// Evaluate this rule alone.
     pub only: Option<&'d str>,
     /// Evaluate native policies alone.
     pub native: bool,
-}
-
-impl Default for Limits<'_> {
-    fn default() -> Self {
-        Self { past_deadline: &|| false, only: None, native: false }
-    }
 }
 
 /// Judges a subject by every policy that speaks about it.
@@ -173,7 +165,7 @@ fn judge(
         if limits.only.is_some_and(|only| only != &*policy.id) || !wanted(policy) {
             continue;
         }
-        let mut judge = Judge { stage: &stage, policy, staged, limits, spent: 0, reason: None, verdict: &mut verdict };
+        let mut judge = Judge { stage: &stage, policy, staged, spent: 0, reason: None, verdict: &mut verdict };
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             for rule in policy.rules.iter().filter(|rule| !(mirror && rule.on_pod_template)) {
                 judge.rule(rule);
@@ -192,7 +184,6 @@ pub(super) struct Judge<'s, 'a, 'v> {
     pub(super) stage: &'s Stage<'a>,
     pub(super) policy: &'a IdentityPolicy,
     staged: &'a Staged,
-    limits: Limits<'s>,
     pub(super) spent: u64,
     /// What a native policy wants a refusal to be called for what is being judged.
     pub(super) reason: Option<Reason>,
@@ -201,7 +192,7 @@ pub(super) struct Judge<'s, 'a, 'v> {
 
 impl<'a> Judge<'_, 'a, '_> {
     fn rule(&mut self, rule: &'a CompiledRule) {
-        if rule.is_dormant() || !self.speaks(self.stage.selected(rule)) {
+        if rule.dormant || !self.speaks(self.stage.selected(rule)) {
             return;
         }
         for binding in &rule.bindings {
@@ -273,7 +264,7 @@ impl<'a> Judge<'_, 'a, '_> {
     /// Whether every match condition holds. One that does not wins over one that fails, as on the API server.
     pub(super) fn meets(&mut self, rule: &'a CompiledRule, activation: &Activation<'_, 'a>, ceiling: Enforcement) -> bool {
         let (mut failed, mut left) = (None, CONDITIONS_LIMIT);
-        for (name, condition) in rule.conditions.iter().filter(|(_, condition)| condition.settled() != Some(true)) {
+        for (name, condition) in &rule.conditions {
             match self.within(condition, activation, &mut left).and_then(|value| answer(&value)) {
                 Ok(true) => {}
                 Ok(false) => return false,
@@ -332,7 +323,7 @@ impl<'a> Judge<'_, 'a, '_> {
 
     /// The value of an expression, within what is left of a budget for several, and within the limit of one.
     fn within(&self, expression: &'a Expression, activation: &Activation<'_, 'a>, left: &mut u64) -> Result<Value<'a>, EvaluationError> {
-        let budget = Budget::new(EXPRESSION_LIMIT.min(*left)).with_total(*left).with_deadline(self.limits.past_deadline);
+        let budget = Budget::new(EXPRESSION_LIMIT.min(*left)).with_total(*left).with_deadline(self.stage.facts.deadline.0);
         let value = expression.evaluate(activation, &budget);
         // With its variables it may have cost more than was left, and then no answer counts any more.
         let enough = budget.spent() <= *left;

@@ -271,7 +271,7 @@ pub struct Facts<'a> {
     pub neighbours: Vec<&'a str>,
     /// Now, in seconds since 1970: waivers end.
     pub now: i64,
-    /// Until when match conditions may be evaluated that say what else is to be asked.
+    /// Until when expressions may be evaluated.
     pub deadline: Deadline<'a>,
 }
 

@@ -45,7 +45,7 @@ pub fn wanted(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>) -> BTre
     let mut wanted = BTreeMap::from([(waivers_resource(), BTreeSet::new())]);
     let identity = OnceCell::new();
     let stage = Stage::new(set, subject, facts, subject.template(), &identity, &[]);
-    let rules = set.policies.iter().flat_map(|policy| &policy.rules).filter(|rule| !rule.related.is_empty() && !rule.is_dormant());
+    let rules = set.policies.iter().flat_map(|policy| &policy.rules).filter(|rule| !rule.related.is_empty() && !rule.dormant);
     for rule in rules.filter(|rule| stage.selected(rule) != Selected::No) {
         for related in &rule.related {
             let names = wanted.entry(related.resource.clone()).or_default();

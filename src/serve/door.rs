@@ -140,12 +140,8 @@ impl Door {
         let now = jiff::Timestamp::now();
         let token_secrets = self.token_secrets.load();
         let facts = learned.facts(subject.namespace, token_secrets.as_deref(), now.as_second(), deadline);
-        let decision = admission::decide(
-            &set,
-            &subject,
-            &facts,
-            Limits { past_deadline: &past_deadline, only: None, native: hook == Hook::ValidateNative },
-        );
+        let limits = Limits { only: None, native: hook == Hook::ValidateNative };
+        let decision = admission::decide(&set, &subject, &facts, limits);
         let decision = if caller.verified { decision } else { decision.withholding(&subject, &facts) };
         let namespace = match &facts.namespace {
             _ if subject.namespace.is_empty() => "",

@@ -36,6 +36,29 @@ const PROBE: &str = "corpus-probe";
 /// Work that is done at once, and requests to one door of it. A door that does not know an object yet asks for it, and has 300 ms for that
 /// on a machine that is busy with everything else here; asked by more at once it would answer that it does not know.
 const AT_ONCE: usize = 16;
+
+/// The cases that a cluster is not sent, or that its API server refuses before it asks a webhook, with the reason. No other may be left out.
+const UNSENT: [(&str, &str); 15] = [
+    ("correlation-id-integrity/allow-other-annotations.yaml", POD_FIXED),
+    ("correlation-id-integrity/deny-a9-image-of-an-injected-container.yaml", POD_FIXED),
+    ("no-default-service-account/allow-mirror-pod.yaml", NODE_ALONE),
+    ("no-default-service-account/deny-forged-mirror-pod.yaml", "the API server wants a mirror pod to name its node"),
+    ("no-hostpath-spiffe-socket/deny-a4-kubelet-and-runtime.yaml", "the API server refuses `..` in a path of the host"),
+    ("no-legacy-token-secret/allow-harmless-update.yaml", TOKEN_GONE),
+    ("no-legacy-token-secret/deny-a3-fresh-token-of-a-victim.yaml", TOKEN_GONE),
+    ("no-legacy-token-use/deny-a17-every-driver.yaml", "the volumes say no more than where their Secrets stand"),
+    ("no-legacy-token-use/deny-unknown-source.yaml", "the API server drops a source of volumes that it does not know"),
+    ("no-self-issued-identity/deny-a28-signing-request-behind-another-label.yaml", NO_REQUEST),
+    ("no-self-issued-identity/deny-a28-signing-request-behind-the-older-label.yaml", NO_REQUEST),
+    ("no-self-issued-identity/deny-request-that-cannot-be-read.yaml", NO_REQUEST),
+    ("no-workload-in-default-namespace/allow-mirror-pod.yaml", NODE_ALONE),
+    ("token-request-limit/allow-kubelet.yaml", "a node may ask for tokens of the pods that are bound to it alone"),
+    ("token-request-limit/allow-vault-token-of-a-pod.yaml", "the pod that the token is bound to would have to run"),
+];
+const POD_FIXED: &str = "the API server lets nobody change that of a pod";
+const NODE_ALONE: &str = "a node may make mirror pods of its own name alone";
+const TOKEN_GONE: &str = "the token controller deletes the Secret of an account that is not there";
+const NO_REQUEST: &str = "the API server wants a signing request that it can read";
 const AT_ONE_DOOR: usize = 6;
 
 /// Doors that stand open at once.
@@ -563,6 +586,8 @@ async fn audit_and_cluster_say_the_same_of_every_case() {
     );
     assert_eq!(same + unsent.len() + differ.len(), all, "every case is compared or listed");
     assert!(differ.is_empty(), "{} of {all} differ:\n{}", differ.len(), differ.join("\n"));
-    assert!(unsent.len() <= 16, "{} were not sent", unsent.len());
+    let unlisted = |told: &&String| !UNSENT.iter().any(|(case, _)| told.strip_prefix(case).is_some_and(|rest| rest.starts_with(": ")));
+    let unlisted: Vec<&String> = unsent.iter().filter(unlisted).collect();
+    assert!(unlisted.is_empty(), "not sent, and not listed with a reason: {unlisted:#?}");
     assert!(same >= 1340 && refused >= 730 && warned >= 460, "{same}, {refused} and {warned} are too few to prove anything");
 }

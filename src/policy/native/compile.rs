@@ -191,6 +191,7 @@ pub(super) fn rule(compiler: &mut Compiler, name: &str, spec: &PolicySpec, scope
         .collect();
     CompiledRule {
         match_number: usize::MAX,
+        dormant: false,
         matches: spec.match_constraints.clone().into(),
         on_pod_template: false,
         conditions,
