@@ -299,6 +299,12 @@ impl InjectionPolicy {
 }
 
 impl InjectionPolicy {
+    /// Decides once what the settings decide.
+    pub(super) fn settle(&mut self, params: Node<'_>) {
+        let known = Known::new(slot::PARAMS, params);
+        self.conditions.iter_mut().for_each(|(_, condition)| condition.settle(&known));
+    }
+
     /// The resources of the core group that it changes.
     pub fn changed(&self) -> impl Iterator<Item = &'static str> {
         self.steps.iter().flat_map(|step| injected(&self.matches, step))

@@ -159,10 +159,14 @@ impl PolicySetBuilder {
             }
             policy
         };
+        let settled_injection = |(mut policy, _): (InjectionPolicy, PolicySource)| {
+            policy.settle(params.root());
+            policy
+        };
         Ok(PolicySet {
             policies: self.policies.into_values().map(settled).collect(),
             matches: distinct.len(),
-            injections: self.injections.into_values().map(|(policy, _)| policy).collect(),
+            injections: self.injections.into_values().map(settled_injection).collect(),
             sources,
             waivers: self.waivers,
             settings,
