@@ -3,14 +3,15 @@
 //! Only `add`, `remove` and `replace` exist here: injections need no other, and each of them can say what became of the author's
 //! paths (see [`super::origin`]).
 
-use std::borrow::Cow;
+use std::ops::Range;
 
 use serde::Serialize;
 use serde::ser::SerializeMap;
-use serde_json::Value;
 
+use super::content::Content;
 use super::field_path::{FieldPath, Segment};
-use super::tree::{Builder, Node, Object, Slot, extra, position};
+use super::tree::{Node, Object, Slot, extra, position};
+use super::write::write_string;
 
 /// What an operation does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,16 @@ pub enum Action {
     Replace,
 }
 
+impl Action {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Add => "add",
+            Self::Remove => "remove",
+            Self::Replace => "replace",
+        }
+    }
+}
+
 /// One JSON Patch operation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Operation {
@@ -31,26 +42,26 @@ pub struct Operation {
     /// Where. A list position equal to the list's length appends.
     pub path: FieldPath,
     /// The value to put; `null` for [`Action::Remove`].
-    pub value: Value,
+    pub value: Content,
 }
 
 impl Operation {
     /// An `add`.
     #[must_use]
-    pub fn add(path: FieldPath, value: Value) -> Self {
-        Self { action: Action::Add, path, value }
+    pub fn add(path: FieldPath, value: impl Into<Content>) -> Self {
+        Self { action: Action::Add, path, value: value.into() }
     }
 
     /// A `remove`.
     #[must_use]
     pub fn remove(path: FieldPath) -> Self {
-        Self { action: Action::Remove, path, value: Value::Null }
+        Self { action: Action::Remove, path, value: Content::Null }
     }
 
     /// A `replace`.
     #[must_use]
-    pub fn replace(path: FieldPath, value: Value) -> Self {
-        Self { action: Action::Replace, path, value }
+    pub fn replace(path: FieldPath, value: impl Into<Content>) -> Self {
+        Self { action: Action::Replace, path, value: value.into() }
     }
 
     /// The same operation on a larger object that holds this one's at `prefix`.
@@ -61,17 +72,35 @@ impl Operation {
         }
         self
     }
+
+    /// Some operations as the text of a JSON Patch.
+    #[must_use]
+    pub fn document(operations: &[Self]) -> String {
+        let mut out = String::with_capacity(256 * operations.len() + 2);
+        let mut pointer = String::with_capacity(64);
+        out.push('[');
+        for (index, operation) in operations.iter().enumerate() {
+            out.push_str(if index > 0 { ",{\"op\":\"" } else { "{\"op\":\"" });
+            out.push_str(operation.action.word());
+            out.push_str("\",\"path\":");
+            pointer.clear();
+            operation.path.write_pointer(&mut pointer);
+            write_string(&mut out, &pointer);
+            if operation.action != Action::Remove {
+                out.push_str(",\"value\":");
+                operation.value.write_json(&mut out);
+            }
+            out.push('}');
+        }
+        out.push(']');
+        out
+    }
 }
 
 impl Serialize for Operation {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let op = match self.action {
-            Action::Add => "add",
-            Action::Remove => "remove",
-            Action::Replace => "replace",
-        };
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("op", op)?;
+        map.serialize_entry("op", self.action.word())?;
         map.serialize_entry("path", &self.path.to_pointer())?;
         if self.action != Action::Remove {
             map.serialize_entry("value", &self.value)?;
@@ -109,29 +138,75 @@ impl Object {
     /// # Errors
     /// As [`Object::patched`].
     pub fn apply(&mut self, operation: &Operation, look: impl FnOnce(Node<'_>)) -> Result<(), PatchError> {
-        let value = self.append(&operation.value);
         let fail = |reason| PatchError { path: operation.path.to_string(), reason };
-        let change = plan(self, operation.path.segments(), operation.action, value).map_err(fail)?;
+        let (place, change) = plan(self, operation).map_err(fail)?;
         look(self.root());
-        let (place, slot) = change.write(self);
+        let value = self.append(&operation.value);
+        let slot = match change {
+            Change::Set => value,
+            Change::Rewrite { run, cut, is_map, put } => self.rewritten(&run, &cut, is_map, put.map(|put| (put, value))),
+        };
         match place {
             Place::Root => self.root = slot,
-            Place::Tape(at) => {
-                if let Some(place) = self.slots.get_mut(at) {
-                    *place = slot;
-                }
-            }
+            Place::Tape(at) => self.put(at, slot),
         }
         Ok(())
     }
 
     /// Writes a value at the end of the tape, where nothing names it yet.
-    fn append(&mut self, value: &Value) -> Slot {
-        let mut builder = Builder::over(self);
-        builder.json(value);
-        let slot = builder.pop();
-        (self.slots, self.extra) = (builder.slots, builder.extra);
-        slot
+    fn append(&mut self, value: &Content) -> Slot {
+        match value {
+            Content::Null => Slot::Null,
+            Content::Bool(value) => Slot::Bool(*value),
+            Content::Number(number) => number.as_i64().map_or_else(|| Slot::Float(number.as_f64().unwrap_or_default()), Slot::Int),
+            Content::Text(text) => extra(&mut self.extra, text),
+            Content::List(items) => {
+                let start = self.room_for(items.len());
+                for (at, item) in (start..).zip(items) {
+                    let item = self.append(item);
+                    self.put(at, item);
+                }
+                Slot::List { start: position(start), len: position(items.len()) }
+            }
+            Content::Map(entries) => {
+                let start = self.room_for(entries.len() * 2);
+                for (at, (key, value)) in (start..).step_by(2).zip(entries) {
+                    let (key, value) = (extra(&mut self.extra, key), self.append(value));
+                    self.put(at, key);
+                    self.put(at + 1, value);
+                }
+                Slot::Map { start: position(start), len: position(entries.len()) }
+            }
+        }
+    }
+
+    /// Lengthens the tape by a run of its own for a list or map, whose values are written behind it.
+    fn room_for(&mut self, slots: usize) -> usize {
+        let start = self.slots.len();
+        self.slots.resize(start + slots, Slot::Null);
+        start
+    }
+
+    fn put(&mut self, at: usize, slot: Slot) {
+        if let Some(place) = self.slots.get_mut(at) {
+            *place = slot;
+        }
+    }
+
+    /// Writes a list or map anew at the end of the tape, without the slots of `cut` and with what is put in their place.
+    fn rewritten(&mut self, run: &Range<usize>, cut: &Range<usize>, is_map: bool, put: Option<(Put<'_>, Slot)>) -> Slot {
+        let start = position(self.slots.len());
+        self.slots.extend_from_within(run.start..cut.start);
+        if let Some((put, value)) = put {
+            if let Put::Entry(key) = put {
+                let key = extra(&mut self.extra, key);
+                self.slots.push(key);
+            }
+            self.slots.push(value);
+        }
+        self.slots.extend_from_within(cut.end..run.end);
+        let len = position(self.slots.len()) - start;
+        if is_map { Slot::Map { start, len: len / 2 } } else { Slot::List { start, len } }
     }
 }
 
@@ -146,34 +221,22 @@ enum Place {
 
 /// What an operation does to the tape. One slot names each list and map (readers write every one once; an alias of YAML is replayed),
 /// so the slot that names what changes is set in place, and nothing above it is written again.
-enum Change {
+enum Change<'p> {
     /// Another value.
-    Set(Place, Slot),
-    /// A list or map of another size, to be written anew at the end of the tape; with a key and its value, if it gets one.
-    Rewrite { place: Place, slots: Vec<Slot>, is_map: bool, entry: Option<(Cow<'static, str>, Slot)> },
+    Set,
+    /// A list or map of another size, to be written anew at the end of the tape: `run` without `cut`, and what is put there.
+    Rewrite { run: Range<usize>, cut: Range<usize>, is_map: bool, put: Option<Put<'p>> },
 }
 
-impl Change {
-    fn write(self, object: &mut Object) -> (Place, Slot) {
-        match self {
-            Self::Set(place, slot) => (place, slot),
-            Self::Rewrite { place, slots, is_map, entry } => {
-                let start = position(object.slots.len());
-                object.slots.extend(slots);
-                if let Some((key, value)) = entry {
-                    let key = extra(&mut object.extra, &key);
-                    object.slots.extend([key, value]);
-                }
-                let run = position(object.slots.len()) - start;
-                (place, if is_map { Slot::Map { start, len: run / 2 } } else { Slot::List { start, len: run } })
-            }
-        }
-    }
+/// What a list or map gets.
+enum Put<'p> {
+    Item,
+    Entry(&'p str),
 }
 
-fn plan(object: &Object, path: &[Segment], action: Action, value: Slot) -> Result<Change, &'static str> {
-    let Some((last, parents)) = path.split_last() else {
-        return if action == Action::Remove { Err("the root cannot be removed") } else { Ok(Change::Set(Place::Root, value)) };
+fn plan<'p>(object: &Object, operation: &'p Operation) -> Result<(Place, Change<'p>), &'static str> {
+    let Some((last, parents)) = operation.path.segments().split_last() else {
+        return if operation.action == Action::Remove { Err("the root cannot be removed") } else { Ok((Place::Root, Change::Set)) };
     };
     let mut place = Place::Root;
     let mut node = object.root();
@@ -183,88 +246,55 @@ fn plan(object: &Object, path: &[Segment], action: Action, value: Slot) -> Resul
         place = Place::Tape(at);
         node = Node { object, slot };
     }
-    change(node, place, last, action, value)
+    change(node, place, last, operation.action)
 }
 
 /// Where a container's slots stand on the tape, and whether it is a map.
-fn run(node: Node<'_>) -> Option<(std::ops::Range<usize>, bool)> {
+fn run(node: Node<'_>) -> Option<(Range<usize>, bool)> {
     let (start, len, is_map) = match node.slot {
         Slot::List { start, len } => (start, len, false),
         Slot::Map { start, len } => (start, len * 2, true),
         _ => return None,
     };
-    Some((start as usize..(start + len) as usize, is_map))
+    let run = start as usize..(start + len) as usize;
+    (run.end <= node.object.slots.len()).then_some((run, is_map))
 }
 
 /// Where the slot of a segment's value stands on the tape.
 fn find(node: Node<'_>, segment: &Segment) -> Option<usize> {
-    let (slots, _) = run(node)?;
     match (segment, node.slot) {
-        (Segment::Index(index), Slot::List { .. }) => (*index < slots.len()).then_some(slots.start + *index),
-        (Segment::Field(name) | Segment::Key(name), Slot::Map { .. }) => {
-            node.entries().rposition(|(key, _)| key == &**name).map(|entry| slots.start + entry * 2 + 1)
-        }
+        (Segment::Index(index), Slot::List { start, len }) => (*index < len as usize).then_some(start as usize + *index),
+        (Segment::Field(name) | Segment::Key(name), _) => node.place(name),
         _ => None,
     }
 }
 
-fn change(node: Node<'_>, place: Place, segment: &Segment, action: Action, value: Slot) -> Result<Change, &'static str> {
-    let (range, is_map) = run(node).ok_or("its parent is neither a list nor a map")?;
+/// What becomes of the container at `place`, or of a value in it.
+fn change<'p>(node: Node<'_>, place: Place, segment: &'p Segment, action: Action) -> Result<(Place, Change<'p>), &'static str> {
+    let (run, is_map) = run(node).ok_or("its parent is neither a list nor a map")?;
     let found = find(node, segment);
-    let rewrite = |extra: usize| {
-        let before = node.object.slots.get(range.clone()).unwrap_or_default();
-        let mut slots = Vec::with_capacity(before.len() + extra);
-        slots.extend_from_slice(before);
-        slots
-    };
+    let rewrite = |run: Range<usize>, cut, put| Ok((place, Change::Rewrite { run, cut, is_map, put }));
     match (action, segment) {
         (Action::Add, Segment::Index(index)) if !is_map => {
-            if *index > range.len() {
+            if *index > run.len() {
                 return Err("the position lies beyond the end of the list");
             }
-            let mut slots = rewrite(1);
-            slots.insert(*index, value);
-            Ok(Change::Rewrite { place, slots, is_map, entry: None })
+            let at = run.start + *index;
+            rewrite(run, at..at, Some(Put::Item))
         }
-        (Action::Add, Segment::Field(name) | Segment::Key(name)) if is_map => Ok(match found {
-            Some(at) => Change::Set(Place::Tape(at), value),
-            None => Change::Rewrite { place, slots: rewrite(0), is_map, entry: Some((name.clone(), value)) },
-        }),
+        (Action::Add, Segment::Field(name) | Segment::Key(name)) if is_map => match found {
+            Some(at) => Ok((Place::Tape(at), Change::Set)),
+            None => {
+                let end = run.end;
+                rewrite(run, end..end, Some(Put::Entry(name)))
+            }
+        },
         (Action::Add, _) => Err("its parent is of the other kind of container"),
-        (Action::Replace, _) => Ok(Change::Set(Place::Tape(found.ok_or("there is nothing to replace")?), value)),
+        (Action::Replace, _) => Ok((Place::Tape(found.ok_or("there is nothing to replace")?), Change::Set)),
         (Action::Remove, _) => {
-            let at = found.ok_or("there is nothing to remove")? - range.start;
-            let mut slots = rewrite(0);
-            slots.drain(if is_map { at - 1..at + 1 } else { at..at + 1 });
-            Ok(Change::Rewrite { place, slots, is_map, entry: None })
-        }
-    }
-}
-
-impl Builder {
-    /// Pushes a whole JSON value.
-    pub fn json(&mut self, value: &Value) {
-        match value {
-            Value::Null => self.null(),
-            Value::Bool(value) => self.bool(*value),
-            Value::Number(number) => match number.as_i64() {
-                Some(value) => self.int(value),
-                None => self.float(number.as_f64().unwrap_or_default()),
-            },
-            Value::String(text) => self.string(text),
-            Value::Array(items) => {
-                self.begin_list();
-                items.iter().for_each(|item| self.json(item));
-                self.end();
-            }
-            Value::Object(entries) => {
-                self.begin_map();
-                for (key, value) in entries {
-                    self.string(key);
-                    self.json(value);
-                }
-                self.end();
-            }
+            let at = found.ok_or("there is nothing to remove")?;
+            // A map's entry is its key's slot, too.
+            rewrite(run, if is_map { at - 1..at + 1 } else { at..at + 1 }, None)
         }
     }
 }
@@ -273,7 +303,7 @@ impl Builder {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn pod() -> Object {
         Object::from_json(r#"{"spec":{"volumes":[{"name":"a"},{"name":"b"}],"x":1},"metadata":{"labels":{"k":"v"}}}"#).unwrap()
@@ -324,6 +354,7 @@ mod tests {
                     _ => Operation::replace(path, json!([1, {"deep": true}])),
                 });
             }
+            prop_assert_eq!(Operation::document(&operations), serde_json::to_string(&operations).unwrap());
             let mut oracle: Value = serde_json::from_str(&pod().root().to_json()).unwrap();
             let patch: json_patch::Patch = serde_json::from_value(serde_json::to_value(&operations).unwrap()).unwrap();
             let expected = json_patch::patch(&mut oracle, &patch).map(|()| oracle.clone());

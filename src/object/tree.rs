@@ -108,14 +108,14 @@ impl Object {
 
     /// Whether a string slot holds this text. Lengths first: keys of one map mostly differ in them, and no slice is made for those.
     fn is(&self, slot: Slot, text: &str) -> bool {
-        let (source, start, len) = match slot {
-            Slot::Text { start, len } => (self.text.as_bytes(), start as usize, len as usize),
-            Slot::Extra { start, len } => (self.extra.as_bytes(), start as usize, len as usize),
-            _ => return false,
-        };
+        let (Slot::Text { start, len } | Slot::Extra { start, len }) = slot else { return false };
+        let (start, len) = (start as usize, len as usize);
+        if len != text.len() {
+            return false;
+        }
+        let source = if matches!(slot, Slot::Text { .. }) { self.text.as_bytes() } else { self.extra.as_bytes() };
         // Most keys of that length differ in their first byte: no call to compare the rest.
-        len == text.len()
-            && source.get(start..start + len).is_some_and(|found| found.first() == text.as_bytes().first() && found == text.as_bytes())
+        source.get(start..start + len).is_some_and(|found| found.first() == text.as_bytes().first() && found == text.as_bytes())
     }
 
     fn run(&self, start: u32, len: u32) -> &[Slot] {
@@ -197,16 +197,16 @@ impl<'a> Node<'a> {
     /// The value of a map's key, `null` included. The last of duplicate keys wins, as in Go's decoder.
     #[must_use]
     pub fn entry(self, key: &str) -> Option<Node<'a>> {
+        let slot = *self.object.slots.get(self.place(key)?)?;
+        Some(Node { object: self.object, slot })
+    }
+
+    /// Where the slot of a key's value stands on the tape.
+    pub(super) fn place(self, key: &str) -> Option<usize> {
         let Slot::Map { start, len } = self.slot else { return None };
-        let pairs = self.object.run(start, len * 2).chunks_exact(2).rev();
-        for pair in pairs {
-            if let [name, value] = *pair
-                && self.object.is(name, key)
-            {
-                return Some(Node { object: self.object, slot: value });
-            }
-        }
-        None
+        let mut pairs = self.object.run(start, len * 2).chunks_exact(2);
+        let entry = pairs.rposition(|pair| matches!(*pair, [name, _] if self.object.is(name, key)))?;
+        Some(start as usize + entry * 2 + 1)
     }
 
     /// The value of a map's key, with `null` read as absent, as the API server does for every optional field.
@@ -287,7 +287,7 @@ impl std::fmt::Debug for Node<'_> {
     }
 }
 
-/// Builds an [`Object`] from events in document order: what the YAML reader and the edits write through.
+/// Builds an [`Object`] from events in document order: what the YAML reader and Rust values write through.
 ///
 /// Containers are opened with [`Builder::begin_list`] or [`Builder::begin_map`] and closed with [`Builder::end`]; in a map, keys
 /// and values alternate and a key is pushed with [`Builder::string`].
@@ -304,11 +304,6 @@ impl Builder {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
-    }
-
-    /// A builder that appends to an object's tape, which it takes until it is done, so that the slots stay valid.
-    pub(super) fn over(object: &mut Object) -> Self {
-        Self { extra: std::mem::take(&mut object.extra), slots: std::mem::take(&mut object.slots), ..Self::default() }
     }
 
     pub(super) fn push(&mut self, slot: Slot) {
@@ -361,10 +356,6 @@ impl Builder {
     /// Whether the last value pushed is a string.
     pub(super) fn ends_in_string(&self) -> bool {
         matches!(self.stack.last(), Some(Slot::Text { .. } | Slot::Extra { .. }))
-    }
-
-    pub(super) fn pop(&mut self) -> Slot {
-        self.stack.pop().unwrap_or(Slot::Null)
     }
 
     /// The finished object: the one value pushed (`null` if there was none).
