@@ -1,39 +1,12 @@
 //! A decision to bytes: the AdmissionReview that the API server accepts. The uid is always the request's.
 
-use std::collections::BTreeMap;
-
 use base64::Engine as _;
 use serde::Serialize;
 
 use super::decide::Decision;
+use crate::object::Operation;
 
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ReviewReply<'a> {
-    api_version: &'static str,
-    kind: &'static str,
-    response: Response<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Response<'a> {
-    uid: &'a str,
-    allowed: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<Status<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    patch_type: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    patch: Option<String>,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    warnings: &'a [String],
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    audit_annotations: &'a BTreeMap<String, String>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 struct Status<'a> {
     status: &'static str,
     message: &'a str,
@@ -57,32 +30,55 @@ struct Cause<'a> {
 /// The reply to the request with this uid. A patch goes only with a mutating answer that allows; the API server refuses it elsewhere.
 #[must_use]
 pub fn encode(uid: &str, decision: &Decision) -> Vec<u8> {
-    let status = (!decision.allowed).then(|| Status {
-        status: "Failure",
-        message: &decision.message,
-        reason: decision.reason,
-        code: decision.code,
-        details: (!decision.causes.is_empty())
-            .then(|| Details { causes: decision.causes.iter().map(|(field, message)| Cause { field, message }).collect() }),
-    });
-    let patch = (decision.allowed && !decision.patch.is_empty()).then(|| {
-        serde_json::to_vec(&decision.patch).map(|patch| base64::engine::general_purpose::STANDARD.encode(patch)).unwrap_or_default()
-    });
-    let reply = ReviewReply {
-        api_version: "admission.k8s.io/v1",
-        kind: "AdmissionReview",
-        response: Response {
-            uid,
-            allowed: decision.allowed,
-            status,
-            patch_type: patch.is_some().then_some("JSONPatch"),
-            patch,
-            warnings: &decision.warnings,
-            audit_annotations: &decision.audit,
-        },
-    };
-    // Strings, numbers and lists of them: it always serialises; an empty body would be refused by the API server.
-    serde_json::to_vec(&reply).unwrap_or_default()
+    let patch = (decision.allowed && !decision.patch.is_empty()).then(|| Operation::document(&decision.patch));
+    let mut reply = String::with_capacity(1024 + patch.as_ref().map_or(0, |patch| patch.len() / 3 * 4));
+    reply.push_str(r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":"#);
+    write(&mut reply, &uid);
+    field(&mut reply, "allowed", &decision.allowed);
+    if !decision.allowed {
+        field(&mut reply, "status", &Status::of(decision));
+    }
+    if let Some(patch) = patch {
+        // It is most of the answer, and no character of base64 needs an escape.
+        reply.push_str(r#","patchType":"JSONPatch","patch":""#);
+        base64::engine::general_purpose::STANDARD.encode_string(patch, &mut reply);
+        reply.push('"');
+    }
+    if !decision.warnings.is_empty() {
+        field(&mut reply, "warnings", &decision.warnings);
+    }
+    if !decision.audit.is_empty() {
+        field(&mut reply, "auditAnnotations", &decision.audit);
+    }
+    reply.push_str("}}");
+    reply.into_bytes()
+}
+
+fn field(reply: &mut String, name: &str, value: &impl Serialize) {
+    reply.push_str(",\"");
+    reply.push_str(name);
+    reply.push_str("\":");
+    write(reply, value);
+}
+
+fn write(reply: &mut String, value: &impl Serialize) {
+    // Strings, numbers and lists of them: it always serialises; what were no JSON would be refused by the API server.
+    if let Ok(text) = serde_json::to_string(value) {
+        reply.push_str(&text);
+    }
+}
+
+impl<'a> Status<'a> {
+    fn of(decision: &'a Decision) -> Self {
+        let details = || Details { causes: decision.causes.iter().map(|(field, message)| Cause { field, message }).collect() };
+        Self {
+            status: "Failure",
+            message: &decision.message,
+            reason: decision.reason,
+            code: decision.code,
+            details: (!decision.causes.is_empty()).then(details),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -95,7 +91,12 @@ mod tests {
             causes: vec![("spec.hostPID".into(), "no".into()), ("spec".into(), "no either".into())],
             ..Decision::refuse(403, "Forbidden", "two")
         };
-        let reply: serde_json::Value = serde_json::from_slice(&encode("a-b", &decision)).unwrap();
+        let reply = encode("a-b", &decision);
+        assert_eq!(
+            String::from_utf8(reply.clone()).unwrap(),
+            r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":"a-b","allowed":false,"status":{"status":"Failure","message":"two","reason":"Forbidden","code":403,"details":{"causes":[{"field":"spec.hostPID","message":"no"},{"field":"spec","message":"no either"}]}}}}"#
+        );
+        let reply: serde_json::Value = serde_json::from_slice(&reply).unwrap();
         assert_eq!(reply["response"]["uid"], "a-b");
         assert_eq!(reply["response"]["allowed"], false);
         assert_eq!(reply["response"]["status"]["code"], 403);
@@ -105,9 +106,16 @@ mod tests {
 
     #[test]
     fn a_patch_is_base64_and_comes_with_its_type() {
-        let operation = crate::object::Operation::add(crate::object::FieldPath::of(&["metadata", "annotations"]), serde_json::json!({}));
-        let decision = Decision { allowed: true, patch: vec![operation], ..Decision::default() };
-        let reply: serde_json::Value = serde_json::from_slice(&encode("u", &decision)).unwrap();
+        let operation = Operation::add(crate::object::FieldPath::of(&["metadata", "annotations"]), serde_json::json!({}));
+        let audit = [("decision".into(), "allowed".into())].into();
+        let decision = Decision { allowed: true, patch: vec![operation], warnings: vec!["w".into()], audit, ..Decision::default() };
+        let reply = String::from_utf8(encode("u", &decision)).unwrap();
+        let (before, after) = (
+            r#""uid":"u","allowed":true,"patchType":"JSONPatch","patch":"W3"#,
+            r#"","warnings":["w"],"auditAnnotations":{"decision":"allowed"}}}"#,
+        );
+        assert!(reply.contains(before) && reply.ends_with(after), "{reply}");
+        let reply: serde_json::Value = serde_json::from_str(&reply).unwrap();
         assert_eq!(reply["response"]["patchType"], "JSONPatch");
         let patch = base64::engine::general_purpose::STANDARD.decode(reply["response"]["patch"].as_str().unwrap()).unwrap();
         assert_eq!(String::from_utf8(patch).unwrap(), r#"[{"op":"add","path":"/metadata/annotations","value":{}}]"#);

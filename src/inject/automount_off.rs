@@ -5,9 +5,9 @@
 //! own `kube-api-access-x` stays (`hardening.md` A6).
 
 use super::outcome::Conflict;
-use super::pod::{Pod, volume_path};
+use super::pod::{Pod, Volume, volume_path};
 use crate::identity::{Automount, Class, is_plugin_token_volume};
-use crate::object::{Node, Operation};
+use crate::object::Operation;
 
 /// Not for infrastructure, and not where pod or ServiceAccount say `true`: that is refused by its rule, never repaired. A
 /// ServiceAccount that could not be read counts as silent.
@@ -23,19 +23,18 @@ pub(super) fn apply(pod: &Pod<'_>) -> Result<Vec<Operation>, Conflict> {
     let mut operations = Vec::new();
     let field = || crate::object::FieldPath::of(&["spec", "automountServiceAccountToken"]);
     match pod.spec().get("automountServiceAccountToken") {
-        None => operations.push(Operation::add(field(), false.into())),
+        None => operations.push(Operation::add(field(), false)),
         Some(value) if value.as_bool() == Some(false) => {}
         Some(_) => return Err(Conflict::new(field(), "the field is no boolean", "set it to false")),
     }
-    let plugin: Vec<(usize, Node<'_>)> =
-        pod.spec().list("volumes").enumerate().filter(|(_, volume)| is_plugin_token_volume(*volume)).collect();
+    let plugin: Vec<(usize, Volume<'_>)> = pod.volumes().enumerate().filter(|(_, volume)| is_plugin_token_volume(volume.node)).collect();
     if plugin.is_empty() {
         return Ok(operations);
     }
     // From the back, so that every position still holds when its turn comes.
     for container in pod.containers() {
         for (index, mount) in container.node.list("volumeMounts").enumerate().rev() {
-            if plugin.iter().any(|(_, volume)| volume.text("name") == mount.text("name")) {
+            if plugin.iter().any(|(_, volume)| volume.name == mount.text("name")) {
                 operations.push(Operation::remove(container.path().field("volumeMounts").index(index)));
             }
         }

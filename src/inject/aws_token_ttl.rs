@@ -1,9 +1,7 @@
 //! `aws-token-ttl`: an hour for the tokens that AWS's webhook injects for a ServiceAccount with a role; its own default is a day.
 
-use std::collections::BTreeMap;
-
 use super::outcome::Conflict;
-use super::place::set_metadata;
+use super::place::{Entries, set_metadata};
 use crate::object::{FieldPath, Node, Operation};
 use crate::settings::Settings;
 
@@ -24,7 +22,7 @@ pub(super) fn on_service_account(account: Node<'_>, settings: &Settings) -> Opti
     let longest = settings.audiences.get(AUDIENCE).map_or(LONGEST, |audience| audience.max_seconds.clamp(600, LONGEST));
     let Some(lifetime) = annotations.get(LIFETIME) else {
         let mut operations = Vec::new();
-        let entries = BTreeMap::from([(LIFETIME.to_owned(), longest.to_string())]);
+        let entries = Entries::from([(LIFETIME.into(), longest.to_string())]);
         return Some((set_metadata(&mut operations, account, "annotations", entries).map(|()| operations), false));
     };
     let seconds = lifetime.as_str().and_then(|text| text.parse::<i64>().ok());

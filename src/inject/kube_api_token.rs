@@ -1,14 +1,12 @@
 //! `kube-api-token`: a token for the Kubernetes API that lives for an hour, for workloads that a policy lets talk to it. The
 //! ServiceAccount plugin's own lives for a year, so it goes: this injection brings `automount-off` along.
 
-use serde_json::json;
-
 use super::automount_off;
 use super::outcome::Conflict;
 use super::place::Additions;
-use super::pod::{Container, Pod, is_for_api, is_whole, volume_path};
+use super::pod::{Container, Pod, downward, is_for_api, is_whole, read_only_mount, volume_path};
 use crate::identity::TOKEN_DIRECTORY;
-use crate::object::{FieldPath, Node, Operation};
+use crate::object::{Content, FieldPath, Node, Operation};
 
 const VOLUME: &str = "sa-token";
 const WHAT: &str = "the token for the Kubernetes API";
@@ -23,7 +21,7 @@ pub(super) fn is_due(pod: &Pod<'_>) -> bool {
 /// The volume with token, CA certificates and namespace, as client libraries expect them, and its mount where they look for it.
 pub(super) fn apply(pod: &Pod<'_>) -> Result<Vec<Operation>, Conflict> {
     let targets = targets(pod)?;
-    pod.reserve(VOLUME, |container| targets.iter().any(|target| target.name() == container.name()))?;
+    pod.reserve(VOLUME, |container| targets.iter().any(|target| target.name == container.name))?;
     let named = pod.volume(VOLUME);
     if let Some((index, volume)) = named
         && !serves(pod, volume)
@@ -34,7 +32,7 @@ pub(super) fn apply(pod: &Pod<'_>) -> Result<Vec<Operation>, Conflict> {
             "rename the volume and its mounts, or remove both",
         ));
     }
-    let authors = || pod.spec().list("volumes").filter(|volume| serves(pod, *volume)).map(|volume| volume.text("name")).min();
+    let authors = || pod.volumes().filter(|volume| serves(pod, volume.node)).map(|volume| volume.name).min();
     let existing = named.map(|_| VOLUME).or_else(authors);
     let volume = existing.unwrap_or(VOLUME);
 
@@ -45,20 +43,23 @@ pub(super) fn apply(pod: &Pod<'_>) -> Result<Vec<Operation>, Conflict> {
             is_whole(mount) && is_for_api(mount) && (name == volume || pod.volume(name).is_some_and(|(_, volume)| serves(pod, volume)))
         };
         if container.lacks_mount(TOKEN_DIRECTORY, WHAT, is_token)? {
-            additions.mount(container, json!({"name": volume, "mountPath": TOKEN_DIRECTORY, "readOnly": true}));
+            additions.mount(container, read_only_mount(volume.to_owned(), TOKEN_DIRECTORY));
         }
     }
     if existing.is_none() && !targets.is_empty() {
-        let mut token = json!({"expirationSeconds": longest(pod), "path": "token"});
+        let mut token = Content::map([("expirationSeconds", longest(pod).into()), ("path", "token".into())]);
         let audience = &pod.settings().kube_api.audience;
-        if let (Some(fields), false) = (token.as_object_mut(), audience.is_empty()) {
-            fields.insert("audience".into(), json!(audience));
+        if !audience.is_empty() {
+            token.set("audience", audience.clone().into());
         }
-        additions.volumes.push(json!({"name": VOLUME, "projected": {"sources": [
-            {"serviceAccountToken": token},
-            {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
-            {"downwardAPI": {"items": [{"path": "namespace", "fieldRef": {"fieldPath": "metadata.namespace"}}]}},
-        ]}}));
+        let certificates = Content::map([("key", "ca.crt".into()), ("path", "ca.crt".into())]);
+        let sources = [
+            ("serviceAccountToken", token),
+            ("configMap", Content::map([("items", Content::list([certificates])), ("name", "kube-root-ca.crt".into())])),
+            ("downwardAPI", Content::map([("items", Content::list([downward("namespace", "metadata.namespace")]))])),
+        ];
+        let sources = Content::List(sources.into_iter().map(|source| Content::map([source])).collect());
+        additions.volumes.push(Content::map([("name", VOLUME.into()), ("projected", Content::map([("sources", sources)]))]));
     }
     additions.operations(pod)
 }
@@ -82,7 +83,7 @@ fn targets<'a>(pod: &Pod<'a>) -> Result<Vec<Container<'a>>, Conflict> {
     let field = || FieldPath::of(&["metadata", "annotations"]).key(CONTAINERS_ANNOTATION);
     let named = names.split(',').map(str::trim).map(|name| {
         let mut authors = pod.containers().filter(|container| container.list != "ephemeralContainers" && !container.is_mesh());
-        authors.find(|container| container.name() == name && !pod.is_agent(container)).ok_or_else(|| {
+        authors.find(|container| container.name == name && !pod.is_agent(container)).ok_or_else(|| {
             let reason = format!("annotation `{CONTAINERS_ANNOTATION}` names `{name}`, and the pod's author has no container of that name");
             Conflict::new(field(), reason, "write names of the pod's own containers, with commas between")
         })

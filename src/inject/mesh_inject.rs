@@ -1,10 +1,8 @@
 //! `mesh-inject`: asks the mesh's own injector for its proxy, on a pod or for a whole Namespace. It asks, it proves nothing: whether a
 //! proxy is there is judged on the final pod. What an author wrote is never overridden; a `disabled` is left to its rule.
 
-use std::collections::BTreeMap;
-
 use super::outcome::Conflict;
-use super::place::{Additions, set_metadata};
+use super::place::{Additions, Entries, set_metadata};
 use super::pod::Pod;
 use crate::object::{Node, Operation};
 use crate::settings::{MeshKind, Settings};
@@ -57,7 +55,7 @@ pub(super) fn on_namespace(namespace: Node<'_>, settings: &Settings) -> Option<(
         MeshKind::None | MeshKind::Spire => return None,
     };
     let mut operations = Vec::new();
-    let entries = BTreeMap::from([(key.to_owned(), "enabled".to_owned())]);
+    let entries = Entries::from([(key.into(), "enabled".to_owned())]);
     let made = if unsaid { set_metadata(&mut operations, namespace, field, entries) } else { Ok(()) };
     Some((made.map(|()| operations), served))
 }

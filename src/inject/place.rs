@@ -1,8 +1,7 @@
 //! Where things go: the order of the injections, and additions as operations.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-
-use serde_json::{Map, Value};
 
 use super::outcome::{Conflict, Outcome};
 use super::pod::{Container, Pod};
@@ -12,7 +11,7 @@ use super::{
     vault_csi, vault_token,
 };
 use crate::identity::Surroundings;
-use crate::object::{FieldPath, GroupVersionKind, Kind, Node, Object, Operation, PodTemplate};
+use crate::object::{Content, FieldPath, GroupVersionKind, Kind, Node, Object, Operation, PodTemplate};
 use crate::settings::Settings;
 
 /// Makes the injections that policies ask for, each on the template that those before it left. Mirror pods are never touched: the
@@ -24,12 +23,12 @@ pub fn inject(request: &Request<'_>, steps: &[Step]) -> Injection {
         return Injection::default();
     }
     let mut steps = steps.to_vec();
-    let pod = Pod { template, surroundings: request.surroundings, agent_names: &[] };
+    let pod = Pod::new(template, request.surroundings, &[]);
     let role = vault_agent::role(&pod, &steps);
     let now = Terms { surroundings: request.surroundings, role };
     let before = request.surroundings.settings.before().map(|settings| {
         let surroundings = Surroundings { settings, ..request.surroundings };
-        Terms { surroundings, role: vault_agent::role(&Pod { surroundings, ..pod }, &steps) }
+        Terms { surroundings, role: vault_agent::role(&Pod::new(template, surroundings, &[]), &steps) }
     });
     imply(&pod, &now.role, &mut steps);
     in_order(&mut steps);
@@ -109,7 +108,7 @@ struct Terms<'a> {
 
 impl Terms<'_> {
     fn pod<'p>(&'p self, template: PodTemplate<'p>) -> Pod<'p> {
-        Pod { template, surroundings: self.surroundings, agent_names: self.role.names() }
+        Pod::new(template, self.surroundings, self.role.names())
     }
 
     /// The registry: a new injection is a new arm here and a file of its own.
@@ -239,41 +238,53 @@ impl Run<'_, '_> {
 
 /// What one injection adds, to be written as operations.
 #[derive(Debug, Default)]
-pub(super) struct Additions {
-    pub(super) volumes: Vec<Value>,
+pub(super) struct Additions<'a> {
+    pub(super) volumes: Vec<Content>,
     /// Before which position of `initContainers`, and what.
-    pub(super) init_containers: Vec<(usize, Value)>,
+    pub(super) init_containers: Vec<(usize, Content)>,
     /// At the end of `containers`.
-    pub(super) containers: Vec<Value>,
-    /// By container: mounts, then variables.
-    items: BTreeMap<(&'static str, usize), [Vec<Value>; 2]>,
-    annotations: BTreeMap<String, String>,
-    labels: BTreeMap<String, String>,
+    pub(super) containers: Vec<Content>,
+    /// By container.
+    items: BTreeMap<(&'static str, usize), Items<'a>>,
+    annotations: Entries,
+    labels: Entries,
 }
 
-const ITEM_LISTS: [&str; 2] = ["volumeMounts", "env"];
+/// Entries of a map of the metadata.
+pub(super) type Entries = BTreeMap<Cow<'static, str>, String>;
 
-impl Additions {
+/// What one container gets.
+#[derive(Debug)]
+struct Items<'a> {
+    container: Container<'a>,
+    mounts: Vec<Content>,
+    variables: Vec<Content>,
+}
+
+impl<'a> Additions<'a> {
+    fn of(&mut self, container: &Container<'a>) -> &mut Items<'a> {
+        let items = || Items { container: *container, mounts: Vec::new(), variables: Vec::new() };
+        self.items.entry((container.list, container.index)).or_insert_with(items)
+    }
+
     /// A mount for a container.
-    pub(super) fn mount(&mut self, container: &Container<'_>, mount: Value) {
-        let [mounts, _] = self.items.entry((container.list, container.index)).or_default();
-        mounts.push(mount);
+    pub(super) fn mount(&mut self, container: &Container<'a>, mount: Content) {
+        self.of(container).mounts.push(mount);
     }
 
     /// An environment variable for a container, after the author's, so that theirs resolve as before.
-    pub(super) fn variable(&mut self, container: &Container<'_>, variable: Value) {
-        let [_, variables] = self.items.entry((container.list, container.index)).or_default();
-        variables.push(variable);
+    pub(super) fn variable(&mut self, container: &Container<'a>, variable: Content) {
+        self.of(container).variables.push(variable);
     }
 
     /// An annotation, in place of another value.
-    pub(super) fn annotate(&mut self, key: &str, value: String) {
-        self.annotations.insert(key.to_owned(), value);
+    pub(super) fn annotate(&mut self, key: impl Into<Cow<'static, str>>, value: String) {
+        self.annotations.insert(key.into(), value);
     }
 
     /// A label, in place of another value.
-    pub(super) fn label(&mut self, key: &str, value: String) {
-        self.labels.insert(key.to_owned(), value);
+    pub(super) fn label(&mut self, key: &'static str, value: String) {
+        self.labels.insert(key.into(), value);
     }
 
     /// The operations, in an order in which every position holds: init containers, which shift others, come last. A parent that is
@@ -282,12 +293,10 @@ impl Additions {
         let mut operations = Vec::new();
         let spec = pod.spec();
         append(&mut operations, spec, &FieldPath::of(&["spec"]), "volumes", self.volumes)?;
-        for ((list, index), lists) in self.items {
-            let Some(container) = spec.list(list).nth(index) else { continue };
-            let path = FieldPath::of(&["spec", list]).index(index);
-            for (field, items) in ITEM_LISTS.into_iter().zip(lists) {
-                append(&mut operations, container, &path, field, items)?;
-            }
+        for Items { container, mounts, variables } in self.items.into_values() {
+            let path = container.path();
+            append(&mut operations, container.node, &path, "volumeMounts", mounts)?;
+            append(&mut operations, container.node, &path, "env", variables)?;
         }
         set_metadata(&mut operations, pod.template.node, "annotations", self.annotations)?;
         set_metadata(&mut operations, pod.template.node, "labels", self.labels)?;
@@ -302,14 +311,14 @@ fn append(
     parent: Node<'_>,
     at: &FieldPath,
     list: &'static str,
-    items: Vec<Value>,
+    items: Vec<Content>,
 ) -> Result<(), Conflict> {
     if items.is_empty() {
         return Ok(());
     }
     let path = at.clone().field(list);
     match parent.get(list) {
-        None => operations.push(Operation::add(path, Value::Array(items))),
+        None => operations.push(Operation::add(path, Content::List(items))),
         Some(present) if present.kind() == Kind::List => {
             let start = present.len();
             operations.extend(items.into_iter().enumerate().map(|(n, item)| Operation::add(path.clone().index(start + n), item)));
@@ -320,7 +329,7 @@ fn append(
 }
 
 /// Inserts from the front; each one inserted shifts those after it.
-fn insert_init(operations: &mut Vec<Operation>, spec: Node<'_>, containers: Vec<(usize, Value)>) -> Result<(), Conflict> {
+fn insert_init(operations: &mut Vec<Operation>, spec: Node<'_>, containers: Vec<(usize, Content)>) -> Result<(), Conflict> {
     let path = FieldPath::of(&["spec", "initContainers"]);
     match spec.get("initContainers") {
         None => {
@@ -347,10 +356,9 @@ pub(super) fn set_metadata(
     operations: &mut Vec<Operation>,
     object: Node<'_>,
     field: &'static str,
-    entries: BTreeMap<String, String>,
+    entries: Entries,
 ) -> Result<(), Conflict> {
-    let map =
-        |entries: BTreeMap<String, String>| Value::Object(entries.into_iter().map(|(key, value)| (key, Value::String(value))).collect());
+    let map = |entries: Entries| Content::map(entries.into_iter().map(|(key, value)| (key, value.into())));
     let is_map = |node: Node<'_>| node.kind() == Kind::Map;
     let no_map = |path: FieldPath| Err(Conflict::new(path, "the field is no map", "write it as a map"));
     if entries.is_empty() {
@@ -359,13 +367,12 @@ pub(super) fn set_metadata(
     let path = FieldPath::of(&["metadata", field]);
     match (object.get("metadata"), object.path(&["metadata", field])) {
         (None, _) => {
-            let metadata = Map::from_iter([(field.to_owned(), map(entries))]);
-            operations.push(Operation::add(FieldPath::of(&["metadata"]), Value::Object(metadata)));
+            operations.push(Operation::add(FieldPath::of(&["metadata"]), Content::map([(field, map(entries))])));
         }
         (Some(metadata), None) if is_map(metadata) => operations.push(Operation::add(path, map(entries))),
         (_, Some(present)) if is_map(present) => {
             let changed = entries.into_iter().filter(|(key, value)| present.get(key).and_then(Node::as_str) != Some(value));
-            operations.extend(changed.map(|(key, value)| Operation::add(path.clone().key(&key), Value::String(value))));
+            operations.extend(changed.map(|(key, value)| Operation::add(path.clone().key(&key), value)));
         }
         (_, Some(_)) => return no_map(path),
         (Some(_), None) => return no_map(FieldPath::of(&["metadata"])),

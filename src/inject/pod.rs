@@ -1,19 +1,23 @@
 //! A pod template as injections see it.
 
-use serde_json::Value;
+use std::cell::OnceCell;
 
 use super::outcome::Conflict;
 use crate::identity::{MountPath, Relation, Surroundings, TOKEN_DIRECTORY};
-use crate::object::{FieldPath, Kind, Node, PodTemplate};
+use crate::object::{CONTAINER_LISTS, Content, FieldPath, Kind, Node, PodTemplate};
 use crate::settings::Settings;
 
 /// The template after the injections before this one, with what stands around it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Pod<'a> {
     pub(super) template: PodTemplate<'a>,
     pub(super) surroundings: Surroundings<'a>,
     /// Names of the Vault agent's containers, if one acts on this pod: they are no application containers.
     pub(super) agent_names: &'static [&'static str],
+    spec: Node<'a>,
+    // Every injection goes through them several times, and some not at all.
+    containers: OnceCell<Vec<Container<'a>>>,
+    volumes: OnceCell<Vec<Volume<'a>>>,
 }
 
 /// A container with its place.
@@ -21,46 +25,70 @@ pub(super) struct Pod<'a> {
 pub(super) struct Container<'a> {
     pub(super) list: &'static str,
     pub(super) index: usize,
+    pub(super) name: &'a str,
+    pub(super) node: Node<'a>,
+}
+
+/// A volume; its place is that in the list.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Volume<'a> {
+    pub(super) name: &'a str,
     pub(super) node: Node<'a>,
 }
 
 impl<'a> Pod<'a> {
+    pub(super) fn new(template: PodTemplate<'a>, surroundings: Surroundings<'a>, agent_names: &'static [&'static str]) -> Self {
+        let spec = template.spec();
+        Self { template, surroundings, agent_names, spec, containers: OnceCell::new(), volumes: OnceCell::new() }
+    }
+
     pub(super) fn settings(&self) -> &'a Settings {
         self.surroundings.settings
     }
 
     pub(super) fn spec(&self) -> Node<'a> {
-        self.template.spec()
+        self.spec
     }
 
     /// Every container of every list that has the shape of one.
-    pub(super) fn containers(&self) -> impl Iterator<Item = Container<'a>> + use<'a> {
-        self.template.containers().filter(|(_, _, node)| node.kind() == Kind::Map).map(|(list, index, node)| Container {
-            list,
-            index,
-            node,
-        })
+    pub(super) fn containers(&self) -> impl Iterator<Item = Container<'a>> {
+        let read = || {
+            let of_list = |list| self.spec.list(list).enumerate().map(move |(index, node)| (list, index, node));
+            let containers = CONTAINER_LISTS.into_iter().flat_map(of_list).filter(|(_, _, node)| node.kind() == Kind::Map);
+            containers.map(|(list, index, node)| Container { list, index, name: node.text("name"), node }).collect()
+        };
+        self.containers.get_or_init(read).iter().copied()
+    }
+
+    /// Every volume, in order.
+    pub(super) fn volumes(&self) -> impl ExactSizeIterator<Item = Volume<'a>> + DoubleEndedIterator {
+        let read = || self.spec.list("volumes").map(|node| Volume { name: node.text("name"), node }).collect();
+        self.volumes.get_or_init(read).iter().copied()
     }
 
     /// The author's application containers: those of `containers` that neither a mesh nor an injection of ours put there.
-    pub(super) fn app_containers(&self) -> impl Iterator<Item = Container<'a>> + use<'a> {
-        let pod = *self;
-        self.containers().filter(move |container| container.list == "containers" && !container.is_mesh() && !pod.is_agent(container))
+    pub(super) fn app_containers(&self) -> impl Iterator<Item = Container<'a>> {
+        self.containers().filter(|container| self.is_app(container))
+    }
+
+    /// Whether a container is one of them.
+    pub(super) fn is_app(&self, container: &Container<'_>) -> bool {
+        container.list == "containers" && !container.is_mesh() && !self.is_agent(container)
     }
 
     /// Whether a container belongs to the Vault agent that acts on this pod.
     pub(super) fn is_agent(&self, container: &Container<'_>) -> bool {
-        self.agent_names.contains(&container.name())
+        self.agent_names.contains(&container.name)
     }
 
     /// A volume by its name, with its position.
     pub(super) fn volume(&self, name: &str) -> Option<(usize, Node<'a>)> {
-        self.spec().list("volumes").enumerate().find(|(_, volume)| volume.text("name") == name)
+        self.volumes().enumerate().find(|(_, volume)| volume.name == name).map(|(index, volume)| (index, volume.node))
     }
 
     /// Whether the volume of that name must be added: it is not there. One that lacks something of what we set is a conflict.
-    pub(super) fn lacks_volume(&self, wanted: &Value, what: &str) -> Result<bool, Conflict> {
-        let name = wanted.get("name").and_then(Value::as_str).unwrap_or_default();
+    pub(super) fn lacks_volume(&self, wanted: &Content, what: &str) -> Result<bool, Conflict> {
+        let name = wanted.get("name").and_then(Content::as_str).unwrap_or_default();
         match self.volume(name) {
             None => Ok(true),
             Some((_, volume)) if holds(volume, wanted) => Ok(false),
@@ -80,7 +108,7 @@ impl<'a> Pod<'a> {
                 if mount.text("name") == volume && !may_mount(&container) {
                     return Err(Conflict::new(
                         container.path().field("volumeMounts").index(index),
-                        format!("container `{}` mounts `{volume}`, which is reserved for other containers", container.name()),
+                        format!("container `{}` mounts `{volume}`, which is reserved for other containers", container.name),
                         "remove the mount, or mount a volume of your own under another name",
                     ));
                 }
@@ -98,17 +126,13 @@ impl<'a> Pod<'a> {
 }
 
 impl<'a> Container<'a> {
-    pub(super) fn name(&self) -> &'a str {
-        self.node.text("name")
-    }
-
     pub(super) fn path(&self) -> FieldPath {
         FieldPath::of(&["spec", self.list]).index(self.index)
     }
 
     /// Whether a mesh injected it. The name is enough here: who borrows it gets less, not more.
     pub(super) fn is_mesh(&self) -> bool {
-        self.name().starts_with("linkerd-") || self.name().starts_with("istio-")
+        self.name.starts_with("linkerd-") || self.name.starts_with("istio-")
     }
 
     /// Whether a mount must be added: none of those present serves, and the path is free. A mount above is allowed, because the
@@ -117,7 +141,7 @@ impl<'a> Container<'a> {
     pub(super) fn lacks_mount(&self, path: &str, what: &str, serves: impl Fn(Node<'a>) -> bool) -> Result<bool, Conflict> {
         let wanted = MountPath::new(path);
         let belongs = |mount: Node<'_>| !is_for_api(mount) || wanted == MountPath::new(TOKEN_DIRECTORY);
-        if self.node.list("volumeMounts").any(|mount| belongs(mount) && serves(mount)) {
+        if self.node.list("volumeMounts").any(|mount| serves(mount) && belongs(mount)) {
             return Ok(false);
         }
         for (index, mount) in self.node.list("volumeMounts").enumerate() {
@@ -131,6 +155,16 @@ impl<'a> Container<'a> {
         }
         Ok(true)
     }
+}
+
+/// A read-only mount of a volume, to be added.
+pub(super) fn read_only_mount(volume: impl Into<Content>, path: impl Into<Content>) -> Content {
+    Content::map([("mountPath", path.into()), ("name", volume.into()), ("readOnly", true.into())])
+}
+
+/// A file of a volume with a field of the pod itself.
+pub(super) fn downward(file: &'static str, field: impl Into<Content>) -> Content {
+    Content::map([("fieldRef", Content::map([("fieldPath", field.into())])), ("path", file.into())])
 }
 
 /// A mount that shows all of a volume: with `subPath` it would never be refreshed.
@@ -151,25 +185,25 @@ pub(super) fn volume_path(index: usize) -> FieldPath {
 
 /// Whether a value has every field that we set, at its value. The API server adds defaults and other hooks add to keyed lists
 /// (`env`, `volumeMounts`), so what is there beside ours does not count; other lists are ours whole.
-pub(super) fn holds(actual: Node<'_>, wanted: &Value) -> bool {
+pub(super) fn holds(actual: Node<'_>, wanted: &Content) -> bool {
     match wanted {
-        Value::Object(fields) => fields.iter().all(|(name, wanted)| holds_field(actual, name, wanted)),
-        Value::Array(items) => {
+        Content::Map(fields) => fields.iter().all(|(name, wanted)| holds_field(actual, name, wanted)),
+        Content::List(items) => {
             actual.kind() == Kind::List
                 && actual.len() == items.len()
                 && actual.items().zip(items).all(|(actual, item)| holds(actual, item))
         }
-        Value::String(text) => actual.as_str() == Some(text),
-        Value::Bool(value) => actual.as_bool() == Some(*value),
-        Value::Number(number) => number.as_i64().is_some() && actual.as_i64() == number.as_i64(),
-        Value::Null => actual.is_null(),
+        Content::Text(text) => actual.as_str() == Some(text),
+        Content::Bool(value) => actual.as_bool() == Some(*value),
+        Content::Number(number) => number.as_i64().is_some() && actual.as_i64() == number.as_i64(),
+        Content::Null => actual.is_null(),
     }
 }
 
 /// Whether one field of a value has what we set.
-pub(super) fn holds_field(actual: Node<'_>, name: &str, wanted: &Value) -> bool {
+pub(super) fn holds_field(actual: Node<'_>, name: &str, wanted: &Content) -> bool {
     actual.get(name).is_some_and(|actual| match (name, wanted) {
-        ("env" | "volumeMounts", Value::Array(items)) => items.iter().all(|item| actual.items().any(|other| holds(other, item))),
+        ("env" | "volumeMounts", Content::List(items)) => items.iter().all(|item| actual.items().any(|other| holds(other, item))),
         _ => holds(actual, wanted),
     })
 }

@@ -1,16 +1,25 @@
 //! `spiffe-csi`: the SPIFFE Workload API by CSI volume, never by a directory of the node.
 
-use serde_json::json;
-
 use super::outcome::Conflict;
 use super::place::Additions;
-use super::pod::{Pod, volume_path};
+use super::pod::{Container, Pod, read_only_mount, volume_path};
 use crate::identity::{MountPath, Relation};
-use crate::object::{Node, Operation};
+use crate::object::{Content, Node, Operation};
+use crate::settings::Spiffe;
 
 const VOLUME: &str = "spiffe-workload-api";
 const ENDPOINT: &str = "SPIFFE_ENDPOINT_SOCKET";
 const WHAT: &str = "the SPIFFE Workload API";
+
+/// How a volume shows the Workload API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    /// As the directory of the node that workloads knew before the driver came.
+    Directory,
+    Driver {
+        read_only: bool,
+    },
+}
 
 /// Windows nodes have no such driver.
 pub(super) fn is_due(pod: &Pod<'_>) -> bool {
@@ -23,13 +32,13 @@ pub(super) fn is_due(pod: &Pod<'_>) -> bool {
 /// read-only becomes so, with its mounts.
 pub(super) fn apply(pod: &Pod<'_>) -> Result<Vec<Operation>, Conflict> {
     let spiffe = &pod.settings().spiffe;
-    let is_moved = |volume: Node<'_>| is_directory_of_node(volume, &spiffe.mount_path);
-    let is_driver = |volume: Node<'_>| is_moved(volume) || volume.get("csi").is_some_and(|csi| csi.text("driver") == spiffe.csi_driver);
-    pod.reserve(VOLUME, |container| container.list == "containers" && !container.is_mesh() && !pod.is_agent(container))?;
+    let volumes: Vec<(&str, Option<Source>)> = pod.volumes().map(|volume| (volume.name, source(volume.node, spiffe))).collect();
+    let is_driver = |name: &str| volumes.iter().find(|(other, _)| *other == name).is_some_and(|(_, source)| source.is_some());
+    pod.reserve(VOLUME, |container| pod.is_app(container))?;
 
     let named = pod.volume(VOLUME);
-    if let Some((index, volume)) = named
-        && !is_driver(volume)
+    if let Some((index, _)) = named
+        && !is_driver(VOLUME)
     {
         return Err(Conflict::new(
             volume_path(index),
@@ -37,7 +46,7 @@ pub(super) fn apply(pod: &Pod<'_>) -> Result<Vec<Operation>, Conflict> {
             "rename the volume and its mounts, or remove both",
         ));
     }
-    let authors = || pod.spec().list("volumes").filter(|volume| is_driver(*volume)).map(|volume| volume.text("name")).min();
+    let authors = || volumes.iter().filter(|(_, source)| source.is_some()).map(|(name, _)| *name).min();
     let existing = named.map(|_| VOLUME).or_else(authors);
     let volume = existing.unwrap_or(VOLUME);
 
@@ -45,40 +54,44 @@ pub(super) fn apply(pod: &Pod<'_>) -> Result<Vec<Operation>, Conflict> {
     for container in pod.app_containers() {
         let serves = |mount: Node<'_>| {
             let name = mount.text("name");
-            name == volume || pod.volume(name).is_some_and(|(_, volume)| is_driver(volume))
+            name == volume || is_driver(name)
         };
         if container.lacks_mount(&spiffe.mount_path, WHAT, serves)? {
-            additions.mount(&container, json!({"name": volume, "mountPath": spiffe.mount_path, "readOnly": true}));
+            additions.mount(&container, read_only_mount(volume.to_owned(), spiffe.mount_path.clone()));
             if !container.node.list("env").any(|variable| variable.text("name") == ENDPOINT) {
                 let value = format!("unix://{}/{}", spiffe.mount_path.trim_end_matches('/'), spiffe.socket_name);
-                additions.variable(&container, json!({"name": ENDPOINT, "value": value}));
+                additions.variable(&container, Content::map([("name", ENDPOINT.into()), ("value", value.into())]));
             }
         }
     }
+    let driver = || Content::map([("driver", spiffe.csi_driver.clone().into()), ("readOnly", true.into())]);
     if existing.is_none() && pod.app_containers().next().is_some() {
-        additions.volumes.push(json!({"name": VOLUME, "csi": {"driver": spiffe.csi_driver, "readOnly": true}}));
+        additions.volumes.push(Content::map([("csi", driver()), ("name", VOLUME.into())]));
     }
     let mut operations = Vec::new();
-    for (index, volume) in pod.spec().list("volumes").enumerate().filter(|(_, volume)| is_moved(*volume)) {
+    let of_source = |wanted: Source| volumes.iter().enumerate().filter(move |(_, (_, source))| *source == Some(wanted));
+    for (index, (name, _)) in of_source(Source::Directory) {
         operations.push(Operation::remove(volume_path(index).field("hostPath")));
-        operations.push(Operation::add(volume_path(index).field("csi"), json!({"driver": spiffe.csi_driver, "readOnly": true})));
-        operations.extend(mounts_read_only(pod, volume.text("name")));
+        operations.push(Operation::add(volume_path(index).field("csi"), driver()));
+        operations.extend(mounts_read_only(pod, name));
     }
     // The driver refuses a volume that is not read-only, and the pod would never start.
-    let is_writable = |volume: Node<'_>| !is_moved(volume) && is_driver(volume) && !is_read_only(volume.get("csi"));
-    for (index, volume) in pod.spec().list("volumes").enumerate().filter(|(_, volume)| is_writable(*volume)) {
-        operations.push(Operation::add(volume_path(index).field("csi").field("readOnly"), true.into()));
-        operations.extend(mounts_read_only(pod, volume.text("name")));
+    for (index, (name, _)) in of_source(Source::Driver { read_only: false }) {
+        operations.push(Operation::add(volume_path(index).field("csi").field("readOnly"), true));
+        operations.extend(mounts_read_only(pod, name));
     }
     operations.extend(additions.operations(pod)?);
     Ok(operations)
 }
 
-/// Whether a volume is the directory of the node that workloads knew before the driver came. Only the very path that the operator set
-/// counts: of any other directory nobody knows that the driver shows the same.
-fn is_directory_of_node(volume: Node<'_>, mount_path: &str) -> bool {
-    let path = volume.path(&["hostPath", "path"]).and_then(Node::as_str);
-    path.is_some_and(|path| MountPath::new(path).relation(&MountPath::new(mount_path)) == Relation::Same)
+/// Of the node's directories only the very path that the operator set counts: of any other nobody knows that the driver shows the same.
+fn source(volume: Node<'_>, spiffe: &Spiffe) -> Option<Source> {
+    let directory = volume.path(&["hostPath", "path"]).and_then(Node::as_str);
+    if directory.is_some_and(|path| MountPath::new(path).relation(&MountPath::new(&spiffe.mount_path)) == Relation::Same) {
+        return Some(Source::Directory);
+    }
+    let csi = volume.get("csi").filter(|csi| csi.text("driver") == spiffe.csi_driver)?;
+    Some(Source::Driver { read_only: is_read_only(Some(csi)) })
 }
 
 fn is_read_only(source: Option<Node<'_>>) -> bool {
@@ -88,9 +101,9 @@ fn is_read_only(source: Option<Node<'_>>) -> bool {
 /// The driver's volume is read-only, whatever the mounts of the directory were.
 fn mounts_read_only(pod: &Pod<'_>, volume: &str) -> Vec<Operation> {
     let writable = |mount: Node<'_>| mount.text("name") == volume && !is_read_only(Some(mount));
-    let of_container = |container: super::pod::Container<'_>| {
+    let of_container = |container: Container<'_>| {
         let mounts = container.node.list("volumeMounts").enumerate().filter(|(_, mount)| writable(*mount));
-        let read_only = |(index, _)| Operation::add(container.path().field("volumeMounts").index(index).field("readOnly"), true.into());
+        let read_only = |(index, _)| Operation::add(container.path().field("volumeMounts").index(index).field("readOnly"), true);
         mounts.map(read_only).collect::<Vec<_>>()
     };
     pod.containers().flat_map(of_container).collect()

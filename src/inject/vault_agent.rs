@@ -10,17 +10,15 @@ mod container;
 mod pod_resources;
 mod vendor;
 
-use serde_json::json;
-
 use self::container::{Agent, Form, Parts};
 use self::vendor::Asked;
 use super::outcome::Conflict;
 use super::place::Additions;
-use super::pod::{Container, Pod};
+use super::pod::{Container, Pod, downward, read_only_mount};
 use super::vault_token::Token;
 use super::{AgentMode, Step};
 use crate::identity::{Class, MountPath, Relation};
-use crate::object::{FieldPath, Node, Operation};
+use crate::object::{Content, FieldPath, Node, Operation};
 use crate::settings::{AgentRequest, ConfigMode};
 
 const INIT: &str = "vault-agent-init";
@@ -80,7 +78,7 @@ pub(super) fn role<'a>(pod: &Pod<'a>, steps: &[Step]) -> Role<'a> {
             return Role::Authors;
         }
     }
-    if pod.containers().any(|container| !is_agent_name(container.name()) && container::is_agent(container.node)) {
+    if pod.containers().any(|container| !is_agent_name(container.name) && container::is_agent(container.node)) {
         return Role::Authors;
     }
     let asked = match honours.then(|| vendor::asked(pod)).transpose() {
@@ -139,7 +137,7 @@ fn direct_vendor(pod: &Pod<'_>, prefix: &str, token: &Token<'_>) -> Result<Vec<O
         if let Some(value) = value
             && pod.template.annotation(&key).is_none()
         {
-            additions.annotate(&key, value);
+            additions.annotate(key, value);
         }
     }
     additions.operations(pod)
@@ -152,7 +150,7 @@ struct Directory<'a> {
 }
 
 /// The pod's directory, and those of single files.
-fn directories<'a>(pod: &Pod<'a>, asked: &'a Asked<'_>) -> Vec<Directory<'a>> {
+fn directories<'a>(pod: &'a Pod<'_>, asked: &'a Asked<'_>) -> Vec<Directory<'a>> {
     let main = Directory { volume: SECRETS.to_owned(), path: asked.directory.unwrap_or(&pod.settings().vault.secrets_path) };
     let further = asked.directories.iter().enumerate();
     std::iter::once(main).chain(further.map(|(index, path)| Directory { volume: format!("{SECRETS}-custom-{index}"), path })).collect()
@@ -179,7 +177,8 @@ fn add(pod: &Pod<'_>, mode: AgentMode, asked: &Asked<'_>, token: &Token<'_>) -> 
     reserve(pod, asked, &directories)?;
 
     for Directory { volume, .. } in &directories {
-        let secrets = json!({"name": volume, "emptyDir": {"medium": "Memory"}});
+        let memory = Content::map([("medium", "Memory".into())]);
+        let secrets = Content::map([("emptyDir", memory), ("name", volume.clone().into())]);
         if pod.lacks_volume(&secrets, "the agent's directory of secrets in memory")? {
             additions.volumes.push(secrets);
         }
@@ -188,20 +187,21 @@ fn add(pod: &Pod<'_>, mode: AgentMode, asked: &Asked<'_>, token: &Token<'_>) -> 
         ConfigMode::Generated => {
             let token_path = format!("{}/{}", token.mount_path.trim_end_matches('/'), serving.file);
             additions.annotate(CONFIG_ANNOTATION, config::generate(pod, asked, &token_path)?);
-            let reference = json!({"fieldPath": format!("metadata.annotations['{CONFIG_ANNOTATION}']")});
-            json!({"name": CONFIG, "downwardAPI": {"items": [{"path": "config.hcl", "fieldRef": reference}]}})
+            let file = downward("config.hcl", format!("metadata.annotations['{CONFIG_ANNOTATION}']"));
+            Content::map([("downwardAPI", Content::map([("items", Content::list([file]))])), ("name", CONFIG.into())])
         }
         ConfigMode::ConfigMap => {
             let name = config_map(pod)?;
             config::refuse_unread(pod, &name)?;
-            json!({"name": CONFIG, "configMap": {"name": name}})
+            Content::map([("configMap", Content::map([("name", name.into())])), ("name", CONFIG.into())])
         }
     };
     if pod.lacks_volume(&source, "the agent's configuration")? {
         additions.volumes.push(source);
     }
     if let Some(secret) = asked.tls_secret {
-        let source = json!({"name": TLS, "secret": {"secretName": secret}});
+        let secret = Content::map([("secretName", secret.to_owned().into())]);
+        let source = Content::map([("name", TLS.into()), ("secret", secret)]);
         if pod.lacks_volume(&source, "the Secret with Vault's CA")? {
             additions.volumes.push(source);
         }
@@ -213,7 +213,7 @@ fn add(pod: &Pod<'_>, mode: AgentMode, asked: &Asked<'_>, token: &Token<'_>) -> 
     }
     for prefix in &asked.prefixes {
         // A vendor's injector that is still there leaves the pod alone.
-        additions.annotate(&format!("{prefix}{}", vendor::STATUS), vendor::INJECTED.to_owned());
+        additions.annotate(format!("{prefix}{}", vendor::STATUS), vendor::INJECTED.to_owned());
     }
     let parts = Parts { token_volume: serving.volume, token_path: token.mount_path, directories: &directories, asked };
     place_containers(pod, mode, &Agent::new(pod, &parts), &mut additions)?;
@@ -225,7 +225,7 @@ fn add(pod: &Pod<'_>, mode: AgentMode, asked: &Asked<'_>, token: &Token<'_>) -> 
 /// choose among the others.
 fn gets_files(pod: &Pod<'_>, asked: &Asked<'_>, container: &Container<'_>) -> bool {
     let is_chosen = match container.list {
-        "containers" => asked.containers.as_ref().is_none_or(|names| names.contains(&container.name())),
+        "containers" => asked.containers.as_ref().is_none_or(|names| names.contains(&container.name)),
         "initContainers" => !asked.prefixes.is_empty(),
         _ => false,
     };
@@ -236,10 +236,11 @@ fn gets_files(pod: &Pod<'_>, asked: &Asked<'_>, container: &Container<'_>) -> bo
 /// volume that is mounted read-only.
 fn keep_apart(token: &Token<'_>, directories: &[Directory<'_>]) -> Result<(), Conflict> {
     let fixed = [token.mount_path, container::CONFIG_DIRECTORY];
-    let paths: Vec<&str> = fixed.into_iter().chain(directories.iter().map(|directory| directory.path)).collect();
-    for (index, one) in paths.iter().enumerate() {
-        for other in paths.iter().skip(index + 1) {
-            if MountPath::new(one).relation(&MountPath::new(other)) != Relation::Apart {
+    let paths = fixed.into_iter().chain(directories.iter().map(|directory| directory.path));
+    let paths: Vec<(&str, MountPath)> = paths.map(|path| (path, MountPath::new(path))).collect();
+    for (index, (one, path)) in paths.iter().enumerate() {
+        for (other, other_path) in paths.iter().skip(index + 1) {
+            if path.relation(other_path) != Relation::Apart {
                 let reason = format!("the directories `{one}` and `{other}` of the agent lie in each other");
                 let remedy = "have the operator mount the token elsewhere, by the policy's `vaultToken.mountPath` or the settings";
                 return Err(Conflict::new(FieldPath::of(&["spec", "volumes"]), reason, remedy));
@@ -259,16 +260,16 @@ fn reserve(pod: &Pod<'_>, asked: &Asked<'_>, directories: &[Directory<'_>]) -> R
     pod.reserve(CONFIG, |container| pod.is_agent(container))
 }
 
-fn mount(container: &Container<'_>, directory: &Directory<'_>, additions: &mut Additions) -> Result<(), Conflict> {
+fn mount<'a>(container: &Container<'a>, directory: &Directory<'_>, additions: &mut Additions<'a>) -> Result<(), Conflict> {
     let Directory { volume, path } = directory;
     let serves = |mount: Node<'_>| is_secrets_mount(mount, volume, path);
     if container.lacks_mount(path, "the directory of secrets", serves)? {
-        additions.mount(container, json!({"name": volume, "mountPath": path, "readOnly": true}));
+        additions.mount(container, read_only_mount(volume.clone(), (*path).to_owned()));
     }
     if let Some(index) = container.node.list("volumeMounts").position(|mount| mount.text("name") == volume && !serves(mount)) {
         return Err(Conflict::new(
             container.path().field("volumeMounts").index(index),
-            format!("container `{}` mounts `{volume}` otherwise than read-only at `{path}`", container.name()),
+            format!("container `{}` mounts `{volume}` otherwise than read-only at `{path}`", container.name),
             "remove the mount: the injection adds it",
         ));
     }
@@ -284,7 +285,7 @@ fn is_secrets_mount(mount: Node<'_>, volume: &str, path: &str) -> bool {
 
 /// Ours come before the author's init containers: at the front, or right behind a mesh proxy that is itself one, so that Vault is
 /// reached through it. A classic proxy's init container comes after ours: it redirects traffic to a proxy that does not run yet.
-fn place_containers(pod: &Pod<'_>, mode: AgentMode, agent: &Agent, additions: &mut Additions) -> Result<(), Conflict> {
+fn place_containers(pod: &Pod<'_>, mode: AgentMode, agent: &Agent, additions: &mut Additions<'_>) -> Result<(), Conflict> {
     let stays = match (mode, pod.settings().vault.agent.native_sidecar.is_native()) {
         (AgentMode::Init | AgentMode::Csi, _) => None,
         (AgentMode::Sidecar, true) => Some(Form::Native),
@@ -300,14 +301,14 @@ fn place_containers(pod: &Pod<'_>, mode: AgentMode, agent: &Agent, additions: &m
     if first.is_none() {
         // Before the one that stays, if that one is there.
         let at = second.filter(|_| stays == Some(Form::Native)).unwrap_or_else(behind_proxy);
-        additions.init_containers.push((at, agent.container(Form::Once, pod.template)));
+        additions.init_containers.push((at, agent.container(Form::Once)));
     }
     match (stays, second) {
         (Some(Form::Native), None) => {
             let at = first.map_or_else(behind_proxy, |index| index + 1);
-            additions.init_containers.push((at, agent.container(Form::Native, pod.template)));
+            additions.init_containers.push((at, agent.container(Form::Native)));
         }
-        (Some(form), None) => additions.containers.push(agent.container(form, pod.template)),
+        (Some(form), None) => additions.containers.push(agent.container(form)),
         _ => {}
     }
     Ok(())
@@ -316,7 +317,7 @@ fn place_containers(pod: &Pod<'_>, mode: AgentMode, agent: &Agent, additions: &m
 /// Where a container of ours already stands; a conflict if something else has its name.
 fn present(pod: &Pod<'_>, form: Form, agent: &Agent) -> Result<Option<usize>, Conflict> {
     let name = form.name();
-    let Some(found) = pod.containers().find(|container| container.name() == name) else { return Ok(None) };
+    let Some(found) = pod.containers().find(|container| container.name == name) else { return Ok(None) };
     if found.list == form.list() && agent.is(form, found.node, &pod.settings().vault.agent) {
         return Ok(Some(found.index));
     }

@@ -1,12 +1,10 @@
 //! `vault-csi`: secrets of Vault by the Secrets Store CSI driver, where an agent is not wanted in the pod.
 
-use serde_json::json;
-
 use super::Step;
 use super::outcome::Conflict;
 use super::place::Additions;
-use super::pod::{Container, Pod, volume_path};
-use crate::object::{Node, Operation};
+use super::pod::{Pod, read_only_mount, volume_path};
+use crate::object::{Content, Node, Operation};
 
 const VOLUME: &str = "secrets";
 const DRIVER: &str = "secrets-store.csi.k8s.io";
@@ -48,10 +46,10 @@ pub(super) fn apply(pod: &Pod<'_>, class: &Class<'_>) -> Result<Vec<Operation>, 
                 && csi.get("volumeAttributes").is_some_and(|attributes| attributes.text("secretProviderClass") == class.name)
         })
     };
-    if pod.spec().list("volumes").any(is_ours) {
+    if pod.volumes().any(|volume| is_ours(volume.node)) {
         return Ok(Vec::new());
     }
-    pod.reserve(VOLUME, |container: &Container<'_>| container.list == "containers" && !container.is_mesh() && !pod.is_agent(container))?;
+    pod.reserve(VOLUME, |container| pod.is_app(container))?;
     if let Some((index, _)) = pod.volume(VOLUME) {
         return Err(Conflict::new(
             volume_path(index),
@@ -62,13 +60,13 @@ pub(super) fn apply(pod: &Pod<'_>, class: &Class<'_>) -> Result<Vec<Operation>, 
     let mut additions = Additions::default();
     for container in pod.app_containers() {
         if container.lacks_mount(class.mount_path, WHAT, |mount| mount.text("name") == VOLUME)? {
-            additions.mount(&container, json!({"name": VOLUME, "mountPath": class.mount_path, "readOnly": true}));
+            additions.mount(&container, read_only_mount(VOLUME, class.mount_path.to_owned()));
         }
     }
     if pod.app_containers().next().is_some() {
-        additions.volumes.push(
-            json!({"name": VOLUME, "csi": {"driver": DRIVER, "readOnly": true, "volumeAttributes": {"secretProviderClass": class.name}}}),
-        );
+        let attributes = Content::map([("secretProviderClass", class.name.clone().into())]);
+        let csi = Content::map([("driver", DRIVER.into()), ("readOnly", true.into()), ("volumeAttributes", attributes)]);
+        additions.volumes.push(Content::map([("csi", csi), ("name", VOLUME.into())]));
     }
     additions.operations(pod)
 }

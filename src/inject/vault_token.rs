@@ -1,13 +1,11 @@
 //! `vault-token`: a short-lived projected token that only Vault accepts.
 
-use serde_json::json;
-
 use super::Step;
 use super::outcome::Conflict;
 use super::place::Additions;
-use super::pod::{Container, Pod, is_for_api, is_whole, volume_path};
+use super::pod::{Pod, is_for_api, is_whole, read_only_mount, volume_path};
 use crate::identity::MountPath;
-use crate::object::{Node, Operation};
+use crate::object::{Content, Node, Operation};
 use crate::settings::Settings;
 
 /// The name of the volume, where the author has no fitting one.
@@ -49,7 +47,7 @@ impl<'a> Token<'a> {
     /// The volume that already holds such a token: ours by preference, else the first by name, so that the order of volumes does not
     /// matter.
     pub(super) fn serving<'p>(&self, pod: &Pod<'p>) -> Option<Serving<'p>> {
-        let volumes = pod.spec().list("volumes").filter_map(|volume| self.served_by(volume));
+        let volumes = pod.volumes().filter_map(|volume| self.served_by(volume.node));
         volumes.min_by_key(|serving| (serving.volume != VOLUME, serving.volume))
     }
 
@@ -76,8 +74,7 @@ impl<'a> Token<'a> {
 /// The volume, and its mount in every application container; if a Vault agent acts on the pod, the volume alone, for the agent.
 pub(super) fn apply(pod: &Pod<'_>, token: &Token<'_>) -> Result<Vec<Operation>, Conflict> {
     let for_agent = !pod.agent_names.is_empty();
-    let is_app = |container: &Container<'_>| container.list == "containers" && !container.is_mesh() && !pod.is_agent(container);
-    pod.reserve(VOLUME, |container| if for_agent { pod.is_agent(container) } else { is_app(container) })?;
+    pod.reserve(VOLUME, |container| if for_agent { pod.is_agent(container) } else { pod.is_app(container) })?;
 
     let mut additions = Additions::default();
     let mut path = token.mount_path;
@@ -87,8 +84,13 @@ pub(super) fn apply(pod: &Pod<'_>, token: &Token<'_>) -> Result<Vec<Operation>, 
             serving.volume
         }
         (None, None) => {
-            let source = json!({"audience": token.audience, "expirationSeconds": token.seconds, "path": "token"});
-            additions.volumes.push(json!({"name": VOLUME, "projected": {"sources": [{"serviceAccountToken": source}]}}));
+            let projection = Content::map([
+                ("audience", token.audience.to_owned().into()),
+                ("expirationSeconds", token.seconds.into()),
+                ("path", "token".into()),
+            ]);
+            let sources = Content::list([Content::map([("serviceAccountToken", projection)])]);
+            additions.volumes.push(Content::map([("name", VOLUME.into()), ("projected", Content::map([("sources", sources)]))]));
             VOLUME
         }
         (None, Some((index, _))) => {
@@ -107,7 +109,7 @@ pub(super) fn apply(pod: &Pod<'_>, token: &Token<'_>) -> Result<Vec<Operation>, 
     }
     for container in pod.app_containers() {
         if container.lacks_mount(path, WHAT, |mount| token.serves(pod, mount, chosen))? {
-            additions.mount(&container, json!({"name": chosen, "mountPath": path, "readOnly": true}));
+            additions.mount(&container, read_only_mount(chosen.to_owned(), path.to_owned()));
         }
     }
     additions.operations(pod)

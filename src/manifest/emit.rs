@@ -269,8 +269,8 @@ mod tests {
         let mut origins = OriginMap::default();
         let (by, mut after) = ("x".into(), Object::detached(document.object.root()));
         for operation in [
-            crate::object::Operation::add(FieldPath::of(&["list"]).index(0), 8.into()),
-            crate::object::Operation::add(FieldPath::of(&["added"]), 420.into()),
+            crate::object::Operation::add(FieldPath::of(&["list"]).index(0), 8_i64),
+            crate::object::Operation::add(FieldPath::of(&["added"]), 420_i64),
         ] {
             after.apply(&operation, |before| origins.follow(before, &operation, &by)).unwrap();
         }

@@ -1,7 +1,7 @@
 //! Where a value stands in an object, printed as Kubernetes prints it (apimachinery's `field.Path`).
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use super::tree::{Node, Object};
 
@@ -17,8 +17,19 @@ pub enum Segment {
 }
 
 /// A path from the root of an object, or of a pod template, to a value that need not exist.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FieldPath(Vec<Segment>);
+
+/// How many steps a path mostly grows by once it is made or copied: to an item of a list, and a field of it.
+const GROWTH: usize = 3;
+
+impl Clone for FieldPath {
+    fn clone(&self) -> Self {
+        let mut segments = Vec::with_capacity(self.0.len() + GROWTH);
+        segments.extend_from_slice(&self.0);
+        Self(segments)
+    }
+}
 
 impl FieldPath {
     /// The root itself.
@@ -30,7 +41,9 @@ impl FieldPath {
     /// A path of schema fields.
     #[must_use]
     pub fn of(fields: &[&'static str]) -> Self {
-        Self(fields.iter().map(|field| Segment::Field((*field).into())).collect())
+        let mut segments = Vec::with_capacity(fields.len() + GROWTH);
+        segments.extend(fields.iter().map(|field| Segment::Field((*field).into())));
+        Self(segments)
     }
 
     /// This path with one more schema field.
@@ -100,15 +113,22 @@ impl FieldPath {
     #[must_use]
     pub fn to_pointer(&self) -> String {
         let mut out = String::with_capacity(64);
+        self.write_pointer(&mut out);
+        out
+    }
+
+    /// Appends that JSON Pointer.
+    pub(super) fn write_pointer(&self, out: &mut String) {
         for segment in &self.0 {
             out.push('/');
             match segment {
-                Segment::Field(name) | Segment::Key(name) if !name.contains(['~', '/']) => out.push_str(name),
+                Segment::Field(name) | Segment::Key(name) if name.bytes().all(|byte| !matches!(byte, b'~' | b'/')) => out.push_str(name),
                 Segment::Field(name) | Segment::Key(name) => out.push_str(&name.replace('~', "~0").replace('/', "~1")),
-                Segment::Index(index) => out.push_str(&index.to_string()),
+                Segment::Index(index) => {
+                    let _ = write!(out, "{index}");
+                }
             }
         }
-        out
     }
 
     /// The value at this path under `root`, `null` included.
@@ -214,7 +234,8 @@ fn list_map_key(list: &str) -> Option<&'static str> {
     })
 }
 
-fn step<'a>(node: Node<'a>, segment: &Segment) -> Option<Node<'a>> {
+/// The value one step below another.
+pub(super) fn step<'a>(node: Node<'a>, segment: &Segment) -> Option<Node<'a>> {
     match segment {
         Segment::Field(name) | Segment::Key(name) => node.entry(name),
         Segment::Index(index) => node.item(*index),

@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::field_path::{FieldPath, Segment};
 use super::scan::Scanner;
 use super::tree::{Entry, Kind, Node, Object, Slot, Tape, position};
+use super::write::write_string;
 
 /// Why a text is no JSON document; line and column are 1-based.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -358,17 +359,7 @@ impl Serialize for Node<'_> {
     }
 }
 
-fn write_string(out: &mut String, text: &str) {
-    if text.bytes().any(|byte| matches!(byte, ..b' ' | b'"' | b'\\')) {
-        write_scalar(out, &text);
-    } else {
-        out.push('"');
-        out.push_str(text);
-        out.push('"');
-    }
-}
-
-/// Strings with escapes and floats are written by `serde_json`, which knows every escape; neither can fail.
+/// Floats are written by `serde_json`, and cannot fail.
 fn write_scalar(out: &mut String, value: &impl Serialize) {
     if let Ok(text) = serde_json::to_string(value) {
         out.push_str(&text);

@@ -9,6 +9,8 @@
 //! - `field_path`: [`FieldPath`], printed as apimachinery prints it
 //! - `foreign`: text that somebody else chose, made safe to show
 //! - `patch`: JSON Patch operations and their application
+//! - `content`: [`Content`], what a patch puts into an object
+//! - `write`: strings as JSON writes them
 //! - `origin`: from a path of a patched object back to the author's
 //! - `fact`: what is known of a related object
 //! - `resource`: groups, versions, kinds, resources
@@ -16,6 +18,7 @@
 //! - `selector`: label selectors
 //! - `fact`: [`Fact`], what is known of related objects
 
+mod content;
 mod fact;
 mod field_path;
 mod foreign;
@@ -28,7 +31,9 @@ mod scan;
 mod selector;
 mod serialize;
 mod tree;
+mod write;
 
+pub use content::Content;
 pub use fact::Fact;
 pub use field_path::{FieldPath, Segment};
 pub use foreign::{escaped, is_deceptive, quoted};

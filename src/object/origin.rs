@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::field_path::{FieldPath, Segment};
+use super::field_path::{FieldPath, Segment, step};
 use super::patch::{Action, Operation};
 use super::tree::Node;
 
@@ -49,7 +49,7 @@ impl OriginMap {
                 return;
             }
             trace = trace.child(segment, node);
-            node = node.and_then(|node| FieldPath::root().with(segment).resolve(node));
+            node = node.and_then(|node| step(node, segment));
         }
         if trace.added_by.is_some() {
             return;
@@ -96,13 +96,6 @@ impl OriginMap {
             trace = next;
         }
         Authored { path: authored, added_by: None }
-    }
-}
-
-impl FieldPath {
-    fn with(mut self, segment: &Segment) -> Self {
-        self.push(segment.clone());
-        self
     }
 }
 

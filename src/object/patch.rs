@@ -3,14 +3,15 @@
 //! Only `add`, `remove` and `replace` exist here: injections need no other, and each of them can say what became of the author's
 //! paths (see [`super::origin`]).
 
-use std::borrow::Cow;
+use std::ops::Range;
 
 use serde::Serialize;
 use serde::ser::SerializeMap;
-use serde_json::Value;
 
+use super::content::Content;
 use super::field_path::{FieldPath, Segment};
-use super::tree::{Builder, Entry, Node, Object, Slot, position};
+use super::tree::{Entry, Node, Object, Slot, Tape, position};
+use super::write::write_string;
 
 /// What an operation does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,16 @@ pub enum Action {
     Replace,
 }
 
+impl Action {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Add => "add",
+            Self::Remove => "remove",
+            Self::Replace => "replace",
+        }
+    }
+}
+
 /// One JSON Patch operation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Operation {
@@ -31,26 +42,26 @@ pub struct Operation {
     /// Where. A list position equal to the list's length appends.
     pub path: FieldPath,
     /// The value to put; `null` for [`Action::Remove`].
-    pub value: Value,
+    pub value: Content,
 }
 
 impl Operation {
     /// An `add`.
     #[must_use]
-    pub fn add(path: FieldPath, value: Value) -> Self {
-        Self { action: Action::Add, path, value }
+    pub fn add(path: FieldPath, value: impl Into<Content>) -> Self {
+        Self { action: Action::Add, path, value: value.into() }
     }
 
     /// A `remove`.
     #[must_use]
     pub fn remove(path: FieldPath) -> Self {
-        Self { action: Action::Remove, path, value: Value::Null }
+        Self { action: Action::Remove, path, value: Content::Null }
     }
 
     /// A `replace`.
     #[must_use]
-    pub fn replace(path: FieldPath, value: Value) -> Self {
-        Self { action: Action::Replace, path, value }
+    pub fn replace(path: FieldPath, value: impl Into<Content>) -> Self {
+        Self { action: Action::Replace, path, value: value.into() }
     }
 
     /// The same operation on a larger object that holds this one's at `prefix`.
@@ -61,17 +72,35 @@ impl Operation {
         }
         self
     }
+
+    /// Some operations as the text of a JSON Patch.
+    #[must_use]
+    pub fn document(operations: &[Self]) -> String {
+        let mut out = String::with_capacity(256 * operations.len() + 2);
+        let mut pointer = String::with_capacity(64);
+        out.push('[');
+        for (index, operation) in operations.iter().enumerate() {
+            out.push_str(if index > 0 { ",{\"op\":\"" } else { "{\"op\":\"" });
+            out.push_str(operation.action.word());
+            out.push_str("\",\"path\":");
+            pointer.clear();
+            operation.path.write_pointer(&mut pointer);
+            write_string(&mut out, &pointer);
+            if operation.action != Action::Remove {
+                out.push_str(",\"value\":");
+                operation.value.write_json(&mut out);
+            }
+            out.push('}');
+        }
+        out.push(']');
+        out
+    }
 }
 
 impl Serialize for Operation {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let op = match self.action {
-            Action::Add => "add",
-            Action::Remove => "remove",
-            Action::Replace => "replace",
-        };
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("op", op)?;
+        map.serialize_entry("op", self.action.word())?;
         map.serialize_entry("path", &self.path.to_pointer())?;
         if self.action != Action::Remove {
             map.serialize_entry("value", &self.value)?;
@@ -109,19 +138,26 @@ impl Object {
     /// # Errors
     /// As [`Object::patched`].
     pub fn apply(&mut self, operation: &Operation, look: impl FnOnce(Node<'_>)) -> Result<(), PatchError> {
-        let value = self.append(&operation.value);
         let fail = |reason| PatchError { path: operation.path.to_string(), reason };
-        let change = plan(self, operation.path.segments(), operation.action, value).map_err(fail)?;
+        let (place, change) = plan(self, operation).map_err(fail)?;
         look(self.root());
-        let (place, slot) = change.write(self);
+        let Self { text, tape, .. } = self;
+        let value = tape.append(&operation.value);
+        let slot = match change {
+            Change::Set => value,
+            Change::Items { run, cut, put } => tape.rewritten_list(&run, &cut, put.then_some(value)),
+            Change::Entries { run, cut, put } => {
+                let put = put.map(|key| {
+                    let key = tape.extra(key);
+                    tape.entry(text, key, value)
+                });
+                tape.rewritten_map(&run, &cut, put)
+            }
+        };
         match place {
             Place::Root => self.root = slot,
-            Place::Item(at) => {
-                if let Some(item) = self.tape.slots.get_mut(at) {
-                    *item = slot;
-                }
-            }
-            Place::Entry(at) => {
+            Place::Item(at) => self.tape.put_item(at, slot),
+            Place::Value(at) => {
                 if let Some(entry) = self.tape.entries.get_mut(at) {
                     entry.value = slot;
                 }
@@ -129,66 +165,91 @@ impl Object {
         }
         Ok(())
     }
+}
 
-    /// Writes a value at the end of the tape, where nothing names it yet.
-    fn append(&mut self, value: &Value) -> Slot {
-        let mut builder = Builder::over(self);
-        builder.json(value);
-        let slot = builder.pop();
-        self.tape = builder.tape;
-        slot
+impl Tape {
+    /// Writes a value at the end, where nothing names it yet.
+    fn append(&mut self, value: &Content) -> Slot {
+        match value {
+            Content::Null => Slot::Null,
+            Content::Bool(value) => Slot::Bool(*value),
+            Content::Number(number) => number.as_i64().map_or_else(|| Slot::Float(number.as_f64().unwrap_or_default()), Slot::Int),
+            Content::Text(text) => self.extra(text),
+            Content::List(items) => {
+                // A run of its own first: what the items hold is written behind it.
+                let start = self.slots.len();
+                self.slots.resize(start + items.len(), Slot::default());
+                for (at, item) in (start..).zip(items) {
+                    let item = self.append(item);
+                    self.put_item(at, item);
+                }
+                Slot::List { start: position(start), len: position(items.len()) }
+            }
+            Content::Map(entries) => {
+                let start = self.entries.len();
+                self.entries.resize(start + entries.len(), Entry::default());
+                for (at, (key, value)) in (start..).zip(entries) {
+                    let (key, value) = (self.extra(key), self.append(value));
+                    let entry = self.entry("", key, value);
+                    if let Some(place) = self.entries.get_mut(at) {
+                        *place = entry;
+                    }
+                }
+                Slot::Map { start: position(start), len: position(entries.len()) }
+            }
+        }
+    }
+
+    fn put_item(&mut self, at: usize, slot: Slot) {
+        if let Some(item) = self.slots.get_mut(at) {
+            *item = slot;
+        }
+    }
+
+    /// Writes a list anew at the end, without the items of `cut` and with what is put in their place.
+    fn rewritten_list(&mut self, run: &Range<usize>, cut: &Range<usize>, put: Option<Slot>) -> Slot {
+        let start = self.slots.len();
+        self.slots.extend_from_within(run.start..cut.start);
+        self.slots.extend(put);
+        self.slots.extend_from_within(cut.end..run.end);
+        Slot::List { start: position(start), len: position(self.slots.len() - start) }
+    }
+
+    /// The same of a map.
+    fn rewritten_map(&mut self, run: &Range<usize>, cut: &Range<usize>, put: Option<Entry>) -> Slot {
+        let start = self.entries.len();
+        self.entries.extend_from_within(run.start..cut.start);
+        self.entries.extend(put);
+        self.entries.extend_from_within(cut.end..run.end);
+        Slot::Map { start: position(start), len: position(self.entries.len() - start) }
     }
 }
 
-/// The slot that names a value.
+/// What names a value.
 #[derive(Clone, Copy)]
 enum Place {
-    /// The root.
+    /// The object: its root.
     Root,
     /// An item of a list, by its position on the tape.
     Item(usize),
     /// An entry of a map, by its position on the tape.
-    Entry(usize),
+    Value(usize),
 }
 
 /// What an operation does to the tape. One slot names each list and map (readers write every one once; an alias of YAML is replayed),
 /// so the slot that names what changes is set in place, and nothing above it is written again.
-enum Change {
+enum Change<'p> {
     /// Another value.
-    Set(Place, Slot),
-    /// A list of another size, to be written anew at the end of the tape.
-    List { place: Place, items: Vec<Slot> },
-    /// The same of a map; with a key and its value, if it gets one.
-    Map { place: Place, entries: Vec<Entry>, new: Option<(Cow<'static, str>, Slot)> },
+    Set,
+    /// A list of another size, to be written anew at the end of the tape: `run` without `cut`, and maybe an item put there.
+    Items { run: Range<usize>, cut: Range<usize>, put: bool },
+    /// The same of a map, with the key that is put there.
+    Entries { run: Range<usize>, cut: Range<usize>, put: Option<&'p str> },
 }
 
-impl Change {
-    fn write(self, object: &mut Object) -> (Place, Slot) {
-        let Object { text, tape, .. } = object;
-        match self {
-            Self::Set(place, slot) => (place, slot),
-            Self::List { place, items } => {
-                let (start, len) = (position(tape.slots.len()), position(items.len()));
-                tape.slots.extend(items);
-                (place, Slot::List { start, len })
-            }
-            Self::Map { place, entries, new } => {
-                let start = position(tape.entries.len());
-                tape.entries.extend(entries);
-                if let Some((key, value)) = new {
-                    let key = tape.extra(&key);
-                    let entry = tape.entry(text, key, value);
-                    tape.entries.push(entry);
-                }
-                (place, Slot::Map { start, len: position(tape.entries.len()) - start })
-            }
-        }
-    }
-}
-
-fn plan(object: &Object, path: &[Segment], action: Action, value: Slot) -> Result<Change, &'static str> {
-    let Some((last, parents)) = path.split_last() else {
-        return if action == Action::Remove { Err("the root cannot be removed") } else { Ok(Change::Set(Place::Root, value)) };
+fn plan<'p>(object: &Object, operation: &'p Operation) -> Result<(Place, Change<'p>), &'static str> {
+    let Some((last, parents)) = operation.path.segments().split_last() else {
+        return if operation.action == Action::Remove { Err("the root cannot be removed") } else { Ok((Place::Root, Change::Set)) };
     };
     let mut place = Place::Root;
     let mut node = object.root();
@@ -197,84 +258,58 @@ fn plan(object: &Object, path: &[Segment], action: Action, value: Slot) -> Resul
         place = at;
         node = Node { object, slot };
     }
-    change(node, place, last, action, value)
+    change(node, place, last, operation.action)
 }
 
-/// Where a segment's value stands on the tape, and the value.
+/// Where the value of a segment stands on the tape, and the value.
 fn find(node: Node<'_>, segment: &Segment) -> Option<(Place, Slot)> {
-    let tape = &node.object.tape;
     match (segment, node.slot) {
-        (Segment::Index(index), Slot::List { start, len }) => {
-            let at = start as usize + Some(*index).filter(|index| *index < len as usize)?;
-            Some((Place::Item(at), *tape.slots.get(at)?))
+        (Segment::Index(index), Slot::List { start, .. }) => {
+            Some((Place::Item(start as usize + *index), *node.object.list(node.slot).get(*index)?))
         }
         (Segment::Field(name) | Segment::Key(name), Slot::Map { start, .. }) => {
-            let (place, entry) = node.object.entry(node.slot, name)?;
-            Some((Place::Entry(start as usize + place), entry.value))
+            let (index, entry) = node.object.entry(node.slot, name)?;
+            Some((Place::Value(start as usize + index), entry.value))
         }
         _ => None,
     }
 }
 
-fn change(node: Node<'_>, place: Place, segment: &Segment, action: Action, value: Slot) -> Result<Change, &'static str> {
+/// What becomes of the container at `place`, or of a value in it.
+fn change<'p>(node: Node<'_>, place: Place, segment: &'p Segment, action: Action) -> Result<(Place, Change<'p>), &'static str> {
     let found = find(node, segment).map(|(found, _)| found);
-    match (node.slot, action, segment, found) {
-        (Slot::List { .. }, Action::Add, Segment::Index(index), _) => {
-            let mut items = node.object.list(node.slot).to_vec();
-            if *index > items.len() {
+    let from = |start: u32, len: usize| start as usize..start as usize + len;
+    match (node.slot, action, segment) {
+        (Slot::List { start, .. }, Action::Add, Segment::Index(index)) => {
+            let run = from(start, node.object.list(node.slot).len());
+            if *index > run.len() {
                 return Err("the position lies beyond the end of the list");
             }
-            items.insert(*index, value);
-            Ok(Change::List { place, items })
+            let at = run.start + *index;
+            Ok((place, Change::Items { run, cut: at..at, put: true }))
         }
-        (Slot::Map { .. }, Action::Add, Segment::Field(name) | Segment::Key(name), found) => Ok(match found {
-            Some(found) => Change::Set(found, value),
-            None => Change::Map { place, entries: node.object.map(node.slot).to_vec(), new: Some((name.clone(), value)) },
+        (Slot::Map { start, .. }, Action::Add, Segment::Field(name) | Segment::Key(name)) => Ok(match found {
+            Some(found) => (found, Change::Set),
+            None => {
+                let run = from(start, node.object.map(node.slot).len());
+                let cut = run.end..run.end;
+                (place, Change::Entries { run, cut, put: Some(name) })
+            }
         }),
-        (Slot::List { .. } | Slot::Map { .. }, Action::Add, ..) => Err("its parent is of the other kind of container"),
-        (Slot::List { .. } | Slot::Map { .. }, Action::Replace, _, found) => {
-            Ok(Change::Set(found.ok_or("there is nothing to replace")?, value))
-        }
-        (Slot::List { start, .. }, Action::Remove, _, Some(Place::Item(at))) => {
-            let mut items = node.object.list(node.slot).to_vec();
-            items.remove(at - start as usize);
-            Ok(Change::List { place, items })
-        }
-        (Slot::Map { start, .. }, Action::Remove, _, Some(Place::Entry(at))) => {
-            let mut entries = node.object.map(node.slot).to_vec();
-            entries.remove(at - start as usize);
-            Ok(Change::Map { place, entries, new: None })
-        }
-        (Slot::List { .. } | Slot::Map { .. }, Action::Remove, ..) => Err("there is nothing to remove"),
+        (Slot::List { .. } | Slot::Map { .. }, Action::Add, _) => Err("its parent is of the other kind of container"),
+        (Slot::List { .. } | Slot::Map { .. }, Action::Replace, _) => Ok((found.ok_or("there is nothing to replace")?, Change::Set)),
+        (Slot::List { start, .. } | Slot::Map { start, .. }, Action::Remove, _) => match found.ok_or("there is nothing to remove")? {
+            Place::Item(at) => {
+                let run = from(start, node.object.list(node.slot).len());
+                Ok((place, Change::Items { run, cut: at..at + 1, put: false }))
+            }
+            Place::Value(at) => {
+                let run = from(start, node.object.map(node.slot).len());
+                Ok((place, Change::Entries { run, cut: at..at + 1, put: None }))
+            }
+            Place::Root => Err("the root cannot be removed"),
+        },
         _ => Err("its parent is neither a list nor a map"),
-    }
-}
-
-impl Builder {
-    /// Pushes a whole JSON value.
-    pub fn json(&mut self, value: &Value) {
-        match value {
-            Value::Null => self.null(),
-            Value::Bool(value) => self.bool(*value),
-            Value::Number(number) => match number.as_i64() {
-                Some(value) => self.int(value),
-                None => self.float(number.as_f64().unwrap_or_default()),
-            },
-            Value::String(text) => self.string(text),
-            Value::Array(items) => {
-                self.begin_list();
-                items.iter().for_each(|item| self.json(item));
-                self.end();
-            }
-            Value::Object(entries) => {
-                self.begin_map();
-                for (key, value) in entries {
-                    self.string(key);
-                    self.json(value);
-                }
-                self.end();
-            }
-        }
     }
 }
 
@@ -282,7 +317,7 @@ impl Builder {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn pod() -> Object {
         Object::from_json(r#"{"spec":{"volumes":[{"name":"a"},{"name":"b"}],"x":1},"metadata":{"labels":{"k":"v"}}}"#).unwrap()
@@ -333,6 +368,7 @@ mod tests {
                     _ => Operation::replace(path, json!([1, {"deep": true}])),
                 });
             }
+            prop_assert_eq!(Operation::document(&operations), serde_json::to_string(&operations).unwrap());
             let mut oracle: Value = serde_json::from_str(&pod().root().to_json()).unwrap();
             let patch: json_patch::Patch = serde_json::from_value(serde_json::to_value(&operations).unwrap()).unwrap();
             let expected = json_patch::patch(&mut oracle, &patch).map(|()| oracle.clone());

@@ -7,8 +7,9 @@
 use std::sync::Arc;
 
 /// One value of the tape. Lists hold the position of their first slot, maps that of their first entry.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) enum Slot {
+    #[default]
     Null,
     Bool(bool),
     Int(i64),
@@ -34,7 +35,7 @@ pub(super) enum Slot {
 }
 
 /// One entry of a map. What its key is stands in 16 bytes, as a value does: a map is looked through from one to the next.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Entry {
     start: u32,
     len: u32,
@@ -366,7 +367,7 @@ impl std::fmt::Debug for Node<'_> {
     }
 }
 
-/// Builds an [`Object`] from events in document order: what the YAML reader and the edits write through.
+/// Builds an [`Object`] from events in document order: what the YAML reader and Rust values write through.
 ///
 /// Containers are opened with [`Builder::begin_list`] or [`Builder::begin_map`] and closed with [`Builder::end`]; in a map, keys
 /// and values alternate and a key is pushed with [`Builder::string`].
@@ -384,11 +385,6 @@ impl Builder {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
-    }
-
-    /// A builder that appends to an object's tape, which it takes until it is done, so that the slots stay valid.
-    pub(super) fn over(object: &mut Object) -> Self {
-        Self { tape: std::mem::take(&mut object.tape), ..Self::default() }
     }
 
     pub(super) fn push(&mut self, slot: Slot) {
@@ -449,10 +445,6 @@ impl Builder {
     /// Whether the last value pushed is a string.
     pub(super) fn ends_in_string(&self) -> bool {
         matches!(self.stack.last(), Some(Slot::Text { .. } | Slot::Extra { .. }))
-    }
-
-    pub(super) fn pop(&mut self) -> Slot {
-        self.stack.pop().unwrap_or(Slot::Null)
     }
 
     /// The finished object: the one value pushed (`null` if there was none).

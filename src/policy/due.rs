@@ -70,9 +70,10 @@ pub(super) fn due_on(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>, 
     }
     // A Namespace is its own.
     let namespace = if subject.kind == GroupVersionKind::new("", "v1", "Namespace") { &Fact::Found(object) } else { &facts.namespace };
+    let sayings = Sayings::of(object, namespace);
     for (when, step) in &named {
         let listed = |as_what: When| named.iter().any(|(when, other)| *when == as_what && other.id() == step.id());
-        let said = Said::of(object, namespace, step.id());
+        let said = sayings.about(step.id());
         if said.is_unclear() && !listed(When::Always) {
             due.refuse(step.id(), &said);
             continue;
@@ -97,28 +98,42 @@ pub(super) fn due_on(set: &PolicySet, subject: &Subject<'_>, facts: &Facts<'_>, 
     due
 }
 
-/// What a namespace and an author say about one injection.
+/// Where a namespace and an author say which injections they ask for.
+struct Sayings<'a> {
+    labels: Fact<Node<'a>>,
+    annotations: Option<Node<'a>>,
+}
+
+impl<'a> Sayings<'a> {
+    fn of(object: Node<'a>, namespace: &Fact<Node<'a>>) -> Self {
+        let labels = match namespace {
+            Fact::Found(namespace) => namespace.path(&["metadata", "labels"]).map_or(Fact::Absent, Fact::Found),
+            Fact::Absent => Fact::Absent,
+            Fact::Unknown(reason) => Fact::Unknown(reason.clone()),
+        };
+        Self { labels, annotations: object.path(&["metadata", "annotations"]) }
+    }
+
+    fn about(&self, id: &str) -> Said<'a> {
+        let key = format!("inject.doorward.dev/{id}");
+        let on_namespace = match &self.labels {
+            Fact::Found(labels) => labels.get(&key).and_then(Node::as_str).map_or(Fact::Absent, Fact::Found),
+            Fact::Absent => Fact::Absent,
+            Fact::Unknown(reason) => Fact::Unknown(reason.clone()),
+        };
+        let on_object = self.annotations.and_then(|annotations| annotations.get(&key)).and_then(Node::as_str);
+        Said { key, on_namespace, on_object }
+    }
+}
+
+/// What they say about one injection.
 struct Said<'a> {
     key: String,
     on_namespace: Fact<&'a str>,
     on_object: Option<&'a str>,
 }
 
-impl<'a> Said<'a> {
-    fn of(object: Node<'a>, namespace: &Fact<Node<'a>>, id: &str) -> Self {
-        let key = format!("inject.doorward.dev/{id}");
-        let on_namespace = match namespace {
-            Fact::Found(namespace) => {
-                let label = namespace.path(&["metadata", "labels"]).and_then(|labels| labels.get(&key)).and_then(Node::as_str);
-                label.map_or(Fact::Absent, Fact::Found)
-            }
-            Fact::Absent => Fact::Absent,
-            Fact::Unknown(reason) => Fact::Unknown(reason.clone()),
-        };
-        let on_object = object.path(&["metadata", "annotations"]).and_then(|annotations| annotations.get(&key)).and_then(Node::as_str);
-        Self { key, on_namespace, on_object }
-    }
-
+impl Said<'_> {
     fn is_unclear(&self) -> bool {
         self.on_object.is_some_and(|value| !matches!(value, "true" | "false"))
     }

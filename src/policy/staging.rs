@@ -199,17 +199,17 @@ fn defaults(template: PodTemplate<'_>) -> Vec<Change> {
     let spec = template.spec();
     let path = FieldPath::of(&["spec"]);
     if spec.text("serviceAccountName").is_empty() && template.node.get("spec").is_some() {
-        operations.push(Change::add(path.clone().field("serviceAccountName"), template.service_account_name().into()));
+        operations.push(Change::add(path.clone().field("serviceAccountName"), template.service_account_name().to_owned()));
     }
     for (index, volume) in spec.list("volumes").enumerate() {
         let Some(projected) = volume.get("projected") else { continue };
         for (source_index, source) in projected.list("sources").enumerate() {
             let place = path.clone().field("volumes").index(index).field("projected").field("sources").index(source_index);
             for (kind, field, seconds) in
-                [("serviceAccountToken", "expirationSeconds", 3600), ("podCertificate", "maxExpirationSeconds", 86400)]
+                [("serviceAccountToken", "expirationSeconds", 3600_i64), ("podCertificate", "maxExpirationSeconds", 86400)]
             {
                 if source.get(kind).is_some_and(|source| source.get(field).is_none()) {
-                    operations.push(Change::add(place.clone().field(kind).field(field), seconds.into()));
+                    operations.push(Change::add(place.clone().field(kind).field(field), seconds));
                 }
             }
         }

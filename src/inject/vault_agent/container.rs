@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
-
-use super::super::pod::{Pod, holds_field};
+use super::super::pod::{Pod, holds_field, read_only_mount};
 use super::vendor::{Asked, TLS_DIRECTORY};
-use super::{AGENT, CONFIG, Directory, INIT, TLS};
-use crate::object::{Node, PodTemplate};
+use super::{AGENT, CONFIG, Directory, INIT, TLS, is_agent_name};
+use crate::object::{Content, Node};
 use crate::settings;
 
 pub(super) const CONFIG_DIRECTORY: &str = "/etc/vault";
@@ -34,70 +32,73 @@ pub(super) struct Parts<'a> {
 
 /// What all forms have in common. It fits PodSecurity's `restricted` by itself, whatever the pod's own security context says.
 pub(super) struct Agent {
-    fields: Map<String, Value>,
-    /// The user that the author asks for.
-    user: Option<i64>,
+    fields: Vec<(&'static str, Content)>,
+    security_context: Content,
+    volume_mounts: Content,
+    /// The user that it runs as where we add it.
+    user: i64,
 }
 
 impl Agent {
     pub(super) fn new(pod: &Pod<'_>, parts: &Parts<'_>) -> Self {
         let vault = &pod.settings().vault;
         let asked = parts.asked;
-        let mut env = vec![json!({"name": "VAULT_ADDR", "value": asked.address.or(vault.address.as_deref())})];
+        let variable = |name: &'static str, value: Content| Content::map([("name", name.into()), ("value", value)]);
+        let address = asked.address.or(vault.address.as_deref());
+        let mut env = vec![variable("VAULT_ADDR", address.map_or(Content::Null, |address| address.to_owned().into()))];
         if let Some(file) = asked.ca_cert.or(vault.ca_file.as_deref()) {
-            env.push(json!({"name": "VAULT_CACERT", "value": file}));
+            env.push(variable("VAULT_CACERT", file.to_owned().into()));
         }
-        env.extend(asked.env.iter().map(|(name, value)| json!({"name": name, "value": value})));
-        let mut mounts = vec![
-            json!({"name": parts.token_volume, "mountPath": parts.token_path, "readOnly": true}),
-            json!({"name": CONFIG, "mountPath": CONFIG_DIRECTORY, "readOnly": true}),
-        ];
-        mounts.extend(parts.directories.iter().map(|directory| json!({"name": directory.volume, "mountPath": directory.path})));
-        if asked.tls_secret.is_some() {
-            mounts.push(json!({"name": TLS, "mountPath": TLS_DIRECTORY, "readOnly": true}));
-        }
-        let mut fields = Map::new();
-        let mut set = |name: &str, value: Value| drop(fields.insert(name.to_owned(), value));
-        set("image", json!(vault.agent.image));
-        set("command", json!([vault.agent.command]));
-        set("env", Value::Array(env));
-        set("volumeMounts", Value::Array(mounts));
-        set(
-            "securityContext",
-            json!({
-                "runAsNonRoot": true,
-                "runAsGroup": asked.group.unwrap_or(1000),
-                "allowPrivilegeEscalation": false,
-                "readOnlyRootFilesystem": true,
-                "capabilities": {"drop": ["ALL"]},
-                "seccompProfile": {"type": "RuntimeDefault"},
+        env.extend(asked.env.iter().map(|(name, value)| variable(name, (*value).to_owned().into())));
+        let mut mounts =
+            vec![read_only_mount(parts.token_volume.to_owned(), parts.token_path.to_owned()), read_only_mount(CONFIG, CONFIG_DIRECTORY)];
+        mounts.extend(
+            parts.directories.iter().map(|Directory { volume, path }| {
+                Content::map([("mountPath", (*path).to_owned().into()), ("name", volume.clone().into())])
             }),
         );
-        let resources = &vault.agent.resources;
-        let amounts: Map<String, Value> = [("requests", &resources.requests), ("limits", &resources.limits)]
-            .into_iter()
-            .map(|(name, amounts)| (name, amounts_of(amounts, name, asked)))
-            .filter(|(_, amounts)| !amounts.is_empty())
-            .map(|(name, amounts)| (name.to_owned(), json!(amounts)))
-            .collect();
-        if !amounts.is_empty() {
-            set("resources", Value::Object(amounts));
+        if asked.tls_secret.is_some() {
+            mounts.push(read_only_mount(TLS, TLS_DIRECTORY));
         }
-        Self { fields, user: asked.user }
+        let mut fields = vec![
+            ("command", Content::list([vault.agent.command.clone().into()])),
+            ("env", Content::List(env)),
+            ("image", vault.agent.image.clone().into()),
+        ];
+        let resources = &vault.agent.resources;
+        let amounts = [("limits", &resources.limits), ("requests", &resources.requests)];
+        let amounts = amounts.map(|(list, amounts)| (list, amounts_of(amounts, list, asked)));
+        let amounts: Vec<_> = amounts.into_iter().filter(|(_, amounts)| !amounts.is_empty()).collect();
+        if !amounts.is_empty() {
+            fields.push(("resources", Content::map(amounts.into_iter().map(|(list, amounts)| (list, Content::map(amounts))))));
+        }
+        Self {
+            fields,
+            security_context: Content::map([
+                ("allowPrivilegeEscalation", false.into()),
+                ("capabilities", Content::map([("drop", Content::list(["ALL".into()]))])),
+                ("readOnlyRootFilesystem", true.into()),
+                ("runAsGroup", asked.group.unwrap_or(1000).into()),
+                ("runAsNonRoot", true.into()),
+                ("seccompProfile", Content::map([("type", "RuntimeDefault".into())])),
+            ]),
+            volume_mounts: Content::List(mounts),
+            user: asked.user.or_else(|| shared_user(pod)).unwrap_or(100),
+        }
     }
 
     /// The container in one form, to be added.
-    pub(super) fn container(&self, form: Form, template: PodTemplate<'_>) -> Value {
-        let mut fields = self.fields.clone();
-        fields.insert("name".into(), form.name().into());
-        fields.insert("args".into(), json!(form.args()));
-        if form == Form::Native {
-            fields.insert("restartPolicy".into(), "Always".into());
-        }
-        if let Some(context) = fields.get_mut("securityContext").and_then(Value::as_object_mut) {
-            context.insert("runAsUser".into(), self.user.or_else(|| shared_user(template)).unwrap_or(100).into());
-        }
-        Value::Object(fields)
+    pub(super) fn container(&self, form: Form) -> Content {
+        let mut security_context = self.security_context.clone();
+        security_context.set("runAsUser", self.user.into());
+        let own = [
+            ("args", Content::List(form.args().iter().map(|argument| (*argument).into()).collect())),
+            ("name", form.name().into()),
+            ("securityContext", security_context),
+            ("volumeMounts", self.volume_mounts.clone()),
+        ];
+        let stays = (form == Form::Native).then(|| ("restartPolicy", "Always".into()));
+        Content::map(self.fields.iter().cloned().chain(own).chain(stays))
     }
 
     /// Whether a container is the one that we add: every field that we set is equal, but for three. The user is ours at its first run
@@ -113,7 +114,9 @@ impl Agent {
             && agent.is_image(image)
             && container.list("args").map(Node::as_str).eq(form.args().iter().copied().map(Some))
             && (form != Form::Native || container.text("restartPolicy") == "Always")
-            && self.fields.iter().all(|(field, wanted)| match field.as_str() {
+            && holds_field(container, "securityContext", &self.security_context)
+            && holds_field(container, "volumeMounts", &self.volume_mounts)
+            && self.fields.iter().all(|(field, wanted)| match *field {
                 "image" | "resources" => true,
                 "env" if !of_this_revision => true,
                 _ => holds_field(container, field, wanted),
@@ -122,8 +125,8 @@ impl Agent {
 
     /// Whether one of the directories of secrets could not be written.
     fn is_read_only(&self, container: Node<'_>) -> bool {
-        let ours = self.fields.get("volumeMounts").and_then(Value::as_array).into_iter().flatten();
-        ours.filter(|mount| mount.get("readOnly").is_none()).filter_map(|mount| mount.get("name")?.as_str()).any(|name| {
+        let writable = self.volume_mounts.items().iter().filter(|mount| mount.get("readOnly").is_none());
+        writable.filter_map(|mount| mount.get("name")?.as_str()).any(|name| {
             let is_read_only = |mount: Node<'_>| mount.get("readOnly").and_then(Node::as_bool) == Some(true);
             container.list("volumeMounts").any(|mount| mount.text("name") == name && is_read_only(mount))
         })
@@ -131,11 +134,11 @@ impl Agent {
 }
 
 /// The amounts of the settings, with those that the author asks for in their place; an empty one stands for none.
-fn amounts_of<'a>(amounts: &'a BTreeMap<String, String>, list: &str, asked: &Asked<'a>) -> BTreeMap<&'a str, &'a str> {
+fn amounts_of(amounts: &BTreeMap<String, String>, list: &str, asked: &Asked<'_>) -> Vec<(String, Content)> {
     let mut amounts: BTreeMap<&str, &str> = amounts.iter().map(|(name, amount)| (&**name, &**amount)).collect();
     amounts.extend(asked.resources.iter().filter(|(of, ..)| *of == list).map(|(_, name, amount)| (*name, *amount)));
-    amounts.retain(|_, amount| !amount.is_empty());
-    amounts
+    let given = amounts.into_iter().filter(|(_, amount)| !amount.is_empty());
+    given.map(|(name, amount)| (name.to_owned(), amount.to_owned().into())).collect()
 }
 
 impl Form {
@@ -158,15 +161,12 @@ impl Form {
 
 /// The one user that all of the author's containers share: then the kubelet gives the token to that user alone, with mode 0600, and
 /// an agent of another user would take that away. Root is nobody's choice for an agent.
-fn shared_user(template: PodTemplate<'_>) -> Option<i64> {
-    let pod = template.spec().path(&["securityContext", "runAsUser"]).and_then(Node::as_i64);
-    let mut users = template
-        .containers()
-        .filter(|(_, _, node)| {
-            let name = node.text("name");
-            ![INIT, AGENT].contains(&name) && !name.starts_with("linkerd-") && !name.starts_with("istio-")
-        })
-        .map(|(_, _, node)| node.path(&["securityContext", "runAsUser"]).and_then(Node::as_i64).or(pod));
+fn shared_user(pod: &Pod<'_>) -> Option<i64> {
+    let of = |node: Node<'_>| node.path(&["securityContext", "runAsUser"]).and_then(Node::as_i64);
+    let of_pod = of(pod.spec());
+    let is_authors = |name: &str| !is_agent_name(name) && !name.starts_with("linkerd-") && !name.starts_with("istio-");
+    let authors = pod.template.containers().filter(|(_, _, container)| is_authors(container.text("name")));
+    let mut users = authors.map(|(_, _, container)| of(container).or(of_pod));
     let first = users.next()??;
     (first > 0 && users.all(|user| user == Some(first))).then_some(first)
 }

@@ -1,13 +1,11 @@
 //! Whether the resources that a pod declares as a whole hold the agent's: the API server refuses a pod whose containers ask for more
 //! than the pod does, without naming who made it so.
 
-use serde_json::Value;
-
 use super::super::outcome::Conflict;
 use super::super::place::Additions;
 use super::super::pod::Pod;
 use crate::cel::Quantity;
-use crate::object::{FieldPath, Node};
+use crate::object::{Content, FieldPath, Node};
 
 /// What counts of one container: its request of one resource, and whether it is an init container that stays.
 struct Request {
@@ -16,7 +14,7 @@ struct Request {
 }
 
 /// Refuses additions that the pod's own resources do not hold. What cannot be read is left to the API server.
-pub(super) fn check(pod: &Pod<'_>, additions: &Additions) -> Result<(), Conflict> {
+pub(super) fn check(pod: &Pod<'_>, additions: &Additions<'_>) -> Result<(), Conflict> {
     let Some(resources) = pod.spec().get("resources") else { return Ok(()) };
     let ours = || additions.init_containers.iter().map(|(_, container)| container).chain(&additions.containers);
     if ours().next().is_none() {
@@ -41,9 +39,9 @@ fn named<'a>(resources: Node<'a>) -> Vec<(&'static str, &'a str)> {
     named
 }
 
-fn check_limit<'c>(resources: Node<'_>, resource: &str, ours: impl Iterator<Item = &'c Value>) -> Result<(), Conflict> {
+fn check_limit<'c>(resources: Node<'_>, resource: &str, ours: impl Iterator<Item = &'c Content>) -> Result<(), Conflict> {
     let Some(limit) = resources.path(&["limits", resource]).and_then(amount) else { return Ok(()) };
-    let limits = ours.filter_map(|container| Quantity::read(container.pointer("/resources/limits")?.get(resource)?.as_str()?));
+    let limits = ours.filter_map(|container| Quantity::read(container.get("resources")?.get("limits")?.get(resource)?.as_str()?));
     let Some(most) = limits.max_by(Quantity::amount_order).filter(|most| most.amount_order(&limit).is_gt()) else { return Ok(()) };
     Err(Conflict::new(
         FieldPath::of(&["spec", "resources", "limits"]).field(resource.to_owned()),
@@ -52,7 +50,7 @@ fn check_limit<'c>(resources: Node<'_>, resource: &str, ours: impl Iterator<Item
     ))
 }
 
-fn check_request(pod: &Pod<'_>, resources: Node<'_>, resource: &str, additions: &Additions) -> Result<(), Conflict> {
+fn check_request(pod: &Pod<'_>, resources: Node<'_>, resource: &str, additions: &Additions<'_>) -> Result<(), Conflict> {
     let before = Requests::of(pod, resource);
     let declared = resources.path(&["requests", resource]).map(amount);
     // Where the pod names a limit only, the API server takes what its containers ask for as its request before we are asked, and the
@@ -86,10 +84,10 @@ impl Requests {
         Self { init_containers: of("initContainers"), containers: of("containers") }
     }
 
-    fn with(mut self, additions: &Additions, resource: &str) -> Self {
-        let request = |container: &Value| {
+    fn with(mut self, additions: &Additions<'_>, resource: &str) -> Self {
+        let request = |container: &Content| {
             let given = |list: &str| Quantity::read(container.get("resources")?.get(list)?.get(resource)?.as_str()?);
-            let stays = container.get("restartPolicy").and_then(Value::as_str) == Some("Always");
+            let stays = container.get("restartPolicy").and_then(Content::as_str) == Some("Always");
             Request { amount: given("requests").or_else(|| given("limits")), stays }
         };
         for (shift, (index, container)) in additions.init_containers.iter().enumerate() {

@@ -92,7 +92,7 @@ pub(super) fn asked<'a>(pod: &Pod<'a>) -> Result<Option<Asked<'a>>, Conflict> {
         let reason = "annotations of a vendor's injector cannot be honoured while `vault.agent.configMode` is `configMap`";
         return Err(Conflict::new(annotation_path(&format!("{prefix}{SWITCH}")), reason, "set it to `generated`"));
     }
-    let mut reading = Reading { pod: *pod, asked: Asked { prefixes, ..Asked::default() }, files: Files::default(), same_user: None };
+    let mut reading = Reading { pod: pod.clone(), asked: Asked { prefixes, ..Asked::default() }, files: Files::default(), same_user: None };
     for annotation in annotations.into_values() {
         reading.read(annotation)?;
     }
@@ -103,7 +103,7 @@ pub(super) fn asked<'a>(pod: &Pod<'a>) -> Result<Option<Asked<'a>>, Conflict> {
 pub(super) fn has_acted(pod: &Pod<'_>) -> bool {
     let configured =
         |container: Node<'_>| container.list("env").any(|variable| matches!(variable.text("name"), "VAULT_CONFIG" | "BAO_CONFIG"));
-    pod.containers().any(|container| is_agent_name(container.name()) && configured(container.node))
+    pod.containers().any(|container| is_agent_name(container.name) && configured(container.node))
 }
 
 /// Why the volume that the author names for the login is not taken.
