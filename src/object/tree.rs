@@ -306,6 +306,16 @@ impl Builder {
         Self::default()
     }
 
+    /// An empty builder with room for what most values are, so that it grows seldom.
+    pub(super) fn with_room() -> Self {
+        Self {
+            extra: String::with_capacity(2048),
+            slots: Vec::with_capacity(256),
+            stack: Vec::with_capacity(64),
+            open: Vec::with_capacity(8),
+        }
+    }
+
     /// A builder that appends to an object's tape, which it takes until it is done, so that the slots stay valid.
     pub(super) fn over(object: &mut Object) -> Self {
         Self { extra: std::mem::take(&mut object.extra), slots: std::mem::take(&mut object.slots), ..Self::default() }
