@@ -6,13 +6,14 @@
 use std::borrow::Cow;
 
 use super::model::{ApiToken, ApiTokenSource, Certainty, Credential, CredentialKind};
-use super::mount_path::{MountPath, Relation};
+use super::mount_path::{MountPath, Relation, relation};
 use super::mounts::{Mounts, Shown};
 use super::plugin_volume::{PLUGIN_SECONDS, is_plugin_token_volume};
+use super::pod::{Container, Pod};
 use super::secret_name::{Judged, SecretNames, shows_token_directory};
 use super::service_account::Automount;
 use super::surroundings::{Beside, Surroundings};
-use crate::object::{Node, PodTemplate};
+use crate::object::Node;
 use crate::settings::Settings;
 
 /// Where client libraries look for the API token, spelled as the ServiceAccount plugin compares it.
@@ -65,16 +66,16 @@ const DRIVER_SECRETS: [(&str, &str); 9] = [
 const BOUND: usize = 16_384;
 
 /// Lists what a pod can obtain, what the ServiceAccount plugin will add included.
-pub(super) fn read<'a>(template: PodTemplate<'a>, surroundings: &Surroundings<'a>, automount: Automount) -> Vec<Credential<'a>> {
-    let spec = template.spec();
+pub(super) fn read<'a>(pod: &Pod<'a>, surroundings: &Surroundings<'a>, automount: Automount) -> Vec<Credential<'a>> {
+    let spec = pod.spec;
     let mut adopted: Vec<&str> = Vec::new();
     let mut lacking: Vec<(usize, &str)> = Vec::new();
     if automount.on != Some(false) {
         adopted.extend(spec.list("volumes").map(|volume| volume.text("name")).filter(|name| name.starts_with(PLUGIN_PREFIX)));
-        lacking.extend(template.containers().enumerate().filter_map(|(position, (list, _, container))| {
-            let lacks =
-                list != "ephemeralContainers" && container.list("volumeMounts").all(|mount| mount.text("mountPath") != TOKEN_DIRECTORY);
-            lacks.then(|| (position, container.text("name")))
+        // Those that come to a running pod are the last.
+        lacking.extend(pod.lasting().enumerate().filter_map(|(position, container)| {
+            let lacks = container.mounts.iter().all(|mount| mount.path != TOKEN_DIRECTORY);
+            lacks.then_some((position, container.name))
         }));
     }
     // The plugin mounts the first volume of its prefix; which one is first must not decide here, so all of them count.
@@ -83,7 +84,7 @@ pub(super) fn read<'a>(template: PodTemplate<'a>, surroundings: &Surroundings<'a
         .take(BOUND / lacking.len().max(1))
         .flat_map(|volume| lacking.iter().map(|(position, container)| Mounts::whole(volume, TOKEN_DIRECTORY, container, *position)));
     let mut walk = Walk {
-        mounts: Mounts::of(template, added),
+        mounts: Mounts::of(pod, added),
         settings: surroundings.settings,
         secrets: SecretNames::new(surroundings.token_secrets),
         automount,
@@ -98,8 +99,8 @@ pub(super) fn read<'a>(template: PodTemplate<'a>, surroundings: &Surroundings<'a
     for (index, volume) in spec.list("volumes").enumerate() {
         walk.volume(index, volume);
     }
-    for (list, index, container) in template.containers() {
-        walk.environment(list, index, container);
+    for container in &pod.containers {
+        walk.environment(container);
     }
     for (index, reference) in spec.list("imagePullSecrets").enumerate() {
         let judged = walk.secrets.judge(reference.text("name"));
@@ -132,7 +133,7 @@ fn added_by_plugin<'a>(automount: Automount, lacking: &[(usize, &'a str)]) -> Cr
 }
 
 /// Sums up the credentials that the Kubernetes API accepts.
-pub(super) fn api_token<'a>(template: PodTemplate<'a>, credentials: &[Credential<'a>], automount: Automount) -> ApiToken<'a> {
+pub(super) fn api_token<'a>(pod: &Pod<'a>, credentials: &[Credential<'a>], automount: Automount) -> ApiToken<'a> {
     let mut holders: Vec<&str> = Vec::new();
     let (mut automounted, mut own) = (false, false);
     for credential in credentials.iter().filter(|credential| credential.api_audience && !credential.containers.is_empty()) {
@@ -143,7 +144,7 @@ pub(super) fn api_token<'a>(template: PodTemplate<'a>, credentials: &[Credential
     holders.sort_unstable();
     let mut containers: Vec<&str> = Vec::new();
     if !holders.is_empty() {
-        containers.extend(template.containers().map(|(_, _, container)| container.text("name")));
+        containers.extend(pod.containers.iter().map(|container| container.name));
         containers.retain(|name| holders.binary_search(name).is_ok());
     }
     let source = match (automounted, own) {
@@ -341,7 +342,6 @@ impl<'a> Walk<'a> {
 
     /// A Secret whose files a container sees. Mounted where clients look for the API token it is a legacy token, whatever its name.
     fn secret(&mut self, volume: &'a str, judged: Judged<'a>, source: Node<'a>, at: String) {
-        let directory = MountPath::new(TOKEN_DIRECTORY);
         let places: Vec<_> = self.mounts.places(volume).take(self.room + 1).collect();
         if places.is_empty() {
             self.push(Credential { volume: Some(volume), ..Credential::at(judged.kind, at) }.of_secret(judged));
@@ -351,11 +351,10 @@ impl<'a> Walk<'a> {
             if self.full {
                 return;
             }
-            let path = MountPath::new(mount.path);
-            let replaces_token = match path.relation(&directory) {
+            let replaces_token = match relation(mount.path, TOKEN_DIRECTORY) {
                 Relation::Same | Relation::Below => true,
                 Relation::Above if !self.pay(source.list("items").len(), &at) => return,
-                Relation::Above => shows_token_directory(&mount, source, &directory),
+                Relation::Above => shows_token_directory(&mount, source),
                 Relation::Apart => false,
             };
             let judged = if replaces_token {
@@ -364,7 +363,7 @@ impl<'a> Walk<'a> {
                 judged
             };
             let credential = Credential {
-                path: Some(path),
+                path: Some(MountPath::new(mount.path)),
                 containers,
                 volume: Some(volume),
                 sub_path: !mount.sub_path.is_empty(),
@@ -404,10 +403,10 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn environment(&mut self, list: &str, index: usize, container: Node<'a>) {
-        let name = container.text("name");
-        for (position, variable) in container.list("env").enumerate() {
-            let Some(from) = variable.get("valueFrom") else { continue };
+    fn environment(&mut self, container: &Container<'a>) {
+        let Container { list, index, name, .. } = *container;
+        for (position, variable) in container.env.iter().enumerate() {
+            let Some(from) = variable.from else { continue };
             for (source, node) in from.entries() {
                 if self.full {
                     return;
@@ -432,10 +431,10 @@ impl<'a> Walk<'a> {
                         ..Credential::at(CredentialKind::Unknown, at)
                     },
                 };
-                self.push(Credential { containers: vec![name], env: Some(variable.text("name")), ..credential });
+                self.push(Credential { containers: vec![name], env: Some(variable.name), ..credential });
             }
         }
-        for (position, from) in container.list("envFrom").enumerate() {
+        for (position, from) in container.env_from().enumerate() {
             for (source, node) in from.entries() {
                 if self.full {
                     return;

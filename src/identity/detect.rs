@@ -96,7 +96,7 @@ impl Detected {
         self.0 & (1 << detector as u16) != 0
     }
 
-    fn is_empty(self) -> bool {
+    pub(super) fn is_empty(self) -> bool {
         self.0 == 0
     }
 
@@ -135,8 +135,12 @@ fn in_bytes(bytes: &[u8]) -> Detected {
 
 /// What a text holds, also where JSON or YAML writes some of its characters by their numbers.
 fn as_written(bytes: &[u8]) -> Detected {
+    if bytes.len() < shapes::SHORTEST {
+        return Detected::default();
+    }
     let found = shapes::scan(bytes);
-    match unescaped(bytes) {
+    // To look for one byte costs a fraction of what a loop over them does.
+    match bytes.contains(&b'\\').then(|| unescaped(bytes)).flatten() {
         Some(plain) => found.and(shapes::scan(&plain)),
         None => found,
     }

@@ -1,11 +1,14 @@
 //! Static credentials that come by the environment: variables named as such, files of Secrets that variables lead to, and whole objects
 //! turned into variables. Of containers of pods, and of the steps and templates of Tekton's kinds, which have the same fields.
 
+use std::cell::LazyCell;
+
 use serde::Serialize;
 
 use super::expansion::Environment;
-use super::mount_path::{MountPath, Relation};
-use crate::object::{Node, PodTemplate, hex_digest};
+use super::mount_path::{Relation, cleaned, relation};
+use super::pod::{Container, Pod, Variable};
+use crate::object::{Node, hex_digest};
 
 /// Variables that name a file of credentials.
 const FILE_VARIABLES: [&str; 6] = [
@@ -77,29 +80,27 @@ impl StaticSource {
     }
 }
 
-/// Names of variables that hold credentials, those with a `*` apart: every variable of every pod is compared.
-struct Names<'s> {
-    exact: Vec<&'s str>,
-    patterns: Vec<&'s str>,
-}
+/// Names of variables that hold credentials; `*` stands for any text.
+struct Names<'s>(&'s [String]);
 
-impl<'s> Names<'s> {
-    fn of(names: &'s [String]) -> Self {
-        let (patterns, exact) = names.iter().map(String::as_str).partition(|name| name.contains('*'));
-        Self { exact, patterns }
-    }
-
+impl Names<'_> {
+    /// Every variable of every pod is compared, and nearly every one differs at one of its ends.
     fn hold(&self, name: &str) -> bool {
-        self.exact.contains(&name) || self.patterns.iter().any(|pattern| matches(pattern, name))
+        let fits = |listed: Option<&u8>, written: Option<&u8>| listed == written || listed == Some(&b'*');
+        let name_bytes = name.as_bytes();
+        self.0.iter().any(|listed| {
+            let bytes = listed.as_bytes();
+            fits(bytes.first(), name_bytes.first()) && fits(bytes.last(), name_bytes.last()) && matches(listed, name)
+        })
     }
 
     /// Whether a prefix and some key make one of the names. A name that begins with `*` says nothing about prefixes.
     fn may_begin_with(&self, prefix: &str) -> bool {
-        self.exact.iter().any(|name| name.len() > prefix.len() && name.starts_with(prefix))
-            || self.patterns.iter().any(|pattern| match pattern.split_once('*') {
-                None | Some(("", _)) => false,
-                Some((stem, _)) => stem.starts_with(prefix) || prefix.starts_with(stem),
-            })
+        self.0.iter().any(|listed| match listed.split_once('*') {
+            None => listed.len() > prefix.len() && listed.starts_with(prefix),
+            Some(("", _)) => false,
+            Some((stem, _)) => stem.starts_with(prefix) || prefix.starts_with(stem),
+        })
     }
 }
 
@@ -116,11 +117,11 @@ pub(super) fn matches(pattern: &str, name: &str) -> bool {
 }
 
 /// Reads every container of a pod template; `vault_client` makes every key of a Secret a finding (`hardening.md` A19).
-pub(super) fn of_pod<'a>(template: PodTemplate<'a>, names: &[String], vault_client: bool) -> Vec<StaticCredential<'a>> {
+pub(super) fn of_pod<'a>(pod: &Pod<'a>, names: &[String], vault_client: bool) -> Vec<StaticCredential<'a>> {
     let mut reader = Reader::new(names, vault_client);
-    let secrets = secret_volumes(template.spec());
-    for (list, index, container) in template.containers() {
-        reader.container(container, &secrets, &|| format!("spec.{list}[{index}]"));
+    let secrets = LazyCell::new(|| secret_volumes(pod.spec));
+    for container in &pod.containers {
+        reader.container(container, &|| &secrets, &|| container.place());
     }
     reader.found
 }
@@ -146,7 +147,7 @@ struct Reader<'a, 's> {
 
 impl<'a, 's> Reader<'a, 's> {
     fn new(names: &'s [String], every_key: bool) -> Self {
-        Self { names: Names::of(names), every_key, found: Vec::new(), mild: 0, more: None }
+        Self { names: Names(names), every_key, found: Vec::new(), mild: 0, more: None }
     }
 
     /// `secrets` are the volumes of Secrets of the nearest spec above that lists volumes.
@@ -163,7 +164,7 @@ impl<'a, 's> Reader<'a, 's> {
         }
         let own = node.get("volumes").map(|_| secret_volumes(node));
         let secrets = own.as_deref().unwrap_or(secrets);
-        self.container(node, secrets, &|| at.to_owned());
+        self.container(&Container::of("", 0, 0, node), &|| secrets, &|| at.to_owned());
         for (field, value) in node.sorted_entries() {
             if !matches!(field, "env" | "envFrom" | "volumes" | "volumeMounts") && !value.is_empty() {
                 self.descend(value, secrets, &format!("{at}.{field}"), depth + 1);
@@ -171,28 +172,35 @@ impl<'a, 's> Reader<'a, 's> {
         }
     }
 
-    fn container(&mut self, container: Node<'a>, secrets: &[&'a str], at: &dyn Fn() -> String) {
-        let name = Some(container.text("name")).filter(|name| !name.is_empty());
-        let mut environment = Environment::of(container);
+    /// `secrets` are the volumes of Secrets that it may mount, sorted; hardly any container asks for them.
+    fn container<'v>(&mut self, container: &Container<'a>, secrets: &dyn Fn() -> &'v [&'a str], at: &dyn Fn() -> String)
+    where
+        'a: 'v,
+    {
+        let name = Some(container.name).filter(|name| !name.is_empty());
+        let mut environment = Environment::of(container.node);
         // Of duplicates the last one counts, as in the kubelet.
-        let mut files: [Option<(usize, Node<'a>)>; FILE_VARIABLES.len()] = [None; FILE_VARIABLES.len()];
-        for (position, variable) in container.list("env").enumerate() {
-            let variable_name = variable.text("name");
-            if let Some((_, file)) = FILE_VARIABLES.iter().zip(&mut files).find(|(known, _)| **known == variable_name) {
-                *file = Some((position, variable));
-            } else if self.names.hold(variable_name) {
-                let other = environment.alias(position, variable.text("value"));
-                let Some((source, from)) = source_of(variable, other) else { continue };
+        let mut files: [Option<(usize, Variable<'a>)>; FILE_VARIABLES.len()] = [None; FILE_VARIABLES.len()];
+        for (position, variable) in container.env.iter().enumerate() {
+            if let Some((_, file)) = FILE_VARIABLES.iter().zip(&mut files).find(|(known, _)| **known == variable.name) {
+                *file = Some((position, *variable));
+            } else if self.names.hold(variable.name) {
+                let other = environment.alias(position, variable.value);
+                let Some((source, from)) = source_of(variable.node, other) else { continue };
                 let field_path = format!("{}.env[{position}]", at());
-                self.push(StaticCredential { name: variable_name, source, from, container: name, field_path, key: None }, variable);
+                self.push(StaticCredential { name: variable.name, source, from, container: name, field_path, key: None }, variable.node);
             }
         }
         for (variable, file) in FILE_VARIABLES.into_iter().zip(files) {
-            let Some((position, file)) = file.filter(|_| !secrets.is_empty()) else { continue };
-            let path = environment.value(position, file.text("value"));
-            let (source, from) = if file.text("value").is_empty() && file.get("valueFrom").is_some() || path.contains("$(") {
-                let seen = container.list("volumeMounts").find(|mount| secrets.binary_search(&mount.text("name")).is_ok());
-                (StaticSource::UnseenFile, seen.map(|mount| mount.text("name")))
+            let Some((position, file)) = file else { continue };
+            let secrets = secrets();
+            if secrets.is_empty() {
+                break;
+            }
+            let path = environment.value(position, file.value);
+            let (source, from) = if file.is_elsewhere() || path.contains("$(") {
+                let seen = container.mounts.iter().find(|mount| secrets.binary_search(&mount.volume).is_ok());
+                (StaticSource::UnseenFile, seen.map(|mount| mount.volume))
             } else {
                 // A list of files is one too.
                 let files = if variable == "KUBECONFIG" { path.split(':') } else { path.split('\0') };
@@ -201,10 +209,10 @@ impl<'a, 's> Reader<'a, 's> {
             };
             if from.is_some() {
                 let field_path = format!("{}.env[{position}]", at());
-                self.push(StaticCredential { name: variable, source, from, container: name, field_path, key: None }, file);
+                self.push(StaticCredential { name: variable, source, from, container: name, field_path, key: None }, file.node);
             }
         }
-        for (position, all) in container.list("envFrom").enumerate() {
+        for (position, all) in container.env_from().enumerate() {
             let prefix = all.text("prefix");
             let secret = all.get("secretRef").map(|secret| secret.text("name"));
             let source = if !prefix.is_empty() && self.names.may_begin_with(prefix) {
@@ -285,15 +293,14 @@ fn secret_volumes(spec: Node<'_>) -> Vec<&str> {
 }
 
 /// The volume that shows a file of a Secret at a path; of nested mounts the innermost counts.
-fn secret_volume<'a>(container: Node<'a>, secrets: &[&'a str], path: &str) -> Option<&'a str> {
+fn secret_volume<'a>(container: &Container<'a>, secrets: &[&'a str], path: &str) -> Option<&'a str> {
     if path.is_empty() {
         return None;
     }
-    let path = MountPath::new(&seen_from(container.text("workingDir"), path));
-    let mounts = container.list("volumeMounts").map(|mount| (MountPath::new(mount.text("mountPath")), mount.text("name")));
-    let above = mounts.filter(|(mount, _)| matches!(path.relation(mount), Relation::Same | Relation::Below));
-    let (_, volume) = above.max_by_key(|(mount, _)| mount.as_str().len())?;
-    secrets.binary_search(&volume).is_ok().then_some(volume)
+    let path = seen_from(container.node.text("workingDir"), path);
+    let above = container.mounts.iter().filter(|mount| matches!(relation(&path, mount.path), Relation::Same | Relation::Below));
+    let innermost = above.max_by_key(|mount| cleaned(mount.path).len())?;
+    secrets.binary_search(&innermost.volume).is_ok().then_some(innermost.volume)
 }
 
 /// A path as the process will open it: one that is relative starts from the working directory (in an image's own, which is not known here,

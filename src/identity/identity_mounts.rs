@@ -1,10 +1,8 @@
 //! Which containers hold an identity: every mount of a volume that gives one.
 
-use std::collections::BTreeSet;
-
 use super::model::{Certainty, Credential, CredentialKind, Holder, IdentityMount, VaultLogin};
-use super::mount_path::{MountPath, Relation};
-use crate::object::{Node, PodTemplate};
+use super::mount_path::{MountPath, Relation, relation};
+use super::pod::Pod;
 use crate::settings::{MeshKind, Settings};
 
 /// Bound on the list. Past it the credentials are past theirs too, and end with one that nobody can judge.
@@ -13,46 +11,44 @@ const BOUND: usize = 16_384;
 /// Lists the mounts of identity volumes, in the pod's order: volumes with a projected token or certificate, CSI volumes of an identity
 /// driver, legacy tokens, and whatever is mounted where Vault's secrets are rendered.
 pub(super) fn read<'a>(
-    template: PodTemplate<'a>,
+    pod: &Pod<'a>,
     settings: &Settings,
     credentials: &[Credential<'a>],
     vault: &VaultLogin<'a>,
 ) -> Vec<IdentityMount<'a>> {
-    let secrets = MountPath::new(&settings.vault.secrets_path);
-    let mounts = || {
-        template.containers().flat_map(|(list, index, container)| {
-            container.list("volumeMounts").enumerate().map(move |(position, mount)| (list, index, container, position, mount))
-        })
-    };
-    let mut volumes: BTreeSet<&str> =
-        credentials.iter().filter(|credential| gives_identity(credential)).filter_map(|one| one.volume).collect();
-    volumes.extend(mounts().filter(|(.., mount)| is_at(*mount, &secrets)).map(|(.., mount)| mount.text("name")));
+    let secrets = &settings.vault.secrets_path;
+    let is_at_secrets = |path: &str| matches!(relation(path, secrets), Relation::Same | Relation::Below);
+    let mut volumes: Vec<&str> = credentials.iter().filter(|credential| gives_identity(credential)).filter_map(|one| one.volume).collect();
+    let mounts = pod.containers.iter().flat_map(|container| &container.mounts);
+    volumes.extend(mounts.filter(|mount| is_at_secrets(mount.path)).map(|mount| mount.volume));
     if volumes.is_empty() {
         return Vec::new();
     }
-    let agents: BTreeSet<&str> =
+    volumes.sort_unstable();
+    let mut agents: Vec<&str> =
         vault.login.iter().filter(|login| login.container.is_some()).flat_map(|_| vault.containers.iter().copied()).collect();
-    mounts()
-        .filter(|(.., mount)| volumes.contains(mount.text("name")))
+    agents.sort_unstable();
+    let mounts = pod.containers.iter().flat_map(|container| container.mounts.iter().enumerate().map(move |mount| (container, mount)));
+    mounts
+        .filter(|(_, (_, mount))| volumes.binary_search(&mount.volume).is_ok())
         .take(BOUND)
-        .map(|(list, index, container, position, mount)| {
-            let (name, volume) = (container.text("name"), mount.text("name"));
-            let holder = if list == "ephemeralContainers" {
+        .map(|(container, (position, mount))| {
+            let holder = if container.list == "ephemeralContainers" {
                 Holder::Ephemeral
-            } else if agents.contains(name) {
+            } else if agents.binary_search(&container.name).is_ok() {
                 Holder::VaultAgent
-            } else if is_own_of_proxy(settings.mesh.kind, name, volume) {
+            } else if is_own_of_proxy(settings.mesh.kind, container.name, mount.volume) {
                 Holder::MeshProxy
             } else {
                 Holder::App
             };
             IdentityMount {
-                volume,
-                container: name,
-                path: MountPath::new(mount.text("mountPath")),
-                read_only: mount.get("readOnly").and_then(Node::as_bool) == Some(true),
+                volume: mount.volume,
+                container: container.name,
+                path: MountPath::new(mount.path),
+                read_only: mount.read_only,
                 holder,
-                field_path: format!("spec.{list}[{index}].volumeMounts[{position}]"),
+                field_path: format!("spec.{}[{}].volumeMounts[{position}]", container.list, container.index),
             }
         })
         .collect()
@@ -64,10 +60,6 @@ fn gives_identity(credential: &Credential<'_>) -> bool {
         CredentialKind::Csi => credential.certainty == Certainty::Known,
         _ => false,
     }
-}
-
-fn is_at(mount: Node<'_>, directory: &MountPath) -> bool {
-    matches!(MountPath::new(mount.text("mountPath")).relation(directory), Relation::Same | Relation::Below)
 }
 
 /// The mesh's proxies mount their own token without `readOnly`; `injection-conflict` keeps everybody else away from it.

@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use super::detect::{self, Detected, Detector};
-use crate::object::{GroupVersionKind, Node, PodTemplate, hex_digest};
+use super::pod::{Pod, Word};
+use crate::object::{GroupVersionKind, Node, hex_digest};
 
 /// Findings that are listed of one object, each by its place. What is found beyond is told of the whole part of the object that holds it,
 /// so that old findings do not hide a new one.
@@ -17,10 +18,6 @@ const REPEATED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// How deep a value is followed.
 const DEEPEST: usize = 32;
-
-/// Probes and hooks of a container, each with the fields that lead to its handler.
-const HANDLERS: [&[&str]; 5] =
-    [&["livenessProbe"], &["readinessProbe"], &["startupProbe"], &["lifecycle", "postStart"], &["lifecycle", "preStop"]];
 
 /// A value that holds a credential.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -37,30 +34,36 @@ pub struct CredentialMaterial {
 }
 
 /// Reads variables, commands, annotations and handlers of a pod template (`hardening.md` A18).
-pub(super) fn of_pod(template: PodTemplate<'_>) -> Vec<CredentialMaterial> {
+pub(super) fn of_pod(pod: &Pod<'_>) -> Vec<CredentialMaterial> {
     let mut found = Findings::default();
-    for (list, index, container) in template.containers() {
-        for (position, variable) in container.list("env").enumerate() {
-            found.text(variable.get("value"), || format!("spec.{list}[{index}].env[{position}].value"));
+    for container in &pod.containers {
+        for (position, variable) in container.env.iter().enumerate() {
+            found.text(variable.value, || format!("{}.env[{position}].value", container.place()));
         }
-        found.words(container, || format!("spec.{list}[{index}]"));
-        for handler in HANDLERS {
-            let Some(node) = container.path(handler) else { continue };
-            let at = || format!("spec.{list}[{index}].{}", handler.join("."));
-            if let Some(exec) = node.get("exec") {
-                found.words(exec, || format!("{}.exec", at()));
+        found.words(&container.words, || container.place());
+        for (path, handler) in container.handlers() {
+            let at = || format!("{}.{path}", container.place());
+            if let Some(exec) = handler.get("exec") {
+                found.words(&Word::of(exec.get("command"), exec.get("args")), || format!("{}.exec", at()));
             }
-            for (position, header) in node.get("httpGet").into_iter().flat_map(|get| get.list("httpHeaders").enumerate()) {
-                found.text(header.get("value"), || format!("{}.httpGet.httpHeaders[{position}].value", at()));
+            for (position, header) in handler.get("httpGet").into_iter().flat_map(|get| get.list("httpHeaders").enumerate()) {
+                found.text(header.text("value"), || format!("{}.httpGet.httpHeaders[{position}].value", at()));
             }
         }
     }
-    if let Some(annotations) = template.node.path(&["metadata", "annotations"]) {
-        for (key, value) in annotations.sorted_entries() {
-            found.text(Some(value), || format!("metadata.annotations[{key}]"));
-        }
+    for (key, text, detected) in telling(pod.annotations) {
+        found.add(text, detected, |_| false, || format!("metadata.annotations[{key}]"));
     }
     found.0
+}
+
+/// The annotations in which something is found, in order of their keys.
+fn telling(annotations: Option<Node<'_>>) -> Vec<(&str, &str, Detected)> {
+    let texts = annotations.into_iter().flat_map(Node::entries).filter_map(|(key, value)| Some((key, value.as_str()?)));
+    let detected = texts.map(|(key, text)| (key, text, detect::in_text(text)));
+    let mut telling: Vec<_> = detected.filter(|(.., detected)| !detected.is_empty()).collect();
+    telling.sort_by_key(|(key, ..)| *key);
+    telling
 }
 
 /// Reads the annotations of an object.
@@ -116,20 +119,16 @@ pub(super) fn of_data(kind: &GroupVersionKind, object: Node<'_>) -> Vec<Credenti
 struct Findings(Vec<CredentialMaterial>);
 
 impl Findings {
-    fn text(&mut self, value: Option<Node<'_>>, place: impl Fn() -> String) {
-        if let Some(text) = value.and_then(Node::as_str) {
-            self.add(text, detect::in_text(text), |_| false, place);
-        }
+    fn text(&mut self, text: &str, place: impl Fn() -> String) {
+        self.add(text, detect::in_text(text), |_| false, place);
     }
 
     /// A Secret that is applied with its private key repeats that key.
     fn annotations(&mut self, object: Node<'_>, is_secret: bool) {
-        let annotations = object.path(&["metadata", "annotations"]).map(Node::sorted_entries).unwrap_or_default();
-        for (key, value) in annotations {
-            let (text, repeated) = (value.as_str().unwrap_or_default(), key == REPEATED);
-            let listed = self.0.len();
+        for (key, text, detected) in telling(object.path(&["metadata", "annotations"])) {
+            let (repeated, listed) = (key == REPEATED, self.0.len());
             let expected = |detector: Detector| repeated && is_secret && detector == Detector::PrivateKey;
-            self.add(text, detect::in_text(text), expected, || format!("metadata.annotations[{key}]"));
+            self.add(text, detected, expected, || format!("metadata.annotations[{key}]"));
             for finding in self.0.iter_mut().skip(listed).filter(|finding| repeated && finding.detector != MORE) {
                 finding.key = Some(finding.detector.to_owned());
             }
@@ -142,7 +141,7 @@ impl Findings {
             self.more(at, &node.digest());
             return;
         }
-        self.text(Some(node), || at.to_owned());
+        self.text(node.as_str().unwrap_or_default(), || at.to_owned());
         for (position, item) in node.items().enumerate() {
             self.below(item, &format!("{at}[{position}]"), depth + 1);
         }
@@ -151,11 +150,9 @@ impl Findings {
         }
     }
 
-    fn words(&mut self, node: Node<'_>, place: impl Fn() -> String) {
-        for field in ["command", "args"] {
-            for (position, word) in node.list(field).enumerate() {
-                self.text(Some(word), || format!("{}.{field}[{position}]", place()));
-            }
+    fn words(&mut self, words: &[Word<'_>], place: impl Fn() -> String) {
+        for Word { field, index, text } in words {
+            self.text(text, || format!("{}.{field}[{index}]", place()));
         }
     }
 

@@ -22,29 +22,30 @@ use std::borrow::Cow;
 
 use self::words::{Speech, Words};
 use super::model::{Certainty, Credential, CredentialKind, MeshAnswer, MeshState, NamespaceMesh};
+use super::pod::Pod;
 use super::surroundings::Surroundings;
-use crate::object::{Fact, Node, PodTemplate};
+use crate::object::{Fact, Node};
 use crate::settings::{Mesh, MeshKind};
 
 /// Reads the effective state of the mesh that the settings name.
-pub(super) fn read<'a>(template: PodTemplate<'a>, surroundings: &Surroundings<'a>, credentials: &[Credential<'a>]) -> MeshState {
+pub(super) fn read<'a>(pod: &Pod<'a>, surroundings: &Surroundings<'a>, credentials: &[Credential<'a>]) -> MeshState {
     let mesh = &surroundings.settings.mesh;
     let words = match (mesh.kind, Words::of(mesh.kind)) {
         (MeshKind::Spire, _) => return spire(surroundings, credentials),
         (_, Some(words)) => words,
         _ => return MeshState { state: MeshAnswer::Off, ..meshed(false) },
     };
-    let evidence = proof::read(template, mesh, words, credentials);
-    if template.spec().get("hostNetwork").and_then(Node::as_bool) == Some(true) {
+    let evidence = proof::read(pod, mesh, words, credentials);
+    if pod.spec.get("hostNetwork").and_then(Node::as_bool) == Some(true) {
         return not(MeshAnswer::Unmeshed, "`hostNetwork` is true, so the injector passes the pod by", "spec.hostNetwork");
     }
     let mut state = match words.speech {
-        Speech::Istio => istio::read(template, surroundings, &evidence.proof),
-        Speech::Linkerd => linkerd::read(template, surroundings, &evidence.proof),
+        Speech::Istio => istio::read(pod, surroundings, &evidence.proof),
+        Speech::Linkerd => linkerd::read(pod, surroundings, &evidence.proof),
     };
     // What the mesh does not carry at all has no ways past it.
     if matches!(state.state, MeshAnswer::Meshed | MeshAnswer::Bypassed | MeshAnswer::Unknown) {
-        state.findings = bypass::of_pod(template, surroundings, words, &evidence, credentials);
+        state.findings = bypass::of_pod(pod, surroundings, words, &evidence, credentials);
     }
     state
 }
@@ -93,8 +94,8 @@ fn unplaced(state: MeshAnswer, cause: impl Into<Cow<'static, str>>) -> MeshState
 /// The marks of the Namespace; one that is confirmed absent has none.
 fn namespace<'a>(surroundings: &Surroundings<'a>) -> Result<Marks<'a>, MeshState> {
     match surroundings.namespace_object {
-        Fact::Found(object) => Ok(Marks { metadata: object.get("metadata") }),
-        Fact::Absent => Ok(Marks { metadata: None }),
+        Fact::Found(object) => Ok(Marks::of(*object)),
+        Fact::Absent => Ok(Marks::default()),
         Fact::Unknown(reason) => {
             Err(unplaced(MeshAnswer::Unknown, format!("namespace `{}` could not be read: {reason}", surroundings.namespace)))
         }
@@ -102,15 +103,22 @@ fn namespace<'a>(surroundings: &Surroundings<'a>) -> Result<Marks<'a>, MeshState
 }
 
 /// Labels and annotations of an object.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Marks<'a> {
-    metadata: Option<Node<'a>>,
+    labels: Option<Node<'a>>,
+    annotations: Option<Node<'a>>,
 }
 
 impl<'a> Marks<'a> {
+    fn of(object: Node<'a>) -> Self {
+        let metadata = object.get("metadata");
+        let field = |key| metadata.and_then(|metadata| metadata.get(key));
+        Self { labels: field("labels"), annotations: field("annotations") }
+    }
+
     /// A label; an empty value counts as none.
     fn label(self, key: &str) -> Option<&'a str> {
-        self.metadata?.get("labels")?.get(key)?.as_str().filter(|value| !value.is_empty())
+        self.labels?.get(key)?.as_str().filter(|value| !value.is_empty())
     }
 
     /// An annotation; an empty value counts as none.
@@ -120,7 +128,7 @@ impl<'a> Marks<'a> {
 
     /// An annotation as it is written: to Istio an empty list is nothing, and to Linkerd an empty value hides the Namespace's.
     fn written(self, key: &str) -> Option<&'a str> {
-        self.metadata?.get("annotations")?.get(key)?.as_str()
+        self.annotations?.get(key)?.as_str()
     }
 }
 

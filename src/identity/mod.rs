@@ -2,6 +2,7 @@
 //!
 //! - `surroundings`: what beside the template decides that
 //! - `model`: the identity as data
+//! - `pod`: the template, each field of its containers looked up once
 //! - `mount_path`: the one type for paths inside a container
 //! - `mounts`: which container sees which file of which volume
 //! - `secret_name`: whether a Secret is a legacy token
@@ -41,6 +42,7 @@ mod mounts;
 mod object_identity;
 mod operators;
 mod plugin_volume;
+mod pod;
 mod registration;
 mod secret_name;
 mod service_account;
@@ -74,7 +76,10 @@ pub use vault::{
     VaultAddress, VaultRole, check_template, check_template_between,
 };
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
+
+use pod::Pod;
 
 use crate::object::{Node, PodTemplate};
 use crate::settings::Settings;
@@ -98,16 +103,17 @@ pub fn agent_config_maps<'a>(template: PodTemplate<'a>, settings: &Settings, nam
 /// said to be unknown.
 #[must_use]
 pub fn read<'a>(template: PodTemplate<'a>, surroundings: &Surroundings<'a>) -> Identity<'a> {
-    let service_account = template.service_account_name();
+    let pod = Pod::of(template);
+    let service_account = pod.service_account;
     let automount = Automount::of(template, surroundings.service_account);
-    let credentials = credentials::read(template, surroundings, automount);
-    let api_token = credentials::api_token(template, &credentials, automount);
-    let mesh = mesh::read(template, surroundings, &credentials);
+    let credentials = credentials::read(&pod, surroundings, automount);
+    let api_token = credentials::api_token(&pod, &credentials, automount);
+    let mesh = mesh::read(&pod, surroundings, &credentials);
     let settings = surroundings.settings;
-    let (vault, vault_access) = vault::read(template, surroundings, &credentials);
+    let (vault, vault_access) = vault::read(&pod, surroundings, &credentials);
     let granted_class = surroundings.granted(service_account);
-    let mounts = identity_mounts::read(template, settings, &credentials, &vault);
-    let static_credentials = environment::of_pod(template, &settings.credential_env_names, vault.client);
+    let mounts = identity_mounts::read(&pod, settings, &credentials, &vault);
+    let static_credentials = environment::of_pod(&pod, &settings.credential_env_names, vault.client);
     Identity {
         namespace: surroundings.namespace,
         service_account,
@@ -122,11 +128,11 @@ pub fn read<'a>(template: PodTemplate<'a>, surroundings: &Surroundings<'a>) -> I
         mesh,
         vault,
         vault_access,
-        vendor_annotations: vault::unlisted_annotations(template, settings),
+        vendor_annotations: vault::unlisted_annotations(&pod, settings),
         static_credentials,
-        credential_material: material::of_pod(template),
-        injections: Vec::new(),
-        workload: std::borrow::Cow::Borrowed(""),
+        credential_material: material::of_pod(&pod),
+        injections: Cow::Borrowed(&[]),
+        workload: Cow::Borrowed(""),
         workload_material: Vec::new(),
         neighbours: Vec::new(),
     }

@@ -52,7 +52,7 @@ pub struct Identity<'a> {
     /// Credentials that are written into it.
     pub credential_material: Vec<CredentialMaterial>,
     /// What was, or is to be, added to it. Filled by the policy room.
-    pub injections: Vec<InjectionState>,
+    pub injections: Cow<'a, [InjectionState]>,
     /// The workload that the template belongs to: label `app.kubernetes.io/name`, else the name of its controller, else its own.
     /// Filled by the policy room.
     pub workload: Cow<'a, str>,
@@ -583,7 +583,8 @@ pub(super) mod sample {
                 due: true,
                 done: false,
                 conflict: Some(Conflict { field_path: "spec.volumes[0]".into(), reason: "taken".into(), remedy: "rename it".into() }),
-            }],
+            }]
+            .into(),
             workload: "api".into(),
             workload_material: vec![material()],
             neighbours: vec!["web"],

@@ -1,7 +1,8 @@
 //! Which container sees which file of which volume, and where.
 
 use super::mount_path::MountPath;
-use crate::object::{Node, PodTemplate};
+use super::pod::Pod;
+use crate::object::Node;
 
 /// One mount of a volume in a container.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +31,23 @@ pub(super) enum Shown {
 }
 
 impl<'a> Mount<'a> {
+    pub(super) fn of(node: Node<'a>, container: &'a str, position: usize) -> Self {
+        let (mut volume, mut path, mut fixed, mut variable, mut read_only) = ("", "", "", "", false);
+        for (field, value) in node.entries() {
+            let text = value.as_str().unwrap_or_default();
+            match field {
+                "name" => volume = text,
+                "mountPath" => path = text,
+                "subPath" => fixed = text,
+                "subPathExpr" => variable = text,
+                "readOnly" => read_only = value.as_bool() == Some(true),
+                _ => {}
+            }
+        }
+        let sub_path = if variable.is_empty() { fixed } else { variable };
+        Self { volume, path, sub_path, variable: !variable.is_empty(), read_only, container, position }
+    }
+
     /// Where the container finds a file of the volume.
     pub(super) fn shows(&self, file: &str) -> Shown {
         if self.variable {
@@ -72,24 +90,11 @@ fn steps(path: &str) -> impl Iterator<Item = &str> {
 pub(super) struct Mounts<'a>(Vec<Mount<'a>>);
 
 impl<'a> Mounts<'a> {
-    /// The mounts that the template shows, and more of them that the API server will add.
-    pub(super) fn of(template: PodTemplate<'a>, added: impl IntoIterator<Item = Mount<'a>>) -> Self {
-        let mut mounts: Vec<Mount<'a>> = added.into_iter().collect();
-        for (position, (_, _, container)) in template.containers().enumerate() {
-            let name = container.text("name");
-            mounts.extend(container.list("volumeMounts").map(|mount| {
-                let (fixed, variable) = (mount.text("subPath"), mount.text("subPathExpr"));
-                Mount {
-                    volume: mount.text("name"),
-                    path: mount.text("mountPath"),
-                    sub_path: if variable.is_empty() { fixed } else { variable },
-                    variable: !variable.is_empty(),
-                    read_only: mount.get("readOnly").and_then(Node::as_bool) == Some(true),
-                    container: name,
-                    position,
-                }
-            }));
-        }
+    /// The mounts that the pod shows, and more of them that the API server will add.
+    pub(super) fn of(pod: &Pod<'a>, added: impl IntoIterator<Item = Mount<'a>>) -> Self {
+        let mut mounts = Vec::with_capacity(pod.containers.iter().map(|container| container.mounts.len()).sum());
+        mounts.extend(added);
+        mounts.extend(pod.containers.iter().flat_map(|container| &container.mounts));
         mounts.sort_unstable_by_key(|mount| (mount.key(), mount.position));
         Self(mounts)
     }

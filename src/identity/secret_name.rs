@@ -3,8 +3,9 @@
 
 use std::collections::BTreeSet;
 
+use super::credentials::TOKEN_DIRECTORY;
 use super::model::{Certainty, CredentialKind};
-use super::mount_path::{MountPath, Relation};
+use super::mount_path::{Relation, relation};
 use super::mounts::{Mount, Shown};
 use crate::object::Node;
 
@@ -76,15 +77,17 @@ impl<'a> SecretNames<'a> {
 
 /// Whether a name is `<service account>-token-<5 characters>`.
 fn is_token_shaped(name: &str) -> bool {
-    name.rsplit_once("-token-").is_some_and(|(account, suffix)| {
-        !account.is_empty() && suffix.len() == 5 && suffix.chars().all(|character| SUFFIX_ALPHABET.contains(character))
+    let parts = name.len().checked_sub(5).and_then(|end| name.split_at_checked(end));
+    parts.is_some_and(|(account, suffix)| {
+        account.strip_suffix("-token-").is_some_and(|account| !account.is_empty())
+            && suffix.chars().all(|character| SUFFIX_ALPHABET.contains(character))
     })
 }
 
 /// Whether a Secret mounted above the token directory puts a file into it. Only `items` can: a key holds no slash.
-pub(super) fn shows_token_directory(mount: &Mount<'_>, source: Node<'_>, directory: &MountPath) -> bool {
+pub(super) fn shows_token_directory(mount: &Mount<'_>, source: Node<'_>) -> bool {
     source.list("items").any(|item| match mount.shows(item.text("path")) {
-        Shown::At(file) => matches!(file.relation(directory), Relation::Same | Relation::Below),
+        Shown::At(file) => matches!(relation(file.as_str(), TOKEN_DIRECTORY), Relation::Same | Relation::Below),
         Shown::Somewhere => true,
         Shown::Hidden => false,
     })

@@ -38,8 +38,8 @@ use std::borrow::Cow;
 use config::AgentConfig;
 
 use super::model::{Credential, CredentialKind, VaultLogin, VaultToken};
+use super::pod::{Container, Pod, Variable, Word};
 use super::surroundings::Surroundings;
-use crate::object::{Node, PodTemplate};
 use crate::settings::{Grantee, Settings};
 
 /// Annotation prefixes of vault-k8s and openbao-k8s.
@@ -54,14 +54,6 @@ const PROXIES: [&str; 2] = ["linkerd-proxy", "istio-proxy"];
 /// How many agents' logins are read. A further one is listed as a login of which nothing is known.
 const AGENTS: usize = 8;
 
-/// A container that acts on Vault, and the field that shows it.
-#[derive(Clone, Copy)]
-struct Agent<'a> {
-    list: &'static str,
-    index: usize,
-    node: Node<'a>,
-}
-
 /// What shows that the pod is a client.
 struct Sign<'a> {
     evidence: Cow<'a, str>,
@@ -70,27 +62,27 @@ struct Sign<'a> {
 
 /// Reads the pod as a client of Vault.
 pub(super) fn read<'a>(
-    template: PodTemplate<'a>,
+    pod: &Pod<'a>,
     surroundings: &Surroundings<'a>,
     credentials: &[Credential<'a>],
 ) -> (VaultLogin<'a>, Option<VaultAccess<'a>>) {
     let Surroundings { settings, namespace, .. } = *surroundings;
-    let vendor = PREFIXES.into_iter().find(|prefix| annotation(template, prefix, "agent-inject").is_some_and(go_true));
+    let vendor = PREFIXES.into_iter().find(|prefix| annotation(pod, prefix, "agent-inject").is_some_and(go_true));
     let hosts: Vec<Host<'_>> = settings.vault.address.iter().chain(&settings.vault.addresses).filter_map(|url| Host::of(url)).collect();
-    let mut agents: Vec<Agent<'a>> = Vec::new();
+    let mut agents: Vec<&Container<'a>> = Vec::new();
     let mut talkers: Vec<&'a str> = Vec::new();
     let mut sign: Option<Sign<'a>> = None;
-    for (list, index, container) in template.containers().filter(|(list, ..)| *list != "ephemeralContainers") {
-        let name = container.text("name");
+    for container in pod.lasting() {
+        let name = container.name;
         if is_agent(container, settings) {
             if agents.is_empty() {
                 let evidence = Cow::Owned(format!("container `{name}` is a Vault agent"));
-                sign = Some(Sign { evidence, field_path: format!("spec.{list}[{index}]") });
+                sign = Some(Sign { evidence, field_path: container.place() });
             }
-            agents.push(Agent { list, index, node: container });
+            agents.push(container);
         } else if let Some((evidence, field)) = talks(container, &hosts) {
             talkers.push(name);
-            sign = sign.or_else(|| Some(Sign { evidence, field_path: format!("spec.{list}[{index}].{field}") }));
+            sign = sign.or_else(|| Some(Sign { evidence, field_path: format!("{}.{field}", container.place()) }));
         }
     }
     let tokens: Vec<&Credential<'a>> = credentials
@@ -107,32 +99,32 @@ pub(super) fn read<'a>(
         let evidence = Cow::Owned(format!("a projected token has the audience `{}`", settings.vault.audience));
         sign = sign.or_else(|| Some(Sign { evidence, field_path: token.field_path.clone() }));
     }
-    if sign.is_none() && is_listed(template, surroundings) {
+    if sign.is_none() && is_listed(pod, surroundings) {
         sign = Some(Sign { evidence: Cow::Borrowed("the setting `vault.clients` lists it"), field_path: "spec.serviceAccountName".into() });
     }
     // A container that was added to a running pod, or a variable of the client alone, makes no client; where it leads is read all the same.
-    let Some(sign) = sign else { return (VaultLogin::none(), pod_access::read(template, settings, namespace, &[], &[], None, None)) };
+    let Some(sign) = sign else { return (VaultLogin::none(), pod_access::read(pod, settings, namespace, &[], &[], None, None)) };
 
     let mut holders: Vec<&str> = tokens.iter().flat_map(|token| token.containers.iter().copied()).collect();
     holders.sort_unstable();
     let containers: Vec<&str> = if !agents.is_empty() {
-        agents.iter().map(|agent| agent.node.text("name")).collect()
+        agents.iter().map(|agent| agent.name).collect()
     } else if vendor.is_some() {
         Vec::new()
     } else if !talkers.is_empty() {
         talkers
     } else {
         let names = |of_app: bool| {
-            let all = template.containers().filter(move |(list, ..)| !of_app || *list == "containers");
-            all.map(|(_, _, container)| container.text("name")).filter(|name| !PROXIES.contains(name))
+            let all = pod.containers.iter().filter(move |container| !of_app || container.list == "containers");
+            all.map(|container| container.name).filter(|name| !PROXIES.contains(name))
         };
         let holding: Vec<&str> = names(false).filter(|name| holders.binary_search(name).is_ok()).collect();
         if holding.is_empty() { names(true).collect() } else { holding }
     };
     let without_token = containers.iter().copied().filter(|name| holders.binary_search(name).is_err()).collect();
 
-    let configs: Vec<AgentConfig> = agents.iter().take(AGENTS).map(|agent| AgentConfig::of(template, agent, surroundings)).collect();
-    let too_many = agents.get(AGENTS).map(|agent| format!("spec.{}[{}]", agent.list, agent.index));
+    let configs: Vec<AgentConfig> = agents.iter().take(AGENTS).map(|agent| AgentConfig::of(pod.template, agent, surroundings)).collect();
+    let too_many = agents.get(AGENTS).map(|agent| agent.place());
     let unread = too_many.clone().map(login::unread);
     let mut logins = agents.iter().zip(&configs).map(|(agent, config)| login::of_agent(agent, config, credentials)).chain(unread);
     let (login, other_logins) = match (logins.next(), vendor) {
@@ -140,7 +132,7 @@ pub(super) fn read<'a>(
             let others = logins.filter(|other| !login::same(&first, other)).collect();
             (Some(first), others)
         }
-        (None, Some(prefix)) => (Some(login::of_vendor(template, prefix, &tokens)), Vec::new()),
+        (None, Some(prefix)) => (Some(login::of_vendor(pod, prefix, &tokens)), Vec::new()),
         (None, None) => (None, Vec::new()),
     };
     let token = tokens.into_iter().find(|token| {
@@ -153,7 +145,7 @@ pub(super) fn read<'a>(
     // An agent that stands in the vendor's place logs in as Doorward told it, whatever the annotations say of a token.
     let replaced = settings.vault.agent.honour_vendor_annotations && !agents.is_empty() && !configs.iter().any(AgentConfig::is_in_variable);
     let still_to_come = vendor.filter(|_| agents.is_empty());
-    let access = pod_access::read(template, settings, namespace, &containers, &configs, too_many, still_to_come);
+    let access = pod_access::read(pod, settings, namespace, &containers, &configs, too_many, still_to_come);
     let login = VaultLogin {
         client: true,
         evidence: Some(sign.evidence),
@@ -161,7 +153,7 @@ pub(super) fn read<'a>(
         vendor: vendor.is_some() && !replaced,
         login,
         other_logins,
-        agents: shape::read(template, settings, &agents, &configs),
+        agents: shape::read(pod.template, settings, &agents, &configs),
         containers,
         without_token,
         token: token.map(|token| VaultToken {
@@ -175,9 +167,9 @@ pub(super) fn read<'a>(
 }
 
 /// Whether the operator says that the pod is a client, as far as is known: to be one adds duties.
-fn is_listed(template: PodTemplate<'_>, surroundings: &Surroundings<'_>) -> bool {
+fn is_listed(pod: &Pod<'_>, surroundings: &Surroundings<'_>) -> bool {
     let Surroundings { settings, namespace, .. } = *surroundings;
-    let named = |client: &Grantee| client.may_be(namespace, template.service_account_name(), surroundings.namespace_uid());
+    let named = |client: &Grantee| client.may_be(namespace, pod.service_account, surroundings.namespace_uid());
     settings.vault.clients.iter().any(named)
 }
 
@@ -198,9 +190,8 @@ impl VaultLogin<'_> {
     }
 }
 
-fn annotation<'a>(template: PodTemplate<'a>, prefix: &str, key: &str) -> Option<&'a str> {
-    let annotations = template.node.path(&["metadata", "annotations"])?;
-    annotations.entries().rev().find(|(name, _)| name.strip_prefix(prefix) == Some(key)).and_then(|(_, value)| value.as_str())
+fn annotation<'a>(pod: &Pod<'a>, prefix: &str, key: &str) -> Option<&'a str> {
+    pod.annotations?.entries().rev().find(|(name, _)| name.strip_prefix(prefix) == Some(key)).and_then(|(_, value)| value.as_str())
 }
 
 /// Go's `strconv.ParseBool`, true only for its six spellings of true.
@@ -209,30 +200,30 @@ fn go_true(value: &str) -> bool {
 }
 
 /// Whether a container runs Vault's program other than as a server: by command and args, or by image with something to do.
-fn is_agent(container: Node<'_>, settings: &Settings) -> bool {
-    let words = || container.list("command").chain(container.list("args")).filter_map(Node::as_str);
-    match called(words()) {
+fn is_agent(container: &Container<'_>, settings: &Settings) -> bool {
+    match called(container.words()) {
         Called::Agent => return true,
         Called::Another => return false,
         Called::Unknown => {}
     }
-    let repository = repository(container.text("image"));
-    let agent = &settings.vault.agent;
-    let ours = || std::iter::once(&agent.image).chain(&agent.accepted_images).any(|image| self::repository(image) == repository);
-    let vaults = matches!(repository.rsplit('/').next(), Some("vault" | "vault-enterprise" | "openbao" | "openbao-ubi"));
     // Without a word the image's own command is a server in development mode.
-    (vaults || !repository.is_empty() && ours())
-        && words().next().is_some()
-        && !words().any(|word| word.split_whitespace().any(|w| w == "server"))
+    if container.words.is_empty() {
+        return false;
+    }
+    let repository = repository(container.image);
+    let agent = &settings.vault.agent;
+    let is_ours = |image: &String| image.starts_with(repository) && self::repository(image) == repository;
+    let ours = || std::iter::once(&agent.image).chain(&agent.accepted_images).any(is_ours);
+    let vaults = matches!(repository.rsplit('/').next(), Some("vault" | "vault-enterprise" | "openbao" | "openbao-ubi"));
+    (vaults || !repository.is_empty() && ours()) && !container.words().any(|word| word.split_whitespace().any(|w| w == "server"))
 }
 
 /// Whether a container runs the agent itself, rather than a script around Vault's client: by its words, or by the image's program.
-fn runs_agent(container: Node<'_>) -> bool {
-    let words = || container.list("command").chain(container.list("args")).filter_map(Node::as_str);
-    match called(words()) {
+fn runs_agent(container: &Container<'_>) -> bool {
+    match called(container.words()) {
         Called::Agent => true,
         Called::Another => false,
-        Called::Unknown => words().find(|word| !word.starts_with('-')).is_some_and(|word| matches!(word, "agent" | "proxy")),
+        Called::Unknown => container.words().find(|word| !word.starts_with('-')).is_some_and(|word| matches!(word, "agent" | "proxy")),
     }
 }
 
@@ -250,7 +241,7 @@ fn called<'a>(words: impl Iterator<Item = &'a str>) -> Called {
             return if matches!(word, "agent" | "proxy") { Called::Agent } else { Called::Another };
         }
         program |= is_program(word);
-        if word.contains(char::is_whitespace) && script_runs_agent(word) {
+        if word.bytes().any(|byte| byte.is_ascii_whitespace()) && script_runs_agent(word) {
             return Called::Agent;
         }
     }
@@ -258,7 +249,8 @@ fn called<'a>(words: impl Iterator<Item = &'a str>) -> Called {
 }
 
 fn is_program(word: &str) -> bool {
-    matches!(word.rsplit('/').next(), Some("vault" | "bao"))
+    let directory = word.strip_suffix("vault").or_else(|| word.strip_suffix("bao"));
+    directory.is_some_and(|directory| directory.is_empty() || directory.ends_with('/'))
 }
 
 /// Whether a script calls the program's `agent` or `proxy`, whatever stands between the words.
@@ -284,33 +276,22 @@ fn repository(image: &str) -> &str {
 }
 
 /// The first sign in a container's env, command or args that it talks to Vault, with its field.
-fn talks<'a>(container: Node<'a>, hosts: &[Host<'_>]) -> Option<(Cow<'a, str>, String)> {
-    for (index, variable) in container.list("env").enumerate() {
-        let (mut name, mut value) = ("", "");
-        for (field, node) in variable.entries() {
-            match field {
-                "name" => name = node.as_str().unwrap_or_default(),
-                "value" => value = node.as_str().unwrap_or_default(),
-                _ => {}
-            }
-        }
-        if ADDRESS_VARIABLES.contains(&name) {
+fn talks<'a>(container: &Container<'a>, hosts: &[Host<'_>]) -> Option<(Cow<'a, str>, String)> {
+    for (index, Variable { name, value, .. }) in container.env.iter().enumerate() {
+        if ADDRESS_VARIABLES.contains(name) {
             return Some((Cow::Owned(format!("variable `{name}` is set")), format!("env[{index}]")));
         }
         if !value.is_empty() && hosts.iter().any(|host| host.is_in(value)) {
             return Some((Cow::Owned(format!("variable `{name}` names a Vault server")), format!("env[{index}].value")));
         }
     }
-    if hosts.is_empty() {
-        return None;
-    }
-    for field in ["command", "args"] {
-        let found = container.list(field).position(|word| word.as_str().is_some_and(|word| hosts.iter().any(|host| host.is_in(word))));
-        if let Some(index) = found {
-            return Some((Cow::Borrowed("the command line names a Vault server"), format!("{field}[{index}]")));
-        }
-    }
-    None
+    let Word { field, index, .. } = container.words.iter().find(|word| hosts.iter().any(|host| host.is_in(word.text)))?;
+    Some((Cow::Borrowed("the command line names a Vault server"), format!("{field}[{index}]")))
+}
+
+/// Where a short part stands in a text: to look for one is less work than what `str::find` does before it begins to look.
+fn position<const LENGTH: usize>(text: &str, part: &[u8; LENGTH]) -> Option<usize> {
+    text.as_bytes().windows(LENGTH).position(|window| window == part)
 }
 
 /// The host of a Vault server's URL. A Service's name is found in each form that the cluster's DNS resolves.
@@ -325,7 +306,7 @@ struct Host<'s> {
 
 impl<'s> Host<'s> {
     fn of(url: &'s str) -> Option<Self> {
-        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+        let rest = position(url, b"://").and_then(|scheme| url.get(scheme + 3..)).unwrap_or(url);
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
         let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
         let name = match host.strip_prefix('[') {
@@ -334,7 +315,7 @@ impl<'s> Host<'s> {
         };
         let name = name.trim_end_matches('.');
         let service =
-            name.find(".svc").map(|end| name.split_at(end)).filter(|(_, domain)| *domain == ".svc" || domain.starts_with(".svc."));
+            position(name, b".svc").map(|end| name.split_at(end)).filter(|(_, domain)| *domain == ".svc" || domain.starts_with(".svc."));
         let (name, domain) = service.unwrap_or((name, ""));
         (!name.is_empty()).then_some(Self { name, service: service.is_some(), domain })
     }
@@ -346,7 +327,10 @@ impl<'s> Host<'s> {
             return false;
         }
         match self.name.find('.') {
-            Some(anchor) => text.match_indices('.').any(|(dot, _)| dot >= anchor && self.stands_at(text.as_bytes(), dot - anchor)),
+            Some(anchor) => {
+                let mut behind = text.bytes().enumerate().skip(anchor);
+                behind.any(|(dot, byte)| byte == b'.' && self.stands_at(text.as_bytes(), dot - anchor))
+            }
             None => (0..=text.len() - self.name.len()).any(|start| self.stands_at(text.as_bytes(), start)),
         }
     }
@@ -355,7 +339,9 @@ impl<'s> Host<'s> {
         let part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
         let (before, rest) = text.split_at_checked(start).unwrap_or_default();
         let Some((found, after)) = rest.split_at_checked(self.name.len()) else { return false };
-        found.eq_ignore_ascii_case(self.name.as_bytes())
+        let begins = |text: &[u8]| text.first().map(u8::to_ascii_lowercase);
+        begins(found) == begins(self.name.as_bytes())
+            && found.eq_ignore_ascii_case(self.name.as_bytes())
             && !before.last().is_some_and(|byte| part(*byte))
             && match after {
                 [] => true,

@@ -12,7 +12,7 @@ impl Object {
     /// # Errors
     /// [`ReadError`] if the value cannot be written as JSON (a map with keys that are no strings).
     pub fn from_serialize(value: &impl Serialize) -> Result<Self, ReadError> {
-        let mut builder = Builder::new();
+        let mut builder = Builder::with_room();
         value.serialize(&mut builder)?;
         Ok(builder.finish())
     }

@@ -387,6 +387,12 @@ impl Builder {
         Self::default()
     }
 
+    /// An empty builder with room for what most values are, so that it grows seldom.
+    pub(super) fn with_room() -> Self {
+        let tape = Tape { slots: Vec::with_capacity(64), entries: Vec::with_capacity(128), extra: String::with_capacity(2048) };
+        Self { tape, stack: Vec::with_capacity(64), entries: Vec::with_capacity(32), open: Vec::with_capacity(8) }
+    }
+
     pub(super) fn push(&mut self, slot: Slot) {
         self.stack.push(slot);
     }

@@ -1,5 +1,6 @@
 //! What an expression sees: the base variables of one subject, and a rule's own, evaluated when first read and kept.
 
+use std::borrow::Cow;
 use std::cell::{Cell, OnceCell, RefCell};
 
 use super::compile::{CompiledRelated, CompiledRule, CompiledValidation, slot};
@@ -79,7 +80,7 @@ impl<'a> Stage<'a> {
         let object = cell.get_or_init(|| {
             let Some(pod) = self.pod else { return self.read_object() };
             let mut identity = self.read_identity(pod);
-            identity.injections = injections.to_vec();
+            identity.injections = Cow::Borrowed(injections);
             identity.workload = workload_of(self.subject.object.unwrap_or(pod.node), Some(pod)).into();
             if let Some(object) = self.subject.object.filter(|_| !self.subject.is_pod()) {
                 identity.workload_material = crate::identity::workload_material(object);

@@ -11,7 +11,7 @@ const LEGACY_TOKEN: usize = 24;
 const PEM_LABEL: usize = 48;
 
 /// Shortest text that can hold any shape.
-const SHORTEST: usize = 16;
+pub(super) const SHORTEST: usize = 16;
 
 /// The two bytes that begin each shape. Nearly every pair of a text begins none, and is passed over by two looks into a table.
 const BEGINNINGS: [(u8, &[u8]); 9] =

@@ -3,10 +3,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use super::super::pod::Container;
 use super::skip::{entries, is_allowed};
 use super::words::{ISTIO_UID, Words};
 use super::written;
-use crate::object::{Node, quoted};
+use crate::object::quoted;
 use crate::settings::Mesh;
 
 /// Programs that `linkerd-init` may program the kernel with; `-save` at the end is the one that reads it back.
@@ -16,8 +17,8 @@ const FIREWALLS: [&str; 3] = ["iptables", "iptables-nft", "iptables-legacy"];
 const UNANSWERED: [&str; 2] = ["1.1.1.1:20001", "[fd00::1]:20001"];
 
 /// Flags and their values; `bare` ones have none. One flag more than once comes more than once.
-fn flags<'a>(node: Node<'a>, bare: &'a [&'a str]) -> impl Iterator<Item = (&'a str, &'a str)> {
-    let mut arguments = node.list("args").filter_map(Node::as_str);
+fn flags<'a>(container: &'a Container<'a>, bare: &'a [&'a str]) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let mut arguments = container.words.iter().filter(|word| word.field == "args").map(|word| word.text);
     std::iter::from_fn(move || {
         let argument = arguments.next()?;
         Some(match argument.split_once('=').filter(|_| argument.starts_with("--")) {
@@ -43,8 +44,8 @@ fn past(flag: &str, list: &str, mesh: &Mesh, own: &[u16]) -> Option<String> {
 }
 
 /// Whether `linkerd-init` redirects all but what the settings allow, to where the proxy listens.
-pub(super) fn linkerd_init(node: Node<'_>, mesh: &Mesh, words: &Words) -> Option<String> {
-    flags(node, &["--ipv6", "--use-wait-flag"]).find_map(|(flag, value)| {
+pub(super) fn linkerd_init(container: &Container<'_>, mesh: &Mesh, words: &Words) -> Option<String> {
+    flags(container, &["--ipv6", "--use-wait-flag"]).find_map(|(flag, value)| {
         if written::is_word(flag, value, mesh) {
             return None;
         }
@@ -68,8 +69,8 @@ pub(super) fn linkerd_init(node: Node<'_>, mesh: &Mesh, words: &Words) -> Option
 
 /// Whether Linkerd's validator would fail without a redirection: it must connect to where nobody answers, and listen where the
 /// redirection leads.
-pub(super) fn linkerd_validator(node: Node<'_>, mesh: &Mesh) -> Option<String> {
-    flags(node, &[]).find_map(|(flag, value)| {
+pub(super) fn linkerd_validator(container: &Container<'_>, mesh: &Mesh) -> Option<String> {
+    flags(container, &[]).find_map(|(flag, value)| {
         if written::is_word(flag, value, mesh) {
             return None;
         }
@@ -97,8 +98,8 @@ pub(super) fn listens_at(addresses: &str, port: u16) -> bool {
 }
 
 /// Whether Istio's agent is started as the injector starts it.
-pub(super) fn istio_proxy(node: Node<'_>, mesh: &Mesh) -> Option<String> {
-    let mut flags = flags(node, &["--log_as_json"]);
+pub(super) fn istio_proxy(container: &Container<'_>, mesh: &Mesh) -> Option<String> {
+    let mut flags = flags(container, &["--log_as_json"]);
     if flags.next() != Some(("proxy", "sidecar")) {
         return Some("proxy is not started as `proxy sidecar`".to_owned());
     }
@@ -122,10 +123,10 @@ pub(super) fn istio_proxy(node: Node<'_>, mesh: &Mesh) -> Option<String> {
 
 /// Whether `istio-iptables` redirects all but what the settings allow or, as validator, fails where that was not done. What it is not
 /// told to capture it does not.
-pub(super) fn istio_iptables(node: Node<'_>, mesh: &Mesh, words: &Words, validates: bool) -> Option<String> {
+pub(super) fn istio_iptables(container: &Container<'_>, mesh: &Mesh, words: &Words, validates: bool) -> Option<String> {
     const BARE: [&str; 6] =
         ["istio-iptables", "--log_as_json", "--run-validation", "--skip-rule-apply", "--force-apply", "--native-nftables"];
-    let mut flags = flags(node, &BARE);
+    let mut flags = flags(container, &BARE);
     if flags.next() != Some(("istio-iptables", "")) {
         return Some("container does not run `istio-iptables`".to_owned());
     }

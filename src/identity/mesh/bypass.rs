@@ -2,12 +2,13 @@
 //! identity or run before it. Each is a finding; which of them is a violation is for the rules to say.
 
 use super::super::model::{Credential, CredentialKind, MeshFinding, MeshVector};
+use super::super::pod::{Container, Pod};
 use super::super::surroundings::Surroundings;
 use super::proof::{Evidence, Proof};
 use super::skip::{entries, is_allowed};
 use super::words::{Effect, Words};
 use super::{Marks, images, linkerd, namespace};
-use crate::object::{Node, PodTemplate, quoted};
+use crate::object::{Node, quoted};
 use crate::settings::{Mesh, Settings};
 
 /// Inbound policies of Linkerd that ask every caller for an identity.
@@ -15,10 +16,10 @@ const AUTHENTICATED: [&str; 3] = ["all-authenticated", "cluster-authenticated", 
 
 /// What of a pod goes past the mesh.
 pub(super) fn of_pod<'a>(
-    template: PodTemplate<'a>,
+    pod: &Pod<'a>,
     surroundings: &Surroundings<'a>,
     words: &Words,
-    evidence: &Evidence<'a>,
+    evidence: &Evidence<'_>,
     credentials: &[Credential<'a>],
 ) -> Vec<MeshFinding> {
     let mesh = &surroundings.settings.mesh;
@@ -26,32 +27,32 @@ pub(super) fn of_pod<'a>(
     if let Proof::Unproven { cause, field_path } = &evidence.proof {
         findings.push(MeshFinding::at(MeshVector::UnprovenProxy, cause.clone(), field_path.clone()));
     }
-    let own = Marks { metadata: template.node.get("metadata") };
-    let inherited = if words.inherits { namespace(surroundings) } else { Ok(Marks { metadata: None }) };
-    let marks = inherited.as_ref().map_or(Marks { metadata: None }, |marks| *marks);
+    let own = Marks { labels: pod.labels, annotations: pod.annotations };
+    let inherited = if words.inherits { namespace(surroundings) } else { Ok(Marks::default()) };
+    let marks = inherited.as_ref().map_or(Marks::default(), |marks| *marks);
     of_marks(own, marks, surroundings.namespace, mesh, words, &mut findings);
-    of_label(template, words, &mut findings);
+    of_label(pod, words, &mut findings);
     if let Err(unknown) = inherited {
         // The default is not known to hold.
         findings.retain(|finding| finding.vector != MeshVector::InboundPolicyDefault);
         let cause = unknown.cause.unwrap_or("the namespace could not be read".into());
         findings.push(MeshFinding { vector: MeshVector::Unknown, cause, value: None, field_path: None });
     }
-    of_proxy(template, mesh, words, &mut findings);
-    if template.spec().get("shareProcessNamespace").and_then(Node::as_bool) == Some(true) {
+    of_proxy(pod, mesh, words, &mut findings);
+    if pod.spec.get("shareProcessNamespace").and_then(Node::as_bool) == Some(true) {
         let cause = "`shareProcessNamespace` is true, so every container reads the proxy's memory and files";
         findings.push(MeshFinding::at(MeshVector::SharedProcesses, cause, "spec.shareProcessNamespace"));
     }
     let tokens = volumes_of_tokens(words, credentials);
-    of_containers(template, surroundings.settings, words, evidence, &tokens, &mut findings);
+    of_containers(pod, surroundings.settings, words, evidence, &tokens, &mut findings);
     findings
 }
 
 /// What a Namespace hands down to its pods. One that does not ask for the mesh need not say whom its proxies let in.
 pub(super) fn of_namespace(object: Node<'_>, mesh: &Mesh, words: &Words) -> Vec<MeshFinding> {
     let mut findings = Vec::new();
-    let marks = Marks { metadata: object.get("metadata") };
-    of_marks(marks, Marks { metadata: None }, "", mesh, words, &mut findings);
+    let marks = Marks::of(object);
+    of_marks(marks, Marks::default(), "", mesh, words, &mut findings);
     if !linkerd::asks_for_it(marks) {
         findings.retain(|finding| finding.vector != MeshVector::InboundPolicyDefault);
     }
@@ -131,9 +132,9 @@ fn of_marks(own: Marks<'_>, inherited: Marks<'_>, namespace: &str, mesh: &Mesh, 
 }
 
 /// A label by which a pod tells its callers to speak plain text to it.
-fn of_label(template: PodTemplate<'_>, words: &Words, findings: &mut Vec<MeshFinding>) {
+fn of_label(pod: &Pod<'_>, words: &Words, findings: &mut Vec<MeshFinding>) {
     let Some((key, mutual)) = words.tls_label else { return };
-    let Some(value) = template.label(key).filter(|value| *value != mutual) else { return };
+    let Some(value) = pod.label(key).filter(|value| *value != mutual) else { return };
     let cause = format!("`{key}` is `{}`, so callers in the mesh speak plain text to this pod", quoted(value));
     let finding = MeshFinding::at(MeshVector::SkippedPort, cause, format!("metadata.labels[{key}]"));
     findings.push(MeshFinding { value: Some(value.to_owned()), ..finding });
@@ -148,11 +149,11 @@ fn volumes_of_tokens<'a>(words: &Words, credentials: &[Credential<'a>]) -> Vec<&
 }
 
 /// What a proxy that stands in the pod is told about its callers: it obeys its environment, whatever the annotations say.
-fn of_proxy(template: PodTemplate<'_>, mesh: &Mesh, words: &Words, findings: &mut Vec<MeshFinding>) {
+fn of_proxy(pod: &Pod<'_>, mesh: &Mesh, words: &Words, findings: &mut Vec<MeshFinding>) {
     let Some(variable) = words.inbound_policy else { return };
-    let told = template.containers().filter(|(.., node)| node.text("name") == words.proxy).find_map(|(list, index, node)| {
-        let (position, found) = node.list("env").enumerate().find(|(_, entry)| entry.text("name") == variable)?;
-        Some((found.text("value"), format!("spec.{list}[{index}].env[{position}].value")))
+    let told = pod.containers.iter().filter(|container| container.name == words.proxy).find_map(|proxy| {
+        let (position, found) = proxy.env.iter().enumerate().find(|(_, entry)| entry.name == variable)?;
+        Some((found.value, format!("{}.env[{position}].value", proxy.place())))
     });
     let Some((policy, field_path)) = told else { return };
     let is_default = policy == mesh.cluster_default_inbound_policy;
@@ -167,7 +168,7 @@ fn of_proxy(template: PodTemplate<'_>, mesh: &Mesh, words: &Words, findings: &mu
 
 /// What containers beside the mesh's own can do to the proxy. A name makes nobody the mesh's own: only who passed the checks of the role.
 fn of_containers(
-    template: PodTemplate<'_>,
+    pod: &Pod<'_>,
     settings: &Settings,
     words: &Words,
     evidence: &Evidence<'_>,
@@ -175,30 +176,29 @@ fn of_containers(
     findings: &mut Vec<MeshFinding>,
 ) {
     let mesh = &settings.mesh;
-    let pod_context = template.spec().get("securityContext");
+    let pod_context = pod.spec.get("securityContext");
     let number = |context: Option<Node<'_>>, field: &str| context.and_then(|context| context.get(field)).and_then(Node::as_i64);
     let user = words.proxy_user(mesh);
     // Whatever of the first list runs before both the proxy and what redirects to it had their turn speaks plain text, or to nobody. A
     // validator only looks at what was done before.
     let starts = [&evidence.proxy, &evidence.redirect].into_iter().flatten();
-    let meshed_from =
-        starts.filter(|place| place.list == "initContainers" && place.name() != words.validator).map(|place| place.index).max();
-    for (list, index, node) in template.containers().filter(|(list, index, _)| !evidence.is_own(list, *index)) {
-        let name = quoted(node.text("name"));
+    let meshed_from = starts.filter(|own| own.list == "initContainers" && own.name != words.validator).map(|own| own.index).max();
+    for container in pod.containers.iter().filter(|container| !evidence.is_own(container)) {
+        let name = || quoted(container.name);
         let mut add = |vector, field: &str, cause: String| {
-            findings.push(MeshFinding::at(vector, cause, format!("spec.{list}[{index}]{field}")));
+            findings.push(MeshFinding::at(vector, cause, format!("{}{field}", container.place())));
         };
-        let context = node.get("securityContext");
+        let context = container.security_context;
         for (field, counts) in [("runAsUser", true), ("runAsGroup", words.group_counts)] {
             let own = number(context, field);
             if counts && own.or_else(|| number(pod_context, field)) == Some(user) {
                 let place = if own.is_some() { format!(".securityContext.{field}") } else { String::new() };
-                let cause = format!("container `{name}` has `{field}` {user}, the proxy's own, so its traffic goes past the proxy");
+                let cause = format!("container `{}` has `{field}` {user}, the proxy's own, so its traffic goes past the proxy", name());
                 add(MeshVector::ProxyUser, &place, cause);
             }
         }
         if context.and_then(|context| context.get("privileged")).and_then(Node::as_bool) == Some(true) {
-            let cause = format!("container `{name}` is privileged, so it can undo the redirection to the proxy");
+            let cause = format!("container `{}` is privileged, so it can undo the redirection to the proxy", name());
             add(MeshVector::NetworkCapability, ".securityContext.privileged", cause);
         }
         let added = context.and_then(|context| context.get("capabilities"));
@@ -206,36 +206,36 @@ fn of_containers(
             let written = capability.as_str().unwrap_or_default().to_ascii_uppercase();
             let word = written.strip_prefix("CAP_").unwrap_or(&written);
             if matches!(word, "ALL" | "NET_ADMIN" | "NET_RAW") {
-                let cause = format!("container `{name}` has capability `{word}`, so it can undo the redirection to the proxy");
+                let cause = format!("container `{}` has capability `{word}`, so it can undo the redirection to the proxy", name());
                 add(MeshVector::NetworkCapability, &format!(".securityContext.capabilities.add[{position}]"), cause);
             }
         }
-        for (position, mount) in node.list("volumeMounts").enumerate() {
-            let volume = mount.text("name");
+        for (position, mount) in container.mounts.iter().enumerate() {
+            let volume = mount.volume;
             if words.identity_volumes.contains(&volume) || tokens.contains(&volume) {
-                let cause = format!("container `{name}` mounts `{volume}`, which holds the identity of the proxy");
+                let cause = format!("container `{}` mounts `{volume}`, which holds the identity of the proxy", name());
                 add(MeshVector::ProxyIdentity, &format!(".volumeMounts[{position}].name"), cause);
             }
         }
         // Who should redirect and does not is told of as unproven.
-        let fails_to_redirect = evidence.redirect.is_none() && [words.redirect, words.validator].contains(&node.text("name"));
-        if list == "initContainers"
-            && meshed_from.is_some_and(|first| index < first)
+        let fails_to_redirect = evidence.redirect.is_none() && [words.redirect, words.validator].contains(&container.name);
+        if container.list == "initContainers"
+            && meshed_from.is_some_and(|first| container.index < first)
             && !fails_to_redirect
-            && !is_injected_agent(node, settings)
+            && !is_injected_agent(container, settings)
         {
-            add(MeshVector::StartsBeforeProxy, ".name", format!("init container `{name}` runs before the proxy, so its traffic is plain"));
+            let cause = format!("init container `{}` runs before the proxy, so its traffic is plain", name());
+            add(MeshVector::StartsBeforeProxy, ".name", cause);
         }
     }
 }
 
 /// Whether a container is the Vault agent that is injected before the redirection, running what it was injected for.
-fn is_injected_agent(node: Node<'_>, settings: &Settings) -> bool {
+fn is_injected_agent(container: &Container<'_>, settings: &Settings) -> bool {
     let agent = &settings.vault.agent;
-    let (name, image) = (node.text("name"), node.text("image"));
-    let mut command = node.list("command");
-    matches!(name, "vault-agent-init" | "vault-agent")
-        && agent.is_image(image)
+    let mut command = container.node.list("command");
+    matches!(container.name, "vault-agent-init" | "vault-agent")
+        && agent.is_image(container.image)
         && command.next().and_then(Node::as_str) == Some(agent.command.as_str())
         && command.next().is_none()
 }

@@ -3,6 +3,7 @@
 //! A variable that the injector does not write fails, `LD_PRELOAD` and `PATH` among them; so does one whose value stands in an object
 //! that was not looked at.
 
+use super::super::pod::{Container, Variable};
 use super::arguments::listens_at;
 use super::words::{Speech, Words};
 use super::written;
@@ -52,19 +53,19 @@ const OF_ISTIO: [&str; 28] = [
 const CAPTURES_MORE: [&str; 4] = ["ISTIO_DUAL_STACK", "ISTIO_META_DNS_CAPTURE", "ISTIO_META_DNS_AUTO_ALLOCATE", "ISTIO_META_ENABLE_HBONE"];
 
 /// The first field of a container's environment that the injector would not have written, and why.
-pub(super) fn judge(node: Node<'_>, mesh: &Mesh, words: &Words, is_proxy: bool) -> Option<(String, String)> {
-    if node.list("envFrom").next().is_some() {
+pub(super) fn judge(container: &Container<'_>, mesh: &Mesh, words: &Words, is_proxy: bool) -> Option<(String, String)> {
+    if container.env_from().next().is_some() {
         return Some(("envFrom".to_owned(), "takes variables out of an object that its author may write".to_owned()));
     }
-    if is_proxy && let Some(name) = twice(node) {
+    if is_proxy && let Some(name) = twice(&container.env) {
         return Some(("env".to_owned(), format!("proxy has `{name}` twice, and the last one counts")));
     }
-    node.list("env").enumerate().find_map(|(index, variable)| {
-        let (name, value) = (variable.text("name"), variable.text("value"));
+    container.env.iter().enumerate().find_map(|(index, variable)| {
+        let Variable { name, value, .. } = *variable;
         if OF_CLOUDS.iter().any(|prefix| name.starts_with(prefix)) || written::is_word(name, value, mesh) {
             return None;
         }
-        let source = variable.get("valueFrom").filter(|source| !source.is_empty());
+        let source = variable.from.filter(|source| !source.is_empty());
         let cause = if source.is_some_and(|source| source.entries().any(|(key, _)| !matches!(key, "fieldRef" | "resourceFieldRef"))) {
             Some(format!("`{}` stands in an object that its author may write", quoted(name)))
         } else {
@@ -83,11 +84,13 @@ fn foreign(name: &str) -> String {
     format!("`{}` is no variable that the injector writes", quoted(name))
 }
 
-/// A variable of Linkerd's proxy that is there twice.
-fn twice(node: Node<'_>) -> Option<&str> {
-    let mut names: Vec<&str> = node.list("env").map(|variable| variable.text("name")).filter(|name| is_of_linkerd(name)).collect();
-    names.sort_unstable();
-    names.windows(2).find_map(|pair| if let [a, b] = pair { (a == b).then_some(*a) } else { None })
+/// The first variable of Linkerd's proxy that is there twice, by its name.
+fn twice<'a>(env: &[Variable<'a>]) -> Option<&'a str> {
+    let mut names = Vec::with_capacity(env.len());
+    names.extend(env.iter().map(|variable| variable.name).filter(|name| is_of_linkerd(name)));
+    // They all begin alike, and mostly differ in length.
+    names.sort_unstable_by_key(|name| (name.len(), *name));
+    names.windows(2).filter_map(|pair| if let [a, b] = pair { (a == b).then_some(*a) } else { None }).min()
 }
 
 fn is_of_linkerd(name: &str) -> bool {

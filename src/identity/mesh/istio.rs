@@ -1,10 +1,10 @@
 //! Istio: what its injector's selectors decide for sidecars, and the namespace's or pod's enrolment in ambient mode.
 
 use super::super::model::{MeshAnswer, MeshState};
+use super::super::pod::Pod;
 use super::super::surroundings::Surroundings;
 use super::proof::Proof;
 use super::{meshed, namespace, not, unplaced};
-use crate::object::PodTemplate;
 
 const INJECT: &str = "sidecar.istio.io/inject";
 const AMBIENT: &str = "istio.io/dataplane-mode";
@@ -14,14 +14,14 @@ const REVISION: &str = "istio.io/rev";
 /// Namespaces that the injector ignores whatever their labels say.
 const SKIP_NAMESPACES: [&str; 4] = ["kube-system", "kube-public", "kube-node-lease", "local-path-storage"];
 
-pub(super) fn read<'a>(template: PodTemplate<'a>, surroundings: &Surroundings<'a>, proof: &Proof) -> MeshState {
+pub(super) fn read<'a>(pod: &Pod<'a>, surroundings: &Surroundings<'a>, proof: &Proof) -> MeshState {
     // The label is what the webhook's selectors read; the annotation is older and counts where there is no label.
-    let by_label = template.label(INJECT).filter(|value| !value.is_empty());
+    let by_label = pod.label(INJECT).filter(|value| !value.is_empty());
     let (inject, path) = match by_label {
         Some(value) => (Some(value), format!("metadata.labels[{INJECT}]")),
-        None => (template.annotation(INJECT).filter(|value| !value.is_empty()), format!("metadata.annotations[{INJECT}]")),
+        None => (pod.annotation(INJECT).filter(|value| !value.is_empty()), format!("metadata.annotations[{INJECT}]")),
     };
-    let ambient = template.label(AMBIENT).filter(|value| !value.is_empty());
+    let ambient = pod.label(AMBIENT).filter(|value| !value.is_empty());
     if ambient == Some("none") {
         return not(MeshAnswer::OptedOut, "`istio.io/dataplane-mode` is `none`", format!("metadata.labels[{AMBIENT}]"));
     }
@@ -62,7 +62,7 @@ pub(super) fn read<'a>(template: PodTemplate<'a>, surroundings: &Surroundings<'a
     match (marks.label("istio-injection"), marks.label(REVISION)) {
         (Some("enabled"), _) | (None, Some(_)) => meshed(false),
         // Whatever stands in it, the node's agent takes it for the mark of a sidecar and leaves the pod alone.
-        _ if in_ambient && template.annotation(STATUS).is_some() => {
+        _ if in_ambient && pod.annotation(STATUS).is_some() => {
             let cause = format!("`{STATUS}` makes the node's proxy pass the pod by, but there is no sidecar");
             not(MeshAnswer::Bypassed, cause, format!("metadata.annotations[{STATUS}]"))
         }
@@ -74,7 +74,7 @@ pub(super) fn read<'a>(template: PodTemplate<'a>, surroundings: &Surroundings<'a
             unplaced(MeshAnswer::Invalid, cause)
         }
         (None, None) if asked && by_label == Some("true") => meshed(false),
-        (None, None) if template.label(REVISION).is_some_and(|value| !value.is_empty()) => meshed(false),
+        (None, None) if pod.label(REVISION).is_some_and(|value| !value.is_empty()) => meshed(false),
         (None, None) => {
             let cause = format!("neither the pod nor namespace `{name}` has an enabling label of Istio");
             unplaced(MeshAnswer::Unmeshed, cause)

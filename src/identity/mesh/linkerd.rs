@@ -1,10 +1,10 @@
 //! Linkerd: what `linkerd-proxy-injector` decides (`pkg/inject/report.go` and the chart's webhook configuration).
 
 use super::super::model::{MeshAnswer, MeshState};
+use super::super::pod::Pod;
 use super::super::surroundings::Surroundings;
 use super::proof::Proof;
 use super::{Marks, meshed, namespace, not, unplaced};
-use crate::object::PodTemplate;
 
 const INJECT: &str = "linkerd.io/inject";
 const INJECT_PATH: &str = "metadata.annotations[linkerd.io/inject]";
@@ -40,9 +40,9 @@ pub(super) fn asks_for_it(marks: Marks<'_>) -> bool {
     Mark::of(marks.annotation(INJECT)) == Mark::Enabled
 }
 
-pub(super) fn read<'a>(template: PodTemplate<'a>, surroundings: &Surroundings<'a>, proof: &Proof) -> MeshState {
-    let pod = Mark::of(template.annotation(INJECT));
-    if pod == Mark::Disabled {
+pub(super) fn read<'a>(pod: &Pod<'a>, surroundings: &Surroundings<'a>, proof: &Proof) -> MeshState {
+    let mark = Mark::of(pod.annotation(INJECT));
+    if mark == Mark::Disabled {
         return not(MeshAnswer::OptedOut, "`linkerd.io/inject` is `disabled`", INJECT_PATH);
     }
     match proof {
@@ -51,11 +51,11 @@ pub(super) fn read<'a>(template: PodTemplate<'a>, surroundings: &Surroundings<'a
         Proof::Unproven { cause, field_path } => return not(MeshAnswer::Bypassed, cause.clone(), field_path.clone()),
         Proof::NoProxy => {}
     }
-    if let Mark::Invalid(value) = pod {
+    if let Mark::Invalid(value) = mark {
         let cause = format!("`linkerd.io/inject` is `{value}`, which the injector does not know: `enabled`, `ingress` or `disabled`");
         return not(MeshAnswer::Invalid, cause, INJECT_PATH);
     }
-    if let Some(label) = SKIP_LABELS.into_iter().find(|label| template.label(label).is_some()) {
+    if let Some(label) = SKIP_LABELS.into_iter().find(|label| pod.label(label).is_some()) {
         let cause = format!("label `{label}` makes the injector pass the pod by");
         return not(MeshAnswer::Bypassed, cause, format!("metadata.labels[{label}]"));
     }
@@ -71,7 +71,7 @@ pub(super) fn read<'a>(template: PodTemplate<'a>, surroundings: &Surroundings<'a
         let cause = format!("namespace `{name}` has label `config.linkerd.io/admission-webhooks: disabled`");
         return unplaced(MeshAnswer::Unmeshed, cause);
     }
-    match (pod, Mark::of(marks.annotation(INJECT))) {
+    match (mark, Mark::of(marks.annotation(INJECT))) {
         (_, Mark::Invalid(value)) => {
             let cause = format!("`linkerd.io/inject` of namespace `{name}` is `{value}`, which the injector does not know");
             unplaced(MeshAnswer::Invalid, cause)

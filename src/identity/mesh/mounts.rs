@@ -3,10 +3,11 @@
 //! A file that is laid over the firewall's program or a library is the program; a hook is a command that runs as the proxy's user,
 //! whose traffic nothing leads anywhere.
 
-use super::super::mount_path::MountPath;
+use super::super::mount_path::cleaned;
+use super::super::pod::Container;
 use super::words::{Speech, Words};
 use super::written;
-use crate::object::{Node, PodTemplate, quoted};
+use crate::object::{Node, quoted};
 use crate::settings::Mesh;
 
 /// Where the API server, and the webhooks of clouds, mount tokens in every container.
@@ -21,14 +22,14 @@ const HOOKS: [&[&str]; 5] =
     [&["lifecycle", "postStart"], &["lifecycle", "preStop"], &["livenessProbe"], &["readinessProbe"], &["startupProbe"]];
 
 /// The first mount that the injector does not make: `own` are its directories, each with its volume.
-pub(super) fn judge(node: Node<'_>, mesh: &Mesh, own: &[(&str, &str)]) -> Option<(String, String)> {
-    node.list("volumeMounts").enumerate().find_map(|(index, mount)| {
-        let path = MountPath::new(mount.text("mountPath"));
-        let is_own = own.iter().any(|(directory, volume)| *directory == path.as_str() && *volume == mount.text("name"));
-        if is_own || TOKENS.contains(&path.as_str()) || written::is_directory(&path, mesh) {
+pub(super) fn judge(container: &Container<'_>, mesh: &Mesh, own: &[(&str, &str)]) -> Option<(String, String)> {
+    container.mounts.iter().enumerate().find_map(|(index, mount)| {
+        let path = cleaned(mount.path);
+        let is_own = own.iter().any(|(directory, volume)| *directory == path && *volume == mount.volume);
+        if is_own || TOKENS.contains(&&*path) || written::is_directory(&path, mesh) {
             return None;
         }
-        let cause = format!("mounts `{}` at `{}`, which the injector does not", quoted(mount.text("name")), quoted(path.as_str()));
+        let cause = format!("mounts `{}` at `{}`, which the injector does not", quoted(mount.volume), quoted(&path));
         Some((format!("volumeMounts[{index}]"), cause))
     })
 }
@@ -57,17 +58,17 @@ pub(super) fn hooks(node: Node<'_>, words: &Words) -> Option<(String, String)> {
 }
 
 /// A volume of the proxy's own that is not the pod's own: a key that lies elsewhere can be read elsewhere.
-pub(super) fn key_elsewhere(template: PodTemplate<'_>, words: &Words) -> Option<(String, String)> {
+pub(super) fn key_elsewhere(spec: Node<'_>, words: &Words) -> Option<(String, String)> {
     // The API server makes an `emptyDir` of a volume without a source.
     let has_source = |volume: &Node<'_>| volume.entries().any(|(key, node)| !matches!(key, "name" | "emptyDir") && !node.is_null());
-    let elsewhere = template.spec().list("volumes").filter(has_source).map(|volume| volume.text("name"));
+    let elsewhere = spec.list("volumes").filter(has_source).map(|volume| volume.text("name"));
     let name = elsewhere.filter(|name| words.key_volumes.contains(name)).min()?;
     Some(("volumeMounts".to_owned(), format!("volume `{name}`, in which the proxy keeps its key, is no `emptyDir`")))
 }
 
 /// An entry of `hostAliases` that names the control plane: whoever answers there is obeyed.
-pub(super) fn aliased(template: PodTemplate<'_>, mesh: &Mesh, words: &Words) -> Option<(String, String)> {
-    let mut aliases = template.spec().list("hostAliases").enumerate().peekable();
+pub(super) fn aliased(spec: Node<'_>, mesh: &Mesh, words: &Words) -> Option<(String, String)> {
+    let mut aliases = spec.list("hostAliases").enumerate().peekable();
     aliases.peek()?;
     let below = format!(".{}.svc", words.control_plane(mesh));
     aliases.find_map(|(index, alias)| {

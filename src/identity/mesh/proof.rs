@@ -6,11 +6,12 @@
 use std::borrow::Cow;
 
 use super::super::model::{Credential, CredentialKind};
+use super::super::pod::{Container, Pod};
 use super::arguments;
 use super::images::{is_listed, is_of_mesh, is_proxy_init};
 use super::words::{ISTIO_UID, Speech, Words};
 use super::{environment, mounts};
-use crate::object::{Node, PodTemplate};
+use crate::object::Node;
 use crate::settings::Mesh;
 
 /// What stands in the pod.
@@ -34,14 +35,14 @@ pub(super) enum Proof {
 /// The proof of a pod, and the containers that passed the checks of their role.
 pub(super) struct Evidence<'a> {
     pub(super) proof: Proof,
-    pub(super) proxy: Option<Place<'a>>,
-    pub(super) redirect: Option<Place<'a>>,
+    pub(super) proxy: Option<&'a Container<'a>>,
+    pub(super) redirect: Option<&'a Container<'a>>,
 }
 
 impl Evidence<'_> {
     /// Whether a container is one of the mesh's own.
-    pub(super) fn is_own(&self, list: &str, index: usize) -> bool {
-        [&self.proxy, &self.redirect].into_iter().flatten().any(|place| place.list == list && place.index == index)
+    pub(super) fn is_own(&self, container: &Container<'_>) -> bool {
+        [self.proxy, self.redirect].into_iter().flatten().any(|own| own.index == container.index && own.list == container.list)
     }
 }
 
@@ -55,26 +56,14 @@ const INIT_IMAGES: [&str; 2] = ["cr.l5d.io/linkerd/proxy-init:", "gcr.io/istio-r
 const LINKERD_INIT: &str = "/usr/lib/linkerd/linkerd2-proxy-init";
 const LINKERD_VALIDATOR: &str = "/usr/lib/linkerd/linkerd2-network-validator";
 
-/// A container and where it stands.
-#[derive(Clone, Copy)]
-pub(super) struct Place<'a> {
-    pub(super) list: &'static str,
-    pub(super) index: usize,
-    node: Node<'a>,
-}
-
-impl<'a> Place<'a> {
-    pub(super) fn name(&self) -> &'a str {
-        self.node.text("name")
-    }
-
+impl Container<'_> {
     fn fails(&self, field: &str, cause: impl Into<Cow<'static, str>>) -> Proof {
-        Proof::Unproven { cause: cause.into(), field_path: format!("spec.{}[{}].{field}", self.list, self.index) }
+        Proof::Unproven { cause: cause.into(), field_path: format!("{}.{field}", self.place()) }
     }
 
     /// A finding of one of the rooms beside this one, about this container.
     fn passes(&self, found: Option<(String, String)>) -> Result<(), Proof> {
-        found.map_or(Ok(()), |(field, cause)| Err(self.fails(&field, format!("`{}`: {cause}", self.name()))))
+        found.map_or(Ok(()), |(field, cause)| Err(self.fails(&field, format!("`{}`: {cause}", self.name))))
     }
 
     fn passes_arguments(&self, cause: Option<String>) -> Result<(), Proof> {
@@ -92,13 +81,13 @@ impl<'a> Place<'a> {
 }
 
 /// Reads whether the mesh's proxy stands in a pod.
-pub(super) fn read<'a>(template: PodTemplate<'a>, mesh: &Mesh, words: &Words, credentials: &[Credential<'a>]) -> Evidence<'a> {
-    let found = match find(template, words) {
+pub(super) fn read<'p>(pod: &'p Pod<'p>, mesh: &Mesh, words: &Words, credentials: &[Credential<'_>]) -> Evidence<'p> {
+    let found = match find(pod, words) {
         Ok(found) => found,
         Err(proof) => return Evidence { proof, proxy: None, redirect: None },
     };
-    let proxy = judge_proxy(found, template, mesh, words, credentials);
-    let redirect = redirects(template, mesh, words);
+    let proxy = judge_proxy(found, pod, mesh, words, credentials);
+    let redirect = redirects(pod, mesh, words);
     let (proxy_place, redirect_place) = (proxy.is_ok().then_some(found), redirect.as_ref().ok().copied());
     let proof = if mesh.proxy_images.is_empty() {
         Proof::Unlisted
@@ -109,44 +98,36 @@ pub(super) fn read<'a>(template: PodTemplate<'a>, mesh: &Mesh, words: &Words, cr
 }
 
 /// Finds the container that stands for the proxy.
-fn find<'a>(template: PodTemplate<'a>, words: &Words) -> Result<Place<'a>, Proof> {
-    let (mut proxy, mut sign): (Option<Place<'a>>, Option<(Place<'a>, &str)>) = (None, None);
-    for (list, index, node) in template.containers().filter(|(list, ..)| *list != "ephemeralContainers") {
-        let place = Place { list, index, node };
-        let name = node.text("name");
+fn find<'p>(pod: &'p Pod<'p>, words: &Words) -> Result<&'p Container<'p>, Proof> {
+    let (mut proxy, mut sign): (Option<&Container<'_>>, Option<(&Container<'_>, &str)>) = (None, None);
+    for container in pod.lasting() {
+        let Container { name, image, .. } = *container;
         if name == words.proxy {
             if proxy.is_some() {
-                return Err(place.fails("name", format!("two containers are named `{name}`")));
+                return Err(container.fails("name", format!("two containers are named `{name}`")));
             }
-            proxy = Some(place);
+            proxy = Some(container);
         }
-        let image = node.text("image");
-        let is_init = list == "initContainers";
+        let is_init = container.list == "initContainers";
         if SIDECAR_NAMES.contains(&name) || is_init && INIT_NAMES.contains(&name) {
-            sign = sign.or(Some((place, "name")));
+            sign = sign.or(Some((container, "name")));
         } else if SIDECAR_IMAGES.iter().any(|prefix| image.starts_with(prefix))
             || is_init && INIT_IMAGES.iter().any(|prefix| image.starts_with(prefix))
         {
-            sign = sign.or(Some((place, "image")));
+            sign = sign.or(Some((container, "image")));
         }
     }
     proxy.ok_or_else(|| {
-        sign.map_or(Proof::NoProxy, |(place, field)| {
-            let name = place.node.text("name");
-            place.fails(field, format!("container `{name}` makes the injector pass the pod by, but there is no `{}`", words.proxy))
+        sign.map_or(Proof::NoProxy, |(container, field)| {
+            let name = container.name;
+            container.fails(field, format!("container `{name}` makes the injector pass the pod by, but there is no `{}`", words.proxy))
         })
     })
 }
 
 /// Checks the proxy itself, and what of the pod decides whom it obeys and who reads its key.
-fn judge_proxy(
-    proxy: Place<'_>,
-    template: PodTemplate<'_>,
-    mesh: &Mesh,
-    words: &Words,
-    credentials: &[Credential<'_>],
-) -> Result<(), Proof> {
-    if !mesh.proxy_images.is_empty() && !is_listed(proxy.node.text("image"), &mesh.proxy_images) {
+fn judge_proxy(proxy: &Container<'_>, pod: &Pod<'_>, mesh: &Mesh, words: &Words, credentials: &[Credential<'_>]) -> Result<(), Proof> {
+    if !mesh.proxy_images.is_empty() && !is_listed(proxy.image, &mesh.proxy_images) {
         return Err(proxy.fails("image", "image of the proxy is not in `mesh.proxyImages`"));
     }
     if proxy.list == "initContainers" && proxy.node.text("restartPolicy") != "Always" {
@@ -163,7 +144,7 @@ fn judge_proxy(
     if !has_token {
         return Err(proxy.fails("volumeMounts", format!("proxy mounts no token of audience `{}`", words.audience)));
     }
-    let number = |field: &str| proxy.node.path(&["securityContext", field]).and_then(Node::as_i64);
+    let number = |field: &str| proxy.security_context.and_then(|context| context.get(field)).and_then(Node::as_i64);
     match words.speech {
         Speech::Linkerd => {
             if number("runAsUser") != Some(mesh.proxy_uid) {
@@ -182,14 +163,14 @@ fn judge_proxy(
             if !is_user {
                 return Err(proxy.fails("securityContext.runAsUser", format!("proxy does not run as user {ISTIO_UID}")));
             }
-            proxy.passes_arguments(arguments::istio_proxy(proxy.node, mesh))?;
+            proxy.passes_arguments(arguments::istio_proxy(proxy, mesh))?;
         }
     }
-    proxy.passes(environment::judge(proxy.node, mesh, words, true))?;
-    proxy.passes(mounts::judge(proxy.node, mesh, words.proxy_mounts))?;
+    proxy.passes(environment::judge(proxy, mesh, words, true))?;
+    proxy.passes(mounts::judge(proxy, mesh, words.proxy_mounts))?;
     proxy.passes(mounts::hooks(proxy.node, words))?;
-    proxy.passes(mounts::key_elsewhere(template, words))?;
-    match mounts::aliased(template, mesh, words) {
+    proxy.passes(mounts::key_elsewhere(pod.spec, words))?;
+    match mounts::aliased(pod.spec, mesh, words) {
         Some((field_path, cause)) => Err(Proof::Unproven { cause: cause.into(), field_path }),
         None => Ok(()),
     }
@@ -197,18 +178,15 @@ fn judge_proxy(
 
 /// Finds and checks the container that puts the proxy in the way of traffic or, where a plugin of the network does that, fails where it
 /// was not done.
-fn redirects<'a>(template: PodTemplate<'a>, mesh: &Mesh, words: &Words) -> Result<Place<'a>, Proof> {
-    let named = |name: &str| {
-        let mut inits = template.spec().list("initContainers").enumerate();
-        inits.find(|(_, node)| node.text("name") == name).map(|(index, node)| Place { list: "initContainers", index, node })
-    };
+fn redirects<'p>(pod: &'p Pod<'p>, mesh: &Mesh, words: &Words) -> Result<&'p Container<'p>, Proof> {
+    let named = |name: &str| pod.containers.iter().find(|container| container.list == "initContainers" && container.name == name);
     let Some(init) = named(words.redirect).or_else(|| named(words.validator)) else {
         return Err(Proof::Unproven {
             cause: format!("no `{}` or `{}` container puts the proxy in the way of traffic", words.redirect, words.validator).into(),
             field_path: "spec.initContainers".to_owned(),
         });
     };
-    let (name, image) = (init.node.text("name"), init.node.text("image"));
+    let Container { name, image, .. } = *init;
     let validates = name == words.validator;
     if !mesh.proxy_images.is_empty() && !is_of_mesh(image, mesh) {
         return Err(init.fails("image", format!("image of `{name}` does not belong to the mesh")));
@@ -234,12 +212,12 @@ fn redirects<'a>(template: PodTemplate<'a>, mesh: &Mesh, words: &Words) -> Resul
         _ => {}
     }
     init.passes_arguments(match words.speech {
-        Speech::Linkerd if validates => arguments::linkerd_validator(init.node, mesh),
-        Speech::Linkerd => arguments::linkerd_init(init.node, mesh, words),
-        Speech::Istio => arguments::istio_iptables(init.node, mesh, words, validates),
+        Speech::Linkerd if validates => arguments::linkerd_validator(init, mesh),
+        Speech::Linkerd => arguments::linkerd_init(init, mesh, words),
+        Speech::Istio => arguments::istio_iptables(init, mesh, words, validates),
     })?;
-    init.passes(environment::judge(init.node, mesh, words, false))?;
-    init.passes(mounts::judge(init.node, mesh, if validates { &[] } else { words.redirect_mounts }))?;
+    init.passes(environment::judge(init, mesh, words, false))?;
+    init.passes(mounts::judge(init, mesh, if validates { &[] } else { words.redirect_mounts }))?;
     init.passes(mounts::hooks(init.node, words))?;
     Ok(init)
 }

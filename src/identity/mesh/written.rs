@@ -1,6 +1,6 @@
 //! What the injector of this mesh writes beyond its defaults, by the setting `mesh.injectorWrites`.
 
-use super::super::mount_path::MountPath;
+use super::super::mount_path::cleaned;
 use crate::settings::Mesh;
 
 /// Whether a flag or a variable is listed: by its name with any value, or as `name=value`.
@@ -11,7 +11,7 @@ pub(super) fn is_word(name: &str, value: &str, mesh: &Mesh) -> bool {
         .any(|rest| rest.is_empty() || rest.strip_prefix('=').is_some_and(|listed| listed == value))
 }
 
-/// Whether a directory is listed.
-pub(super) fn is_directory(path: &MountPath, mesh: &Mesh) -> bool {
-    mesh.injector_writes.iter().any(|listed| listed.starts_with('/') && MountPath::new(listed) == *path)
+/// Whether a directory is listed, by its clean path.
+pub(super) fn is_directory(path: &str, mesh: &Mesh) -> bool {
+    mesh.injector_writes.iter().any(|listed| listed.starts_with('/') && cleaned(listed) == path)
 }

@@ -120,7 +120,8 @@ pub(in super::super) struct Who<'a> {
 /// Collects what an object says.
 pub(in super::super) struct Access<'a> {
     settings: &'a Settings,
-    servers: Servers<'a>,
+    /// Asked for by the first address.
+    servers: Option<Servers<'a>>,
     /// Whether it is a pod that connects.
     in_pod: bool,
     said: VaultAccess<'a>,
@@ -128,7 +129,7 @@ pub(in super::super) struct Access<'a> {
 
 impl<'a> Access<'a> {
     pub(in super::super) fn new(settings: &'a Settings, in_pod: bool) -> Self {
-        Self { settings, servers: Servers::of(settings), in_pod, said: VaultAccess::default() }
+        Self { settings, servers: None, in_pod, said: VaultAccess::default() }
     }
 
     /// What was said; `None` if nothing was. Two agents that read one configuration say everything once.
@@ -138,13 +139,19 @@ impl<'a> Access<'a> {
     }
 
     pub(in super::super) fn address(&mut self, url: &str, at: String) {
-        push(&mut self.said.addresses, self.servers.judge(url, self.in_pod, at));
+        let address = self.judged(url, at);
+        push(&mut self.said.addresses, address);
     }
 
     /// A proxy sees the bytes of TLS pass, so its own scheme does not matter.
     pub(in super::super) fn proxy(&mut self, url: &str, at: String) {
-        let address = self.servers.judge(url, self.in_pod, at);
+        let address = self.judged(url, at);
         push(&mut self.said.addresses, VaultAddress { https: true, ..address });
+    }
+
+    fn judged(&mut self, url: &str, at: String) -> VaultAddress {
+        let settings = self.settings;
+        self.servers.get_or_insert_with(|| Servers::of(settings)).judge(url, self.in_pod, at)
     }
 
     pub(in super::super) fn address_from_elsewhere(&mut self, at: String) {

@@ -7,12 +7,13 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::super::expansion::Environment;
 use super::super::mount_path::{MountPath, Relation};
+use super::super::pod::Container;
 use super::super::surroundings::Surroundings;
 use super::access::Named;
 use super::config_map::{File, Flaw, Looked, UnreadConfig, files};
 use super::template::{DENIED_FUNCTIONS, check_template_between};
 use super::vendor::is_injected;
-use super::{Agent, go_true, runs_agent};
+use super::{go_true, runs_agent};
 use crate::object::{Kind, Node, Object, PodTemplate};
 use crate::settings::Settings;
 
@@ -55,12 +56,12 @@ pub(super) enum Source {
 }
 
 impl AgentConfig {
-    pub(super) fn of<'a>(template: PodTemplate<'a>, agent: &Agent<'a>, surroundings: &Surroundings<'a>) -> Self {
+    pub(super) fn of<'a>(template: PodTemplate<'a>, agent: &Container<'a>, surroundings: &Surroundings<'a>) -> Self {
         let mut config = Self { injected: is_injected(agent.node, surroundings.settings), ..Self::shown(template, agent) };
-        if !runs_agent(agent.node) {
+        if !runs_agent(agent) {
             return config;
         }
-        for file in files(template, agent.node, &config.source) {
+        for file in files(template, agent, &config.source) {
             match file.look(surroundings) {
                 Looked::Trusted => {}
                 Looked::Flawed(flaw) => config.leave(&file, agent, flaw),
@@ -80,19 +81,19 @@ impl AgentConfig {
     }
 
     /// From where an agent takes its configuration, as far as the pod alone shows it.
-    pub(super) fn source_of<'a>(template: PodTemplate<'a>, agent: &Agent<'a>) -> Source {
+    pub(super) fn source_of<'a>(template: PodTemplate<'a>, agent: &Container<'a>) -> Source {
         Self::shown(template, agent).source
     }
 
     /// Tells a file that nobody judged, at the agent's name, for an injection may add to the rest of the container.
-    fn leave(&mut self, file: &File<'_>, agent: &Agent<'_>, flaw: Flaw) {
+    fn leave(&mut self, file: &File<'_>, agent: &Container<'_>, flaw: Flaw) {
         self.unread.push(UnreadConfig {
             name: file.words().into(),
             reason: flaw.reason,
             remedy: flaw.remedy,
             injected: self.injected,
             certain: flaw.certain,
-            field_path: format!("spec.{}[{}].name", agent.list, agent.index),
+            field_path: format!("{}.name", agent.place()),
         });
     }
 
@@ -100,8 +101,8 @@ impl AgentConfig {
         Self { object, field_path, source, unread: Vec::new(), other: None, injected: false }
     }
 
-    fn shown<'a>(template: PodTemplate<'a>, agent: &Agent<'a>) -> Self {
-        let place = format!("spec.{}[{}]", agent.list, agent.index);
+    fn shown<'a>(template: PodTemplate<'a>, agent: &Container<'a>) -> Self {
+        let place = agent.place();
         let mut environment = Environment::of(agent.node);
         let mut found: Option<Self> = None;
         for name in CONFIG_VARIABLES {

@@ -11,9 +11,10 @@ use serde::Serialize;
 
 use super::super::environment::matches;
 use super::super::mount_path::{MountPath, Relation};
+use super::super::pod::{Container, Pod};
 use super::super::surroundings::{Beside, Surroundings};
 use super::config::{AgentConfig, Source};
-use super::{Agent, is_agent, runs_agent};
+use super::{is_agent, runs_agent};
 use crate::object::{Kind, Node, Object, PodTemplate};
 use crate::settings::Settings;
 
@@ -147,25 +148,17 @@ pub(in super::super) fn config_maps<'a>(template: PodTemplate<'a>, settings: &Se
     if !template.spec().list("volumes").any(|volume| volume.get("configMap").is_some()) {
         return BTreeSet::new();
     }
-    let agents =
-        template.containers().filter(|(list, _, node)| *list != "ephemeralContainers" && is_agent(*node, settings) && runs_agent(*node));
-    let all = agents.flat_map(|(list, index, node)| {
-        let agent = Agent { list, index, node };
-        files(template, node, &AgentConfig::source_of(template, &agent))
-    });
+    let pod = Pod::of(template);
+    let agents = pod.lasting().filter(|container| is_agent(container, settings) && runs_agent(container));
+    let all = agents.flat_map(|agent| files(template, agent, &AgentConfig::source_of(template, agent)));
     let named = all.filter_map(|file| if let File::ConfigMap { name, .. } = file { Some(name) } else { None });
     named.filter(|name| !is_trusted(settings, namespace, name)).take(CONFIG_MAPS).collect()
 }
 
 /// The files that an agent's command names as its configuration, as far as the pod does not show them.
-pub(super) fn files<'a>(template: PodTemplate<'a>, container: Node<'a>, source: &Source) -> Vec<File<'a>> {
-    let words: Vec<&str> = container
-        .list("command")
-        .chain(container.list("args"))
-        .filter_map(Node::as_str)
-        .flat_map(str::split_ascii_whitespace)
-        .map(|word| word.trim_matches(['"', '\'', ';', '&', '(', ')']))
-        .collect();
+pub(super) fn files<'a>(template: PodTemplate<'a>, container: &Container<'a>, source: &Source) -> Vec<File<'a>> {
+    let words: Vec<&str> =
+        container.words().flat_map(str::split_ascii_whitespace).map(|word| word.trim_matches(['"', '\'', ';', '&', '(', ')'])).collect();
     let mut named = words.iter().enumerate().filter_map(|(index, word)| {
         let flag = word.strip_prefix("--").or_else(|| word.strip_prefix('-'))?.strip_prefix("config")?;
         if flag.is_empty() { words.get(index + 1).copied() } else { flag.strip_prefix('=') }
@@ -174,7 +167,7 @@ pub(super) fn files<'a>(template: PodTemplate<'a>, container: Node<'a>, source: 
     let mut seen = false;
     for path in named.by_ref().take(FILES) {
         seen = true;
-        if let Some(file) = file(template, container, source, &MountPath::new(path.trim_matches(['"', '\''])))
+        if let Some(file) = file(template, container.node, source, &MountPath::new(path.trim_matches(['"', '\''])))
             && !files.contains(&file)
         {
             files.push(file);

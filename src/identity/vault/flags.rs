@@ -2,9 +2,10 @@
 //! its configuration.
 
 use super::super::expansion::Environment;
+use super::super::pod::{Container, Word};
 use super::access::Access;
-use super::go_true;
-use crate::object::Node;
+use super::{go_true, is_agent};
+use crate::settings::Settings;
 
 /// Flags whose value is an address.
 const ADDRESSES: [&str; 2] = ["address", "agent-address"];
@@ -15,27 +16,15 @@ const SKIP: &str = "tls-skip-verify";
 /// Characters that a shell takes from the two ends of a word.
 const QUOTES: [char; 9] = ['"', '\'', '`', '(', ')', ';', '&', '|', '\\'];
 
-/// Reads the flags of a container. Words of others than Vault's program are theirs, unless the container runs nothing else (`is_vaults`).
-pub(super) fn read<'a>(
-    access: &mut Access<'a>,
-    container: Node<'a>,
-    environment: &mut Environment<'a>,
-    is_vaults: impl FnOnce() -> bool,
-    at: &dyn Fn() -> String,
-) {
-    let words = || {
-        let of =
-            |field: &'static str| container.list(field).enumerate().filter_map(move |(index, word)| Some((field, index, word.as_str()?)));
-        of("command").chain(of("args"))
-    };
-    // Most command lines have no such flag. A reference may bring one.
-    if !words().any(|(_, _, word)| word.contains("address") || word.contains(SKIP) || word.contains("$(")) {
+/// Reads the flags of a container. Words of others than Vault's program are theirs, unless the container runs nothing else.
+pub(super) fn read<'a>(access: &mut Access<'a>, container: &Container<'a>, environment: &mut Environment<'a>, settings: &Settings) {
+    if !container.words().any(may_hold_flag) {
         return;
     }
-    let (mut calls, mut awaits_address) = (is_vaults(), false);
-    for (field, index, word) in words() {
-        let place = || format!("{}.{field}[{index}]", at());
-        for part in environment.word(word).split_ascii_whitespace() {
+    let (mut calls, mut awaits_address) = (is_agent(container, settings), false);
+    for Word { field, index, text } in &container.words {
+        let place = || format!("{}.{field}[{index}]", container.place());
+        for part in environment.word(text).split_ascii_whitespace() {
             let part = part.trim_matches(QUOTES);
             if awaits_address {
                 awaits_address = false;
@@ -56,4 +45,17 @@ pub(super) fn read<'a>(
             }
         }
     }
+}
+
+/// Whether one of the flags may stand in a word, as hardly any has one. A reference may bring one.
+fn may_hold_flag(word: &str) -> bool {
+    let word = word.as_bytes();
+    word.windows(2).enumerate().any(|(start, pair)| {
+        let begins = |flag: &str| word.get(start + 1..).is_some_and(|rest| rest.starts_with(flag.as_bytes()));
+        match pair {
+            b"-a" => ADDRESSES.into_iter().any(begins),
+            b"-t" => begins(SKIP),
+            pair => pair == b"$(",
+        }
+    })
 }

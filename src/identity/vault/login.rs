@@ -5,17 +5,18 @@ use std::borrow::Cow;
 use super::super::credentials::TOKEN_DIRECTORY;
 use super::super::model::{Credential, Login};
 use super::super::mount_path::MountPath;
+use super::super::pod::{Container, Pod};
 use super::config::{AgentConfig, blocks, texts, variable};
-use super::{ADDRESS_VARIABLES, Agent, PREFIXES, annotation};
-use crate::object::{Node, PodTemplate};
+use super::{ADDRESS_VARIABLES, PREFIXES, annotation};
+use crate::object::Node;
 
 /// Where the vendors' injectors mount a token volume that no container mounts.
 const VENDOR_TOKEN_PATHS: [&str; 2] =
     ["/var/run/secrets/vault.hashicorp.com/serviceaccount", "/var/run/secrets/openbao.openbao.org/serviceaccount"];
 
 /// The login of an agent container. What its configuration does not show (a `ConfigMap`, a file of the image) is absent.
-pub(super) fn of_agent<'a>(agent: &Agent<'a>, config: &AgentConfig, credentials: &[Credential<'a>]) -> Login<'a> {
-    let container = agent.node.text("name");
+pub(super) fn of_agent<'a>(agent: &Container<'a>, config: &AgentConfig, credentials: &[Credential<'a>]) -> Login<'a> {
+    let container = agent.name;
     let mut login = Login {
         container: Some(container),
         method: None,
@@ -43,11 +44,10 @@ pub(super) fn unread(field_path: String) -> Login<'static> {
 }
 
 /// The login that the vendor's injector will give its agent, by the pod's annotations and the vendor's defaults.
-pub(super) fn of_vendor<'a>(template: PodTemplate<'a>, prefix: &str, tokens: &[&Credential<'a>]) -> Login<'a> {
+pub(super) fn of_vendor<'a>(pod: &Pod<'a>, prefix: &str, tokens: &[&Credential<'a>]) -> Login<'a> {
     // openbao-k8s reads the annotations of vault-k8s as its own.
-    let value = |key: &str| {
-        PREFIXES.iter().find_map(|prefix| annotation(template, prefix, key)).filter(|value| !value.is_empty()).map(Cow::Borrowed)
-    };
+    let value =
+        |key: &str| PREFIXES.iter().find_map(|prefix| annotation(pod, prefix, key)).filter(|value| !value.is_empty()).map(Cow::Borrowed);
     let method = value("auth-type").unwrap_or(Cow::Borrowed("kubernetes"));
     let named = value("agent-service-account-token-volume-name");
     let token = named.and_then(|name| tokens.iter().find(|token| token.volume == Some(&*name)));

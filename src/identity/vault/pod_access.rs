@@ -2,10 +2,11 @@
 //! injectors.
 
 use super::super::expansion::Environment;
+use super::super::pod::{Pod, Variable};
 use super::access::{Access, VaultAccess, Who};
 use super::config::{AgentConfig, blocks, is_on, texts};
-use super::{ADDRESS_VARIABLES, PREFIXES, annotation, flags, go_true, is_agent};
-use crate::object::{Node, PodTemplate};
+use super::{ADDRESS_VARIABLES, PREFIXES, annotation, flags, go_true};
+use crate::object::Node;
 use crate::settings::Settings;
 
 /// Variables of Vault's own client that lead to an agent or a proxy that speaks for it.
@@ -26,7 +27,7 @@ const ROLE_ANNOTATION: &str = "doorward.dev/vault-role";
 /// Reads a pod. `logs_in` names the containers that log in, `unread` the place of an agent too many to be read, `vendor` the prefix under
 /// which the vendor's agent is still to come.
 pub(super) fn read<'a>(
-    template: PodTemplate<'a>,
+    pod: &Pod<'a>,
     settings: &'a Settings,
     namespace: &'a str,
     logs_in: &[&str],
@@ -35,26 +36,25 @@ pub(super) fn read<'a>(
     vendor: Option<&'static str>,
 ) -> Option<VaultAccess<'a>> {
     let mut access = Access::new(settings, true);
-    let who = Who { namespace, service_account: Some(template.service_account_name()) };
+    let who = Who { namespace, service_account: Some(pod.service_account) };
     let mut logs_in = logs_in.to_vec();
     logs_in.sort_unstable();
-    for (list, index, container) in template.containers() {
+    for container in &pod.containers {
         let mut has_address = false;
-        let mut environment = Environment::of(container);
-        for (position, variable) in container.list("env").enumerate() {
-            let name = variable.text("name");
-            if name.starts_with("VAULT_") || name.starts_with("BAO_") {
-                has_address |= ADDRESS_VARIABLES.contains(&name);
-                let value = environment.value(position, variable.text("value"));
-                of_variable(&mut access, name, variable, &value, || format!("spec.{list}[{index}].env[{position}]"));
+        let mut environment = Environment::of(container.node);
+        for (position, variable) in container.env.iter().enumerate() {
+            if variable.name.starts_with("VAULT_") || variable.name.starts_with("BAO_") {
+                has_address |= ADDRESS_VARIABLES.contains(&variable.name);
+                let value = environment.value(position, variable.value);
+                of_variable(&mut access, variable, &value, || format!("{}.env[{position}]", container.place()));
             }
         }
-        flags::read(&mut access, container, &mut environment, || is_agent(container, settings), &|| format!("spec.{list}[{index}]"));
-        if !has_address && logs_in.binary_search(&container.text("name")).is_ok() {
+        flags::read(&mut access, container, &mut environment, settings);
+        if !has_address && logs_in.binary_search(&container.name).is_ok() {
             // What a Secret or a ConfigMap makes of these names is not seen here.
             let hides = |prefix: &str| ADDRESS_VARIABLES.iter().any(|name| name.starts_with(prefix));
-            for (position, _) in container.list("envFrom").enumerate().filter(|(_, all)| hides(all.text("prefix"))) {
-                access.address_from_elsewhere(format!("spec.{list}[{index}].envFrom[{position}]"));
+            for (position, _) in container.env_from().enumerate().filter(|(_, all)| hides(all.text("prefix"))) {
+                access.address_from_elsewhere(format!("{}.envFrom[{position}]", container.place()));
             }
         }
     }
@@ -75,16 +75,17 @@ pub(super) fn read<'a>(
         access.method("unknown", false, format!("{place}.name"));
     }
     if let Some(prefix) = vendor {
-        of_vendor(&mut access, template, prefix, who);
+        of_vendor(&mut access, pod, prefix, who);
     }
-    if let Some(role) = template.annotation(ROLE_ANNOTATION).filter(|role| !role.is_empty()) {
+    if let Some(role) = pod.annotation(ROLE_ANNOTATION).filter(|role| !role.is_empty()) {
         access.role(role, who, format!("metadata.annotations[{ROLE_ANNOTATION}]"));
     }
     access.finish()
 }
 
-fn of_variable<'a>(access: &mut Access<'a>, name: &'a str, variable: Node<'a>, value: &str, at: impl Fn() -> String) {
-    let elsewhere = value.is_empty() && variable.get("valueFrom").is_some();
+fn of_variable<'a>(access: &mut Access<'a>, variable: &Variable<'a>, value: &str, at: impl Fn() -> String) {
+    let name = variable.name;
+    let elsewhere = value.is_empty() && variable.from.is_some();
     let is_address = ADDRESS_VARIABLES.contains(&name) || RELAY_VARIABLES.contains(&name);
     let is_proxy = PROXY_VARIABLES.contains(&name);
     if (is_address || is_proxy) && elsewhere {
@@ -132,11 +133,11 @@ fn of_config(access: &mut Access<'_>, config: Node<'_>, who: Who<'_>, at: &str) 
 }
 
 /// Reads what the vendor's injector will be told, with the vendor's defaults at the annotation that asks for it.
-fn of_vendor<'a>(access: &mut Access<'a>, template: PodTemplate<'a>, asked_by: &str, who: Who<'_>) {
+fn of_vendor<'a>(access: &mut Access<'a>, pod: &Pod<'a>, asked_by: &str, who: Who<'_>) {
     // openbao-k8s reads the annotations of vault-k8s as its own.
     let value = |key: &str| {
         let found =
-            PREFIXES.iter().find_map(|prefix| Some((annotation(template, prefix, key)?, format!("metadata.annotations[{prefix}{key}]"))));
+            PREFIXES.iter().find_map(|prefix| Some((annotation(pod, prefix, key)?, format!("metadata.annotations[{prefix}{key}]"))));
         found.filter(|(value, _)| !value.is_empty())
     };
     let asked = || format!("metadata.annotations[{asked_by}agent-inject]");

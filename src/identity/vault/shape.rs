@@ -3,9 +3,10 @@
 use serde::Serialize;
 
 use super::super::mount_path::{MountPath, Relation};
+use super::super::pod::Container;
 use super::access::Named;
 use super::config::AgentConfig;
-use super::{Agent, PROXIES, runs_agent};
+use super::{PROXIES, runs_agent};
 use crate::object::{Node, PodTemplate};
 use crate::settings::{MeshKind, Settings};
 
@@ -37,33 +38,29 @@ pub struct AgentShape<'a> {
 pub(super) fn read<'a>(
     template: PodTemplate<'a>,
     settings: &Settings,
-    agents: &[Agent<'a>],
+    agents: &[&Container<'a>],
     configs: &[AgentConfig],
 ) -> Vec<AgentShape<'a>> {
     let has_classic_proxy = matches!(settings.mesh.kind, MeshKind::Linkerd | MeshKind::Istio)
         && template.spec().list("containers").any(|container| PROXIES.contains(&container.text("name")));
     let mut shapes: Vec<AgentShape<'a>> = Vec::new();
-    for (agent, config) in agents.iter().zip(configs).filter(|(agent, _)| runs_agent(agent.node)) {
+    for (agent, config) in agents.iter().zip(configs).filter(|(agent, _)| runs_agent(agent)) {
         let init = agent.list == "initContainers";
-        let exits = config.exits() || words(agent.node).any(says_exit);
+        let exits = config.exits() || agent.words().any(says_exit);
         let on_disk =
             on_disk(template, settings, agent.node).filter(|volume| !shapes.iter().any(|shape| shape.on_disk.as_ref() == Some(volume)));
         shapes.push(AgentShape {
-            container: agent.node.text("name"),
+            container: agent.name,
             init,
             exits,
             before_proxy: init && has_classic_proxy && !shapes.iter().any(|shape| shape.before_proxy),
             stays: !exits && (!init || agent.node.text("restartPolicy") == "Always"),
             on_disk,
             extras: config.extras(template, settings),
-            field_path: format!("spec.{}[{}]", agent.list, agent.index),
+            field_path: agent.place(),
         });
     }
     shapes
-}
-
-fn words<'a>(container: Node<'a>) -> impl Iterator<Item = &'a str> {
-    container.list("command").chain(container.list("args")).filter_map(Node::as_str)
 }
 
 /// Whether a word, or a word of a script, is the flag `-exit-after-auth`.
