@@ -433,7 +433,7 @@ mod tests {
             ]), 0..24),
             review in 0..4_usize, cut in 0..8000_usize, with in proptest::prelude::any::<char>(),
         ) {
-            both_ways(&pieces.concat());
+            let (_read, _scanned) = both_ways(&pieces.concat());
             let whole = [
                 include_str!("../../benches/reviews/pod-create.json"), include_str!("../../benches/reviews/pod-create-inject.json"),
                 include_str!("../../benches/reviews/pod-create-meshed.json"), include_str!("../../benches/reviews/pod-create-vendor.json"),
@@ -441,8 +441,8 @@ mod tests {
             proptest::prop_assert!(both_ways(whole).1);
             let cut = whole.floor_char_boundary(cut.min(whole.len()));
             let after = whole[cut..].char_indices().nth(1).map_or(whole.len(), |(offset, _)| cut + offset);
-            both_ways(&format!("{}{with}{}", &whole[..cut], &whole[after..]));
-            both_ways(&whole[..cut]);
+            let (_read, _scanned) = both_ways(&format!("{}{with}{}", &whole[..cut], &whole[after..]));
+            let (_read, _scanned) = both_ways(&whole[..cut]);
         }
     }
 
