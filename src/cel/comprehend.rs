@@ -264,6 +264,6 @@ impl<'a> Frame<'_, 'a> {
 }
 
 /// What adding an item to the list of a `map` costs: the accumulator, a list of one item unless it is constant, and `+`.
-fn mapped(body: &Ir) -> u64 {
+pub(super) fn mapped(body: &Ir) -> u64 {
     if matches!(body.op, Op::Constant(_)) { 2 } else { 2 + cost::LIST }
 }
