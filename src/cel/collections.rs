@@ -1,7 +1,7 @@
 //! Lists and maps: borrowed from an object, constant in an expression, or made by an evaluation and shared.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::object::Node;
@@ -16,6 +16,9 @@ const MAX_NESTING: u32 = 400;
 /// How many `+` may hang in each other before the list is made whole: looking up an item walks them.
 const MAX_CONCATENATION: u32 = 64;
 
+/// Steps that putting an entry into a map takes.
+const ENTRY: u64 = 12;
+
 /// How long a concatenated list may be: walking through it is paid by the item, so no budget reads more.
 const MAX_LENGTH: usize = 10_000_000;
 
@@ -29,6 +32,8 @@ pub enum List<'a> {
     Constant(ConstantList<'a>),
     /// A list made by an evaluation.
     Items(Rc<Items<'a>>),
+    /// The integers from 0 to before a number: none of them is made before it is read.
+    Range(usize),
     /// Two lists one after the other: `+` costs 1 in cel-go whatever its length, so nothing is copied.
     Concatenation(Rc<Concatenation<'a>>),
 }
@@ -38,6 +43,7 @@ pub enum List<'a> {
 pub struct Items<'a> {
     values: Vec<Value<'a>>,
     nesting: u32,
+    is_reflexive: bool,
 }
 
 /// `left + right`
@@ -69,7 +75,8 @@ impl<'a> List<'a> {
     /// [`EvaluationError::Failed`] if it would nest too deep.
     pub fn from_items(values: Vec<Value<'a>>) -> Result<Self, EvaluationError> {
         let nesting = checked(values.iter().map(Value::nesting).max().unwrap_or(0) + 1)?;
-        Ok(Self::Items(Rc::new(Items { values, nesting })))
+        let is_reflexive = values.iter().all(Value::is_reflexive);
+        Ok(Self::Items(Rc::new(Items { values, nesting, is_reflexive })))
     }
 
     /// This list followed by another one.
@@ -100,6 +107,7 @@ impl<'a> List<'a> {
             Self::Node(node) => node.len(),
             Self::Constant(list) => list.0.len(),
             Self::Items(items) => items.values.len(),
+            Self::Range(len) => *len,
             Self::Concatenation(both) => both.len,
         }
     }
@@ -117,6 +125,7 @@ impl<'a> List<'a> {
             Self::Node(node) => node.item(index).map(Value::from_node),
             Self::Constant(list) => list.0.get(index).map(Constant::value),
             Self::Items(items) => items.values.get(index).cloned(),
+            Self::Range(len) => (index < *len).then(|| Value::index(index)),
             Self::Concatenation(both) => {
                 let left = both.left.len();
                 if index < left { both.left.get(index) } else { both.right.get(index - left) }
@@ -129,9 +138,34 @@ impl<'a> List<'a> {
         (0..self.len()).filter_map(|index| self.get(index))
     }
 
+    /// The items in order, not copied where they lie side by side.
+    pub(super) fn items(&self) -> impl Iterator<Item = Cow<'_, Value<'a>>> {
+        let made = if let Self::Items(items) = self { items.values.as_slice() } else { &[] };
+        let others = if made.is_empty() { self.len() } else { 0 };
+        made.iter().map(Cow::Borrowed).chain((0..others).filter_map(|index| self.get(index)).map(Cow::Owned))
+    }
+
+    /// Whether it is the very same list, and so equal: a list that holds what does not equal itself is never.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Items(left), Self::Items(right)) => left.is_reflexive && Rc::ptr_eq(left, right),
+            (Self::Range(left), Self::Range(right)) => left == right,
+            _ => false,
+        }
+    }
+
+    /// Whether it is known that every item equals itself.
+    pub(super) fn is_reflexive(&self) -> bool {
+        match self {
+            Self::Items(items) => items.is_reflexive,
+            Self::Range(_) => true,
+            Self::Node(_) | Self::Constant(_) | Self::Concatenation(_) => false,
+        }
+    }
+
     pub(super) fn nesting(&self) -> u32 {
         match self {
-            Self::Node(_) | Self::Constant(_) => 0,
+            Self::Node(_) | Self::Constant(_) | Self::Range(_) => 0,
             Self::Items(items) => items.nesting,
             Self::Concatenation(both) => both.nesting,
         }
@@ -159,6 +193,50 @@ pub enum Map<'a> {
 pub struct Entries<'a> {
     entries: Vec<(Value<'a>, Value<'a>)>,
     nesting: u32,
+    is_reflexive: bool,
+}
+
+/// A map while it is made: its entries in order of keys. Most come in this order already.
+#[derive(Debug, Default)]
+pub(super) struct Growing<'a>(Vec<(Value<'a>, Value<'a>)>);
+
+impl<'a> Growing<'a> {
+    /// Where a key is, or where it belongs.
+    fn place(&self, key: &Key<'a>) -> Result<usize, usize> {
+        match self.0.last() {
+            Some((last, _)) if key_order(last, &key.0).is_ge() => self.0.binary_search_by(|(name, _)| key_order(name, &key.0)),
+            _ => Err(self.0.len()),
+        }
+    }
+
+    /// Adds an entry, in the place of the one of the same key if there is one. Moving those behind it is counted.
+    pub(super) fn insert(&mut self, key: Key<'a>, value: Value<'a>, budget: &Budget<'_>) -> Result<(), EvaluationError> {
+        match self.place(&key) {
+            Ok(found) => {
+                if let Some(entry) = self.0.get_mut(found) {
+                    entry.1 = value;
+                }
+            }
+            Err(place) => {
+                budget.free(ENTRY + (self.0.len() - place) as u64 / 2)?;
+                self.0.insert(place, (key.0, value));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the entry of a key out.
+    pub(super) fn remove(&mut self, key: &Key<'a>, budget: &Budget<'_>) -> Result<(), EvaluationError> {
+        if let Ok(found) = self.place(key) {
+            budget.free((self.0.len() - found) as u64)?;
+            self.0.remove(found);
+        }
+        Ok(())
+    }
+
+    pub(super) fn holds(&self, key: &Key<'a>) -> bool {
+        self.place(key).is_ok()
+    }
 }
 
 /// A map's key: a scalar. `1` and `1u` are two keys, and each is found by the other if it stands alone.
@@ -213,26 +291,6 @@ pub(super) fn key_order(left: &Value<'_>, right: &Value<'_>) -> Ordering {
     }
 }
 
-impl Ord for Key<'_> {
-    fn cmp(&self, other: &Self) -> Ordering {
-        key_order(&self.0, &other.0)
-    }
-}
-
-impl PartialOrd for Key<'_> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Key<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Key<'_> {}
-
 /// The same number in the other numeric types, for a look-up that found nothing in its own.
 fn twins(key: &Value<'_>) -> [Option<Value<'static>>; 2] {
     let number = match key {
@@ -252,10 +310,20 @@ fn twins(key: &Value<'_>) -> [Option<Value<'static>>; 2] {
 }
 
 impl<'a> Map<'a> {
-    pub(super) fn from_entries(entries: BTreeMap<Key<'a>, Value<'a>>) -> Result<Self, EvaluationError> {
-        let nesting = checked(entries.values().map(Value::nesting).max().unwrap_or(0) + 1)?;
-        let entries = entries.into_iter().map(|(key, value)| (key.0, value)).collect();
-        Ok(Self::Entries(Rc::new(Entries { entries, nesting })))
+    pub(super) fn from_entries(Growing(entries): Growing<'a>) -> Result<Self, EvaluationError> {
+        let nesting = checked(entries.iter().map(|(_, value)| value.nesting()).max().unwrap_or(0) + 1)?;
+        let is_reflexive = entries.iter().all(|(key, value)| key.is_reflexive() && value.is_reflexive());
+        Ok(Self::Entries(Rc::new(Entries { entries, nesting, is_reflexive })))
+    }
+
+    /// Whether it is the very same map, and so equal: a map that holds what does not equal itself is never.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        matches!((self, other), (Self::Entries(left), Self::Entries(right)) if left.is_reflexive && Rc::ptr_eq(left, right))
+    }
+
+    /// Whether it is known that every key and value equals itself.
+    pub(super) fn is_reflexive(&self) -> bool {
+        matches!(self, Self::Entries(map) if map.is_reflexive)
     }
 
     /// Number of entries.

@@ -1,9 +1,8 @@
 //! The macros' loops, with cel-go's cost of the loop that each macro stands for there.
 
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use super::collections::{Key, List, Map};
+use super::collections::{Growing, Key, List, Map};
 use super::cost;
 use super::error::EvaluationError;
 use super::evaluate::{Frame, Outcome};
@@ -54,8 +53,7 @@ impl<'a> Frame<'_, 'a> {
             Value::List(list) => {
                 for position in 0..list.len() {
                     let Some(item) = list.get(position) else { break };
-                    let index = || Value::Int(i64::try_from(position).unwrap_or(i64::MAX));
-                    let flow = if comprehension.two { run(self, index(), Some(item))? } else { run(self, item, None)? };
+                    let flow = if comprehension.two { run(self, Value::index(position), Some(item))? } else { run(self, item, None)? };
                     if flow.is_break() {
                         break;
                     }
@@ -100,7 +98,7 @@ impl<'a> Frame<'_, 'a> {
                 Err(failure) if failure.is_fatal() => return Err(failure),
                 Err(failure) => failure,
             };
-            error = Some(EvaluationError::prefer(error.take(), failure));
+            frame.absorb(&mut error, failure)?;
             Ok(ControlFlow::Continue(()))
         })?;
         self.budget.charge(1)?;
@@ -135,7 +133,7 @@ impl<'a> Frame<'_, 'a> {
             Err(failure) if failure.is_fatal() => return Err(failure),
             Err(failure) => failure,
         };
-        *error = Some(EvaluationError::prefer(error.take(), failure));
+        self.absorb(error, failure)?;
         Ok(false)
     }
 
@@ -150,7 +148,7 @@ impl<'a> Frame<'_, 'a> {
             Ok(value) => Ok(Some(value)),
             Err(failure) if failure.is_fatal() => Err(failure),
             Err(failure) => {
-                *error = Some(EvaluationError::prefer(error.take(), failure));
+                self.absorb(error, failure)?;
                 Ok(None)
             }
         }
@@ -180,7 +178,7 @@ impl<'a> Frame<'_, 'a> {
 
     #[inline(never)]
     fn build_map(&mut self, comprehension: &'a Comprehension, range: &Value<'a>) -> Outcome<'a> {
-        let mut entries = BTreeMap::new();
+        let mut entries = Growing::default();
         let mut error = None;
         let entry = comprehension.form == Form::Entry;
         self.each(comprehension, range, &mut |frame| {
@@ -192,14 +190,14 @@ impl<'a> Frame<'_, 'a> {
                 // The accumulator is the error, and so the first argument of the insertion, which evaluates no other.
                 return frame.budget.charge(1).map(ControlFlow::Continue);
             }
+            let budget = frame.budget;
             let mut insert = |key: Value<'a>, value: Value<'a>| {
                 let key = Key::new(key)?;
-                if entries.contains_key(&key) {
+                if entries.holds(&key) {
                     let name = super::functions::stdlib::display(key.value());
                     return Err(EvaluationError::failed(format!("insert failed: key {name} already exists")));
                 }
-                entries.insert(key, value);
-                Ok(())
+                entries.insert(key, value, budget)
             };
             frame.budget.charge(if entry { 2 } else { 3 })?;
             let made = match (frame.body(&comprehension.body, &mut error)?, entry) {
@@ -213,7 +211,10 @@ impl<'a> Frame<'_, 'a> {
                 }
             };
             if let Err(failure) = made {
-                error = Some(EvaluationError::prefer(error.take(), failure));
+                if failure.is_fatal() {
+                    return Err(failure);
+                }
+                frame.absorb(&mut error, failure)?;
             }
             Ok(ControlFlow::Continue(()))
         })?;
@@ -264,6 +265,6 @@ impl<'a> Frame<'_, 'a> {
 }
 
 /// What adding an item to the list of a `map` costs: the accumulator, a list of one item unless it is constant, and `+`.
-fn mapped(body: &Ir) -> u64 {
+pub(super) fn mapped(body: &Ir) -> u64 {
     if matches!(body.op, Op::Constant(_)) { 2 } else { 2 + cost::LIST }
 }

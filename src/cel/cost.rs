@@ -128,7 +128,10 @@ impl<'d> Budget<'d> {
             _ => {
                 let beyond = steps.saturating_sub(u64::from(countdown));
                 self.looks.set(self.looks.get().saturating_add(beyond / u64::from(DEADLINE_EVERY)));
-                self.look_at_the_clock()
+                self.look_at_the_clock()?;
+                let rest = u32::try_from(beyond % u64::from(DEADLINE_EVERY)).unwrap_or(0);
+                self.countdown.set(DEADLINE_EVERY - rest);
+                Ok(())
             }
         }
     }
@@ -210,6 +213,9 @@ impl std::fmt::Debug for Budget<'_> {
 /// Cost of an empty list literal, of a map literal.
 pub(super) const LIST: u64 = 10;
 pub(super) const MAP: u64 = 30;
+
+/// Steps that an error takes which does not end the evaluation: its text is made for nothing.
+pub(super) const FAILURE: u64 = 24;
 
 /// `ceil(size * 0.1)`, in floats as cel-go does it: the last bit decides some of them.
 #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "cel-go's own arithmetic")]

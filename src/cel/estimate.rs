@@ -10,6 +10,7 @@
 use std::ops::Range;
 use std::rc::Rc;
 
+use super::comprehend::mapped;
 use super::cost::{self, Budget};
 use super::error::EvaluationError;
 use super::evaluate::{Expression, Variables};
@@ -343,17 +344,14 @@ impl<'s> Estimator<'s> {
                 let turn = body.plus(Bounds { min: 0, max: 3 + cost::LIST });
                 (times.times(turn).plus(ONE), Shape::of_items(times.at_most(), kept_items, range.list))
             }
-            Form::List => {
-                let item = if matches!(comprehension.body.op, Op::Constant(_)) { 2 } else { 2 + cost::LIST };
-                (times.times(kept(item)).plus(ONE), Shape::list(left, result))
-            }
+            Form::List => (times.times(kept(mapped(&comprehension.body))).plus(ONE), Shape::list(left, result)),
             Form::Map => (times.times(kept(3)).plus(ONE), Shape::list(left, result)),
             Form::Entry => {
                 let size = left.times(result.size).at_most();
                 (times.times(kept(2)).plus(ONE), Shape::of_items(size, result.item, false))
             }
             Form::SortBy => {
-                let turns = times.times(each(2 + cost::LIST)).plus(Bounds::exactly(3));
+                let turns = times.times(each(mapped(&comprehension.body))).plus(Bounds::exactly(3));
                 let compared = if comprehension.body.is_open() { pairs(times).or(ONE) } else { pairs(times) };
                 (turns.plus(compared), Shape::of_items(times, range.item.clone(), true))
             }

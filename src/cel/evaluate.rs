@@ -2,7 +2,7 @@
 //! must fit a stack of 2 MiB.
 
 use super::check::{self, Checked, Need};
-use super::collections::{List, Map};
+use super::collections::{Growing, Key, List, Map};
 use super::cost::{self, Budget};
 use super::error::{CompileError, EvaluationError};
 use super::fold;
@@ -166,7 +166,7 @@ impl<'r, 'a> Frame<'r, 'a> {
 impl<'a> Frame<'_, 'a> {
     pub(super) fn evaluate(&mut self, ir: &'a Ir) -> Outcome<'a> {
         match &ir.op {
-            Op::Constant(constant) => Ok(constant.value()),
+            Op::Constant(constant) => self.constant(constant),
             Op::Variable { slot, cost } => self.variable(*slot, *cost),
             Op::Local { index, cost, .. } => self.local(*index, *cost),
             Op::Select { operand, field, cost } => self.select(operand, field, *cost),
@@ -190,6 +190,12 @@ impl<'a> Frame<'_, 'a> {
             Op::OptionalMap { operands, local, flat } => self.optional_map(operands, *local, *flat),
             Op::OptionalOr { operands, value } => self.optional_or(operands, *value),
         }
+    }
+
+    /// Free in cel-go; counted, for a long row of constants takes its time too.
+    fn constant(&mut self, constant: &'a Constant) -> Outcome<'a> {
+        self.budget.free(2)?;
+        Ok(constant.value())
     }
 
     fn variable(&mut self, slot: usize, cost: u8) -> Outcome<'a> {
@@ -254,9 +260,16 @@ impl<'a> Frame<'_, 'a> {
                 Err(error) if error.is_fatal() => return Err(error),
                 Err(error) => error,
             };
-            error = Some(EvaluationError::prefer(error, result));
+            self.absorb(&mut error, result)?;
         }
         error.map_or(Ok(Value::Bool(!deciding)), Err)
+    }
+
+    /// Keeps an error that does not end the evaluation, unless one is kept already that says more.
+    pub(super) fn absorb(&self, kept: &mut Option<EvaluationError>, error: EvaluationError) -> Result<(), EvaluationError> {
+        self.budget.free(cost::FAILURE)?;
+        *kept = Some(EvaluationError::prefer(kept.take(), error));
+        Ok(())
     }
 
     #[inline(never)]
@@ -282,8 +295,8 @@ impl<'a> Frame<'_, 'a> {
     #[inline(never)]
     fn member(&mut self, needle: &'a Ir, members: &'a [Constant]) -> Outcome<'a> {
         let needle = self.evaluate(needle)?;
-        // Free in cel-go; counted here as one look at the clock.
-        self.budget.charge(0)?;
+        // Free in cel-go.
+        self.budget.free(members.len() as u64)?;
         Ok(Value::Bool(match &needle {
             Value::String(text) => {
                 let text = text.as_str();
@@ -292,6 +305,8 @@ impl<'a> Frame<'_, 'a> {
             // cel-go looks for it in a set, which compares nothing but needs a hash.
             Value::Opaque(needle) => needle.check_key().map(|()| false)?,
             needle => {
+                // Numbers are told apart across their types.
+                self.budget.free(3 * members.len() as u64)?;
                 let mut found = false;
                 for member in members {
                     found = found || operate::equal(needle, &member.value(), self.budget)?;
@@ -304,6 +319,8 @@ impl<'a> Frame<'_, 'a> {
     #[inline(never)]
     fn list(&mut self, items: &'a [(bool, Ir)]) -> Outcome<'a> {
         self.budget.charge(cost::LIST)?;
+        // Free in cel-go, however many they are.
+        self.budget.free(4 * items.len() as u64)?;
         let mut values = Vec::with_capacity(items.len());
         for (optional, item) in items {
             match (optional, self.evaluate(item)?) {
@@ -327,16 +344,16 @@ impl<'a> Frame<'_, 'a> {
     }
 
     fn entries(&mut self, entries: &'a [(bool, [Ir; 2])]) -> Outcome<'a> {
-        let mut map = std::collections::BTreeMap::new();
+        let mut map = Growing::default();
         for (optional, [key, value]) in entries {
-            let key = super::collections::Key::new(self.evaluate(key)?)?;
+            let key = Key::new(self.evaluate(key)?)?;
             match (optional, self.evaluate(value)?) {
-                (true, Value::Optional(Some(inner))) => map.insert(key, (*inner).clone()),
+                (true, Value::Optional(Some(inner))) => map.insert(key, (*inner).clone(), self.budget),
                 // As in cel-go, which deletes the key.
-                (true, Value::Optional(None)) => map.remove(&key),
+                (true, Value::Optional(None)) => map.remove(&key, self.budget),
                 (true, value) => return Err(not_optional(&value)),
-                (false, value) => map.insert(key, value),
-            };
+                (false, value) => map.insert(key, value, self.budget),
+            }?;
         }
         Ok(Value::Map(Map::from_entries(map)?))
     }

@@ -14,6 +14,11 @@ impl<'a> Frame<'_, 'a> {
     #[inline(never)]
     pub(super) fn binary(&mut self, operator: Operator, operands: &'a [Ir; 2], sized: bool) -> Outcome<'a> {
         let (left, right) = match self.both(operands) {
+            // What rules compute most: whatever the operator is, two scalars cost 1.
+            [Ok(Value::Int(left)), Ok(Value::Int(right))] => {
+                self.budget.charge(1)?;
+                return integers(operator, left, right);
+            }
             [Ok(left), Ok(right)] => (left, right),
             [Err(error), _] | [_, Err(error)] if error.is_fatal() => return Err(error),
             [Err(left), Err(right)] => {
@@ -81,7 +86,7 @@ impl<'a> Frame<'_, 'a> {
         };
         self.budget.charge(if sized { haystack.cost_size() } else { 1 })?;
         Ok(Value::Bool(match &haystack {
-            Value::List(list) => contains(list, &needle, self.budget)?,
+            Value::List(list) => contains(list, &needle, self.budget, if sized { PAID } else { COMPARED })?,
             Value::Map(map) => {
                 self.budget.search(map.len())?;
                 map.get(&needle).is_some()
@@ -89,6 +94,18 @@ impl<'a> Frame<'_, 'a> {
             _ => return Err(EvaluationError::no_such_overload()),
         }))
     }
+}
+
+fn integers<'a>(operator: Operator, left: i64, right: i64) -> Outcome<'a> {
+    Ok(Value::Bool(match operator {
+        Operator::Equals => left == right,
+        Operator::NotEquals => left != right,
+        Operator::Less => left < right,
+        Operator::LessEquals => left <= right,
+        Operator::Greater => left > right,
+        Operator::GreaterEquals => left >= right,
+        _ => return int_arithmetic(operator, left, right).map(Value::Int),
+    }))
 }
 
 /// Whether an operator is charged by the size of the smaller operand.
@@ -140,10 +157,15 @@ fn joined_size(left: &Value<'_>, right: &Value<'_>) -> Option<usize> {
     }
 }
 
-/// Whether a list holds a value.
-pub(super) fn contains(list: &List<'_>, needle: &Value<'_>, budget: &Budget<'_>) -> Result<bool, EvaluationError> {
-    for item in list.iter() {
-        budget.charge(0)?;
+/// Steps that comparing two items takes.
+const COMPARED: u64 = 4;
+/// The same where each comparison is charged.
+pub(super) const PAID: u64 = 1;
+
+/// Whether a list holds a value; each comparison is so many steps.
+pub(super) fn contains(list: &List<'_>, needle: &Value<'_>, budget: &Budget<'_>, steps: u64) -> Result<bool, EvaluationError> {
+    for item in list.items() {
+        budget.free(steps)?;
         if is_equal(needle, &item, budget)? {
             return Ok(true);
         }
@@ -197,10 +219,13 @@ fn equal_lists(left: &List<'_>, right: &List<'_>, budget: &Budget<'_>) -> Result
     if left.len() != right.len() {
         return Ok(false);
     }
+    if left.is(right) {
+        return Ok(true);
+    }
     let is_concatenated = matches!(left, List::Concatenation(_));
     let mut failure = None;
-    for (left, right) in left.iter().zip(right.iter()) {
-        budget.charge(0)?;
+    for (left, right) in left.items().zip(right.items()) {
+        budget.free(COMPARED)?;
         match equal(&left, &right, budget) {
             Ok(true) => {}
             Err(error) if error.is_fatal() => return Err(error),
@@ -229,6 +254,9 @@ fn equal_maps(left: &Map<'_>, right: &Map<'_>, budget: &Budget<'_>) -> Result<bo
                 return Ok(false);
             }
         }
+        return Ok(true);
+    }
+    if left.is(right) {
         return Ok(true);
     }
     budget.order(left.len())?;

@@ -103,6 +103,11 @@ impl<'a> Value<'a> {
         Self::String(Text::Shared(text.into()))
     }
 
+    /// A position in a list.
+    pub(super) fn index(position: usize) -> Self {
+        Self::Int(i64::try_from(position).unwrap_or(i64::MAX))
+    }
+
     /// A borrowed string.
     #[must_use]
     pub fn borrowed(text: &'a str) -> Self {
@@ -241,6 +246,18 @@ impl<'a> Value<'a> {
             Self::Bytes(bytes) => bytes.len(),
             Self::Opaque(value) => value.bytes(),
             _ => 0,
+        }
+    }
+
+    /// Whether it is known to equal itself. NaN does not, and what is Kubernetes' own may say that it cannot be compared.
+    pub(super) fn is_reflexive(&self) -> bool {
+        match self {
+            Self::Double(number) => !number.is_nan(),
+            Self::List(list) => list.is_reflexive(),
+            Self::Map(map) => map.is_reflexive(),
+            Self::Optional(Some(inner)) => inner.is_reflexive(),
+            Self::Opaque(_) => false,
+            _ => true,
         }
     }
 

@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 
+use super::stdlib::count;
 use super::strconv::quote;
-use super::{Context, Cost, Function, GLOBAL, METHOD, ip, no_such_overload, row};
+use super::{Context, Cost, Function, GLOBAL, METHOD, PARSED, ip, no_such_overload, row};
 use crate::cel::cost::traversal;
 use crate::cel::error::EvaluationError;
 use crate::cel::evaluate::Outcome;
@@ -22,7 +23,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
     row("isCIDR", GLOBAL, &[Str], Bool, Size(0, 1.0), "1.30", "whether a text is a network", is_cidr),
     row("string", GLOBAL, &[CIDR], Str, Call, "1.30", "the network as text", |_, arguments| {
         of("string", arguments, |network| Value::string(network.to_string()))
-    }),
+    })
+    .taking(PARSED),
     row("containsIP", METHOD, &[CIDR, Str], Bool, Of(cost_of_ip), "1.30", "whether an address is in the network", contains_ip),
     row("containsIP", METHOD, &[CIDR, IP], Bool, Of(cost_of_ip), "1.30", "whether an address is in the network", contains_ip),
     row("containsCIDR", METHOD, &[CIDR, Str], Bool, Of(cost_of_cidr), "1.30", "whether a whole network is in the network", contains_cidr),
@@ -102,13 +104,15 @@ fn error(reason: &str) -> EvaluationError {
     EvaluationError::failed(format!("network address parse error during conversion from string: {reason}"))
 }
 
-fn cidr<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+fn cidr<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
     let [Value::String(text)] = arguments else { return no_such_overload("cidr", arguments) };
+    count(context, text, 2 * PARSED)?;
     Cidr::parse(text.as_str()).map(|network| Value::opaque(Opaque::Cidr(network))).map_err(|reason| error(&reason))
 }
 
-fn is_cidr<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+fn is_cidr<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
     let [Value::String(text)] = arguments else { return no_such_overload("isCIDR", arguments) };
+    count(context, text, 2 * PARSED)?;
     Ok(Value::Bool(Cidr::parse(text.as_str()).is_ok()))
 }
 
@@ -138,23 +142,29 @@ fn cost_of_cidr(arguments: &[Value<'_>], known: bool) -> u64 {
     traversal(2 * size, 0.1) + traversal(size, 0.1) + 1 + cost_of_text(arguments, known)
 }
 
-fn contains_ip<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+fn contains_ip<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
     let [network, address] = arguments else { return no_such_overload("containsIP", arguments) };
     let Some(Opaque::Cidr(network)) = network.as_opaque() else { return no_such_overload("containsIP", arguments) };
     let address = match (address, address.as_opaque()) {
         // Kubernetes does not say what is wrong with the text.
-        (Value::String(text), _) => ip::parse(text.as_str()).map_err(|_| EvaluationError::no_such_overload())?,
+        (Value::String(text), _) => {
+            count(context, text, 2 * PARSED)?;
+            ip::parse(text.as_str()).map_err(|_| EvaluationError::no_such_overload())?
+        }
         (_, Some(Opaque::Ip(address))) => *address,
         _ => return no_such_overload("containsIP", arguments),
     };
     Ok(Value::Bool(network.contains(address)))
 }
 
-fn contains_cidr<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+fn contains_cidr<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
     let [network, other] = arguments else { return no_such_overload("containsCIDR", arguments) };
     let Some(Opaque::Cidr(network)) = network.as_opaque() else { return no_such_overload("containsCIDR", arguments) };
     let other = match (other, other.as_opaque()) {
-        (Value::String(text), _) => Cidr::parse(text.as_str()).map_err(|reason| error(&reason))?,
+        (Value::String(text), _) => {
+            count(context, text, 2 * PARSED)?;
+            Cidr::parse(text.as_str()).map_err(|reason| error(&reason))?
+        }
         (_, Some(Opaque::Cidr(other))) => *other,
         _ => return no_such_overload("containsCIDR", arguments),
     };

@@ -1,6 +1,6 @@
 //! `'...'.format([...])`: cel-go's strings version 2, which Kubernetes has since 1.29.
 
-use super::{Context, Cost, Function, ITEM, METHOD, no_such_overload, row, strconv};
+use super::{Context, Cost, Function, ITEM, METHOD, PARSED, no_such_overload, row, strconv};
 use crate::cel::error::EvaluationError;
 use crate::cel::evaluate::Outcome;
 use crate::cel::types::{LIST, Type};
@@ -139,8 +139,13 @@ fn clause(
     letter: char,
     value: &Value<'_>,
 ) -> Result<(), EvaluationError> {
-    // The text of a large value is not in cel-go's cost; counted here before it is made.
-    context.budget.charge(0)?;
+    // What is written is not in cel-go's cost; counted here before it is made.
+    context.budget.free(match (letter, value) {
+        ('f', Value::Double(number)) => steps_of_digits(*number, precision.unwrap_or(6) & 0xff),
+        ('e', Value::Double(_)) => 10 * PARSED,
+        ('x' | 'X', value) => ITEM + 2 * value.bytes() as u64,
+        _ => ITEM,
+    })?;
     let refuse = || Err(EvaluationError::failed(format!("{}, was given {}", wanted(letter), value.type_name())));
     let unreadable = precision.is_some_and(|digits| digits / 10 > READABLE);
     match letter {
@@ -194,13 +199,26 @@ fn clause(
     Ok(())
 }
 
+/// Steps that writing a number with so many digits after the point takes: where they are many, each is found by dividing all.
+fn steps_of_digits(number: f64, precision: usize) -> u64 {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "308 at most")]
+    let whole = number.abs().log10().clamp(0.0, 400.0) as usize;
+    let digits = (whole + precision) as u64;
+    4 * PARSED + digits * digits / 48
+}
+
 fn signed(number: i64, write: impl Fn(u64) -> String) -> String {
     let digits = write(number.unsigned_abs());
     if number < 0 { format!("-{digits}") } else { digits }
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |digit: u8| char::from(if digit < 10 { b'0' + digit } else { b'a' + digit - 10 });
+    let mut out = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        out.extend([digit(byte >> 4), digit(byte & 15)]);
+    }
+    out
 }
 
 /// The words of cel-go for what is no finite number.
@@ -281,7 +299,12 @@ fn scientific(number: f64) -> String {
 
 /// What `%s` writes; inside lists and maps strings are quoted and doubles have six digits.
 fn write_text(context: &Context<'_>, out: &mut String, value: &Value<'_>, inside: bool) -> Result<(), EvaluationError> {
-    context.budget.free(if matches!(value, Value::Double(_)) { 8 * ITEM } else { ITEM })?;
+    context.budget.free(match value {
+        Value::Double(number) if inside => steps_of_digits(*number, 6),
+        Value::String(text) if inside => 2 * ITEM + text.as_str().len() as u64 / 4,
+        Value::Map(map) => 4 * ITEM * map.len() as u64 + ITEM,
+        value => 2 * super::stdlib::text_steps(value),
+    })?;
     if out.len() > 8 * 1024 * 1024 {
         return Err(EvaluationError::failed("the string would be longer than 8388608 bytes"));
     }

@@ -2,8 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::stdlib::count;
 use super::strconv::quote;
-use super::{Context, Cost, Function, GLOBAL, METHOD, no_such_overload, row};
+use super::{Context, Cost, Function, GLOBAL, METHOD, PARSED, no_such_overload, row};
 use crate::cel::error::EvaluationError;
 use crate::cel::evaluate::Outcome;
 use crate::cel::opaque::{self, Opaque};
@@ -30,7 +31,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
     row("string", GLOBAL, &[IP], Str, Call, "1.30", "the canonical form of an address", |_, arguments| {
         of("string", arguments, |ip| Value::string(ip.to_string()))
-    }),
+    })
+    .taking(PARSED),
     row("family", METHOD, &[IP], Int, Call, "1.30", "4 or 6", |_, arguments| {
         of("family", arguments, |ip| Value::Int(if ip.is_ipv4() { 4 } else { 6 }))
     }),
@@ -229,18 +231,21 @@ fn is_global_unicast(ip: IpAddr) -> bool {
     !(is_broadcast || ip.is_unspecified() || ip.is_loopback() || ip.is_multicast() || is_link_local_unicast(ip))
 }
 
-fn ip<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+fn ip<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
     let [Value::String(text)] = arguments else { return no_such_overload("ip", arguments) };
+    count(context, text, 2 * PARSED)?;
     parse(text.as_str()).map(|ip| Value::opaque(Opaque::Ip(ip))).map_err(EvaluationError::failed)
 }
 
-fn is_ip<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+fn is_ip<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
     let [Value::String(text)] = arguments else { return no_such_overload("isIP", arguments) };
+    count(context, text, 2 * PARSED)?;
     Ok(Value::Bool(parse(text.as_str()).is_ok()))
 }
 
-fn is_canonical<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+fn is_canonical<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
     let [Value::String(text)] = arguments else { return no_such_overload("ip.isCanonical", arguments) };
+    count(context, text, 3 * PARSED)?;
     let ip = parse(text.as_str()).map_err(EvaluationError::failed)?;
     Ok(Value::Bool(ip.to_string() == text.as_str()))
 }

@@ -47,6 +47,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
 
 /// What a call that makes a list costs besides its items: the call and the list.
 const MADE: u64 = 1 + cost::LIST;
+/// Steps that copying an item takes.
+const COPIED: u64 = 6;
 
 fn one<'v, 'a>(name: &str, arguments: &'v [Value<'a>]) -> Result<&'v List<'a>, EvaluationError> {
     match arguments {
@@ -60,7 +62,7 @@ pub(super) fn charge_walk(context: &Context<'_>, value: &Value<'_>) -> Result<()
     match value {
         Value::String(text) => context.budget.charge(text.as_str().len() as u64 / 10),
         Value::Bytes(bytes) => context.budget.charge(bytes.len() as u64 / 10),
-        Value::List(list) => list.iter().try_for_each(|item| {
+        Value::List(list) => list.items().try_for_each(|item| {
             context.budget.charge(0)?;
             charge_walk(context, &item)
         }),
@@ -74,7 +76,12 @@ pub(super) fn charge_walk(context: &Context<'_>, value: &Value<'_>) -> Result<()
 }
 
 fn charge_list(context: &Context<'_>, list: &List<'_>) -> Result<(), EvaluationError> {
-    list.iter().try_for_each(|item| charge_walk(context, &item))
+    // A number costs what it is read with.
+    if let List::Range(len) = list {
+        context.budget.charge(*len as u64)
+    } else {
+        list.items().try_for_each(|item| charge_walk(context, &item))
+    }
 }
 
 /// Whether cel-go's type of a value has an order.
@@ -150,7 +157,7 @@ fn place<'a>(context: &Context<'_>, arguments: &[Value<'a>], last: bool) -> Resu
     let [Value::List(list), wanted] = arguments else { return Err(EvaluationError::no_such_overload()) };
     charge_list(context, list)?;
     let mut found = None;
-    for (position, item) in list.iter().enumerate() {
+    for (position, item) in list.items().enumerate() {
         if operate::is_equal(&item, wanted, context.budget)? {
             found = Some(position);
             if !last {
@@ -220,14 +227,15 @@ fn flatten<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
 }
 
 fn flatten_into<'a>(context: &Context<'_>, list: &List<'a>, levels: u64, items: &mut Vec<Value<'a>>) -> Result<(), EvaluationError> {
-    for item in list.iter() {
-        match item {
-            Value::List(inner) if levels > 0 => flatten_into(context, &inner, levels - 1, items)?,
-            item => {
-                // cel-go charges the outer list only.
-                context.budget.free(2)?;
-                items.push(item);
+    for item in list.items() {
+        // cel-go charges the outer list only.
+        context.budget.free(COPIED)?;
+        match &*item {
+            Value::List(inner) if levels > 0 => {
+                items.reserve(inner.len());
+                flatten_into(context, inner, levels - 1, items)?;
             }
+            _ => items.push(item.into_owned()),
         }
     }
     Ok(())
@@ -297,7 +305,7 @@ pub(in crate::cel) fn sorted_positions(budget: &Budget<'_>, keys: &[Value<'_>]) 
     // Comparing is free where the type is not known, and long texts may differ at their ends.
     let compared = keys.len().saturating_mul(keys.len().checked_ilog2().unwrap_or(0) as usize + 1);
     let longest = keys.iter().map(Value::bytes).max().unwrap_or(0);
-    budget.free(compared as u64)?;
+    budget.free(compared.saturating_mul(3) as u64)?;
     budget.read(compared.saturating_mul(longest))?;
     if order.len() <= INSERTED {
         let less = |(_, left): &(usize, &Value<'_>), (_, right): &(usize, &Value<'_>)| operate::order(left, right) == Ok(Ordering::Less);
@@ -359,7 +367,7 @@ fn range<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
         return Err(EvaluationError::failed(format!("lists.range: size {count} exceeds maximum allowed ({MOST})")));
     }
     context.budget.charge(units.saturating_add(MADE))?;
-    Value::list((0..*count).map(Value::Int).collect())
+    Ok(Value::List(List::Range(usize::try_from(*count).unwrap_or(0))))
 }
 
 fn charge_sets(context: &Context<'_>, left: &List<'_>, right: &List<'_>, factor: u64) -> Result<(), EvaluationError> {
@@ -367,8 +375,8 @@ fn charge_sets(context: &Context<'_>, left: &List<'_>, right: &List<'_>, factor:
 }
 
 fn all_in(items: &List<'_>, list: &List<'_>, budget: &Budget<'_>) -> Result<bool, EvaluationError> {
-    for item in items.iter() {
-        if !operate::contains(list, &item, budget)? {
+    for item in items.items() {
+        if !operate::contains(list, &item, budget, operate::PAID)? {
             return Ok(false);
         }
     }
@@ -390,8 +398,8 @@ fn sets_equivalent<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcom
 fn sets_intersects<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
     let [Value::List(left), Value::List(right)] = arguments else { return no_such_overload("sets.intersects", arguments) };
     charge_sets(context, left, right, 1)?;
-    for item in right.iter() {
-        if operate::contains(left, &item, context.budget)? {
+    for item in right.items() {
+        if operate::contains(left, &item, context.budget, operate::PAID)? {
             return Ok(Value::Bool(true));
         }
     }

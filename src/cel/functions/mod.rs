@@ -69,6 +69,8 @@ pub(super) struct Function {
     pub(super) arguments: &'static [Type],
     pub(super) result: Type,
     pub(super) cost: Cost,
+    /// Steps that running it takes, besides what is counted by the length of a text.
+    pub(super) steps: u64,
     /// The first release of Kubernetes that has it.
     pub(super) since: &'static str,
     /// One line for the reference.
@@ -94,14 +96,25 @@ const fn row(
     doc: &'static str,
     run: for<'a> fn(&Context<'_>, &[Value<'a>]) -> Outcome<'a>,
 ) -> Function {
-    Function { name, receiver, arguments, result, cost, since, doc, run }
+    Function { name, receiver, arguments, result, cost, steps: 0, since, doc, run }
+}
+
+impl Function {
+    /// The same row of a function that takes longer than its cost pays for.
+    const fn taking(mut self, steps: u64) -> Self {
+        self.steps = steps;
+        self
+    }
 }
 
 /// Steps that finding a zone by its name takes.
 const ZONE: u64 = 40;
 
+/// Steps that reading a short text takes, such as an address.
+const PARSED: u64 = 20;
+
 /// Steps that making a text takes, of one item of a list.
-const ITEM: u64 = 6;
+const ITEM: u64 = 10;
 
 const GLOBAL: bool = false;
 const METHOD: bool = true;
@@ -297,6 +310,7 @@ pub(super) fn run<'a>(candidates: &[&'static Function], context: &Context<'_>, a
         };
     };
     charge_call(function, candidates.len() == 1, context, arguments)?;
+    context.budget.free(function.steps)?;
     (function.run)(context, arguments)
 }
 

@@ -1,6 +1,6 @@
 //! Optional values (Kubernetes 1.28): their functions; the syntax `.?`, `[?]` and the macros are the evaluator's.
 
-use super::{Context, Cost, Function, GLOBAL, METHOD, no_such_overload, row, stdlib};
+use super::{Context, Cost, Function, GLOBAL, ITEM, METHOD, no_such_overload, row, stdlib};
 use crate::cel::error::EvaluationError;
 use crate::cel::evaluate::Outcome;
 use crate::cel::types::{A, LIST_OF_A, LIST_OF_OPTIONAL_OF_A, OPTIONAL_OF_A, Type};
@@ -88,7 +88,7 @@ fn values<'a>(context: &Context<'_>, name: &str, arguments: &[Value<'a>]) -> Out
     let [Value::List(list)] = arguments else { return no_such_overload(name, arguments) };
     let mut values = Vec::new();
     for (position, item) in list.iter().enumerate() {
-        context.budget.charge(0)?;
+        context.budget.free(ITEM)?;
         match item {
             Value::Optional(inner) => values.extend(inner.as_deref().cloned()),
             // cel-go finds the overload by the first item.

@@ -6,7 +6,7 @@
 use std::cell::Cell;
 use std::cmp::Ordering;
 
-use super::{Context, Cost, Function, GLOBAL, METHOD, no_such_overload, row};
+use super::{Context, Cost, Function, GLOBAL, METHOD, PARSED, no_such_overload, row};
 use crate::cel::error::EvaluationError;
 use crate::cel::evaluate::Outcome;
 use crate::cel::opaque::{self, Opaque};
@@ -23,8 +23,9 @@ use Type::{Bool, Double, Int, String as Str};
 const QUANTITY: Type = Type::Opaque(opaque::QUANTITY);
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    row("quantity", GLOBAL, &[Str], QUANTITY, Size(0, 1.0), "1.28", "a text such as 1.5Gi or 200m as quantity", quantity),
-    row("isQuantity", GLOBAL, &[Str], Bool, Size(0, 1.0), "1.28", "whether a text is a quantity", is_quantity),
+    row("quantity", GLOBAL, &[Str], QUANTITY, Size(0, 1.0), "1.28", "a text such as 1.5Gi or 200m as quantity", quantity)
+        .taking(3 * PARSED),
+    row("isQuantity", GLOBAL, &[Str], Bool, Size(0, 1.0), "1.28", "whether a text is a quantity", is_quantity).taking(3 * PARSED),
     row("sign", GLOBAL, &[QUANTITY], Int, Call, "1.28", "-1, 0 or 1", |_, arguments| {
         of("sign", arguments, |quantity| Ok(Value::Int(quantity.sign())))
     }),
@@ -57,16 +58,20 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
     row("add", METHOD, &[QUANTITY, QUANTITY], QUANTITY, Call, "1.28", "the sum of two quantities", |context, arguments| {
         combine(context, "add", arguments, false)
-    }),
+    })
+    .taking(PARSED),
     row("add", METHOD, &[QUANTITY, Int], QUANTITY, Call, "1.28", "the sum of a quantity and an int", |context, arguments| {
         combine(context, "add", arguments, false)
-    }),
+    })
+    .taking(PARSED),
     row("sub", METHOD, &[QUANTITY, QUANTITY], QUANTITY, Call, "1.28", "a quantity less another one", |context, arguments| {
         combine(context, "sub", arguments, true)
-    }),
+    })
+    .taking(PARSED),
     row("sub", METHOD, &[QUANTITY, Int], QUANTITY, Call, "1.28", "a quantity less an int", |context, arguments| {
         combine(context, "sub", arguments, true)
-    }),
+    })
+    .taking(PARSED),
     row(
         "isGreaterThan",
         METHOD,
@@ -76,13 +81,16 @@ pub(super) const FUNCTIONS: &[Function] = &[
         "1.28",
         "whether a quantity is greater than another one",
         |_, arguments| compare("isGreaterThan", arguments, |order| Value::Bool(order.is_gt())),
-    ),
+    )
+    .taking(PARSED / 2),
     row("isLessThan", METHOD, &[QUANTITY, QUANTITY], Bool, Call, "1.28", "whether a quantity is less than another one", |_, arguments| {
         compare("isLessThan", arguments, |order| Value::Bool(order.is_lt()))
-    }),
+    })
+    .taking(PARSED / 2),
     row("compareTo", METHOD, &[QUANTITY, QUANTITY], Int, Call, "1.28", "-1, 0 or 1: less, equal, greater", |_, arguments| {
         compare("compareTo", arguments, |order| Value::Int(order as i64))
-    }),
+    })
+    .taking(PARSED / 2),
 ];
 
 /// The way in which a quantity was written, and is written again.

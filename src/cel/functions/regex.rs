@@ -29,7 +29,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
 const MAX_COMPILED: usize = 10 << 20;
 
 /// Steps that finding a match takes, and making its text.
-const MATCH: u64 = 16;
+const MATCH: u64 = 30;
 
 /// How deep groups may lie in each other in what [`dialect`] writes, which bounds what is recursive itself.
 const MAX_NESTING: u32 = 4000;
@@ -71,13 +71,15 @@ fn build(pattern: &str, translated: &dialect::Translated) -> Result<Pattern, Str
 pub(in crate::cel) struct Patterns(RefCell<BTreeMap<Box<str>, Rc<Pattern>>>);
 
 /// How many of them are kept; a loop may make one an item.
-const MAX_PATTERNS: usize = 64;
+const MAX_PATTERNS: usize = 256;
+/// Bytes that they may take together.
+const MAX_KEPT: u64 = 8 << 20;
 
 /// What compiling a pattern takes, for which cel-go charges nothing: under Kubernetes' limit there are steps for some 2,900 patterns of
-/// plain text or 580 small ones of other kinds, and fewer large ones.
+/// plain text or 380 small ones of other kinds, and fewer large ones.
 fn steps(translated: &dialect::Translated) -> u64 {
-    let base = if translated.literal { 1200 } else { 6000 };
-    translated.weight.saturating_add(base)
+    let base = if translated.literal { 1200 } else { 9000 };
+    translated.weight.saturating_mul(2).saturating_add(base)
 }
 
 impl Patterns {
@@ -89,7 +91,7 @@ impl Patterns {
         context.budget.free(steps(&translated))?;
         let made = Rc::new(build(pattern, &translated).map_err(EvaluationError::failed)?);
         let mut patterns = self.0.borrow_mut();
-        if patterns.len() >= MAX_PATTERNS {
+        if patterns.len() >= MAX_PATTERNS || patterns.values().map(|pattern| pattern.weight).sum::<u64>() > MAX_KEPT {
             patterns.clear();
         }
         patterns.insert(pattern.into(), Rc::clone(&made));

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::strconv::{parse_uint, quote};
-use super::{Context, Cost, Function, GLOBAL, METHOD, no_such_overload, row};
+use super::{Context, Cost, Function, GLOBAL, METHOD, PARSED, no_such_overload, row};
 use crate::cel::error::EvaluationError;
 use crate::cel::evaluate::Outcome;
 use crate::cel::opaque::{self, Opaque};
@@ -16,7 +16,7 @@ use Type::{Bool, Int, String as Str};
 const SEMVER: Type = Type::Opaque(opaque::SEMVER);
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    row("semver", GLOBAL, &[Str], SEMVER, Size(0, 1.0), "1.33", "a text such as 1.2.3-rc.1 as semantic version", semver),
+    row("semver", GLOBAL, &[Str], SEMVER, Size(0, 1.0), "1.33", "a text such as 1.2.3-rc.1 as semantic version", semver).taking(5 * PARSED),
     row(
         "semver",
         GLOBAL,
@@ -26,9 +26,11 @@ pub(super) const FUNCTIONS: &[Function] = &[
         "1.33",
         "the same; if true, also v1, 1.2 and 01.02.03, which are completed and stripped of zeros",
         semver,
-    ),
-    row("isSemver", GLOBAL, &[Str], Bool, Size(0, 1.0), "1.33", "whether a text is a semantic version", is_semver),
-    row("isSemver", GLOBAL, &[Str, Bool], Bool, Size(0, 1.0), "1.33", "the same; if true, also v1, 1.2 and 01.02.03", is_semver),
+    )
+    .taking(5 * PARSED),
+    row("isSemver", GLOBAL, &[Str], Bool, Size(0, 1.0), "1.33", "whether a text is a semantic version", is_semver).taking(5 * PARSED),
+    row("isSemver", GLOBAL, &[Str, Bool], Bool, Size(0, 1.0), "1.33", "the same; if true, also v1, 1.2 and 01.02.03", is_semver)
+        .taking(5 * PARSED),
     row("major", METHOD, &[SEMVER], Int, Call, "1.33", "the major number", |_, arguments| {
         number("major", arguments, |version| version.major)
     }),

@@ -1,6 +1,6 @@
 //! The standard library: sizes, conversions, types, searches in strings.
 
-use super::{Context, Cost, Function, GLOBAL, METHOD, no_such_overload, row, strconv, time};
+use super::{Context, Cost, Function, GLOBAL, ITEM, METHOD, PARSED, no_such_overload, row, strconv, time};
 use crate::cel::error::EvaluationError;
 use crate::cel::evaluate::Outcome;
 use crate::cel::types::{
@@ -85,7 +85,7 @@ fn overflow<'a>(kind: &str) -> Outcome<'a> {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "checked to be in range")]
-fn to_int<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+fn to_int<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
     match arguments {
         [Value::Int(value)] => Ok(Value::Int(*value)),
         [Value::UInt(value)] => i64::try_from(*value).map_or_else(|_| overflow("integer"), |value| Ok(Value::Int(value))),
@@ -93,6 +93,7 @@ fn to_int<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
         [Value::Double(value)] if value.abs() < 9_223_372_036_854_775_807.0 => Ok(Value::Int(*value as i64)),
         [Value::Double(_)] => overflow("integer"),
         [Value::String(text)] => {
+            count(context, text, 4)?;
             decimal(text.as_str()).map_or_else(|| conversion(&Value::String(text.clone()), "int"), |value| Ok(Value::Int(value)))
         }
         [Value::Timestamp(value)] => Ok(Value::Int(value.seconds)),
@@ -100,6 +101,12 @@ fn to_int<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
         [value] => conversion(value, "int"),
         _ => no_such_overload("int", arguments),
     }
+}
+
+/// Counts reading a number, a time or a duration off a text: so many steps, and more where the text is long.
+pub(super) fn count(context: &Context<'_>, text: &Text<'_>, steps: u64) -> Result<(), EvaluationError> {
+    let length = text.as_str().len() as u64;
+    context.budget.free(if length < 64 { steps } else { steps + 4 * length })
 }
 
 fn decimal<T: std::str::FromStr>(text: &str) -> Option<T> {
@@ -122,13 +129,16 @@ fn to_uint<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "what the conversion means")]
-fn to_double<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+fn to_double<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
     match arguments {
         [Value::Double(value)] => Ok(Value::Double(*value)),
         [Value::Int(value)] => Ok(Value::Double(*value as f64)),
         [Value::UInt(value)] => Ok(Value::Double(*value as f64)),
-        [Value::String(text)] => strconv::parse_float(text.as_str())
-            .map_or_else(|| conversion(&Value::String(text.clone()), "double"), |value| Ok(Value::Double(value))),
+        [Value::String(text)] => {
+            count(context, text, 3 * PARSED)?;
+            strconv::parse_float(text.as_str())
+                .map_or_else(|| conversion(&Value::String(text.clone()), "double"), |value| Ok(Value::Double(value)))
+        }
         [value] => conversion(value, "double"),
         _ => no_such_overload("double", arguments),
     }
@@ -148,12 +158,15 @@ fn to_bool<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
     }
 }
 
-fn to_string<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+fn to_string<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
     match arguments {
         [Value::String(text)] => Ok(Value::String(text.clone())),
         [Value::Type(name)] => Ok(Value::String(Text::Borrowed(name))),
         [Value::Null | Value::List(_) | Value::Map(_) | Value::Optional(_) | Value::Opaque(_)] => no_such_overload("string", arguments),
-        [value] => to_text(value).map(Value::string),
+        [value] => {
+            context.budget.free(text_steps(value))?;
+            to_text(value).map(Value::string)
+        }
         _ => no_such_overload("string", arguments),
     }
 }
@@ -166,11 +179,12 @@ fn to_bytes<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
     }
 }
 
-fn to_timestamp<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+fn to_timestamp<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
     match arguments {
         [Value::Timestamp(value)] => Ok(Value::Timestamp(*value)),
         [Value::Int(seconds)] => time::from_seconds(*seconds).map(Value::Timestamp),
         [Value::String(text)] => {
+            count(context, text, 4 * PARSED)?;
             let conversion = || EvaluationError::failed("type conversion error from 'string' to 'google.protobuf.Timestamp'");
             time::parse_timestamp(text.as_str()).ok_or_else(conversion).map(Value::Timestamp)
         }
@@ -179,15 +193,26 @@ fn to_timestamp<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
     }
 }
 
-fn to_duration<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+fn to_duration<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
     match arguments {
         [Value::Duration(value)] => Ok(Value::Duration(*value)),
         [Value::String(text)] => {
+            count(context, text, 2 * PARSED)?;
             let conversion = || EvaluationError::failed("type conversion error from 'string' to 'google.protobuf.Duration'");
             time::parse_duration(text.as_str()).ok_or_else(conversion).map(Value::Duration)
         }
         [value] => conversion(value, "google.protobuf.Duration"),
         _ => no_such_overload("duration", arguments),
+    }
+}
+
+/// Steps that making the text of a scalar takes.
+pub(super) fn text_steps(value: &Value<'_>) -> u64 {
+    match value {
+        Value::Timestamp(_) => 8 * PARSED,
+        Value::Double(_) => 6 * PARSED,
+        Value::Duration(_) => 2 * PARSED,
+        _ => ITEM,
     }
 }
 

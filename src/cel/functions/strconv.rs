@@ -24,7 +24,7 @@ fn push_quoted(out: &mut String, sign: char) {
         '\t' => out.push_str("\\t"),
         '\u{b}' => out.push_str("\\v"),
         sign if sign < ' ' || sign == '\u{7f}' => out.push_str(&format!("\\x{:02x}", u32::from(sign))),
-        sign if is_printable(sign) => out.push(sign),
+        sign if sign.is_ascii() || is_printable(sign) => out.push(sign),
         sign if u32::from(sign) < 0x1_0000 => out.push_str(&format!("\\u{:04x}", u32::from(sign))),
         sign => out.push_str(&format!("\\U{:08x}", u32::from(sign))),
     }

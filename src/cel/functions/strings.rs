@@ -34,6 +34,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
 const MAX_RESULT: usize = 8 * 1024 * 1024;
 /// Bytes of a result that are not charged where cel-go would not.
 const FREE_TEXT: usize = 64 * 1024;
+/// Steps that putting one replacement in its place takes.
+const REPLACED: u64 = 4;
 
 fn out_of_range<'a>(index: i64) -> Outcome<'a> {
     Err(EvaluationError::failed(format!("index out of range: {index}")))
@@ -45,8 +47,19 @@ fn too_long() -> EvaluationError {
 
 /// The byte where a character begins; the end of the text is a position too.
 fn byte_of(text: &str, position: i64) -> Option<usize> {
-    let position = usize::try_from(position).ok()?;
-    text.char_indices().map(|(byte, _)| byte).chain([text.len()]).nth(position)
+    let begins = |byte: &u8| byte & 0xc0 != 0x80;
+    let mut left = usize::try_from(position).ok()?;
+    let mut start = 0;
+    // Whole chunks are counted faster than characters are walked.
+    for chunk in text.as_bytes().chunks(256) {
+        let count = chunk.iter().filter(|byte| begins(byte)).count();
+        if left < count {
+            return chunk.iter().enumerate().filter(|(_, byte)| begins(byte)).nth(left).map(|(byte, _)| start + byte);
+        }
+        left -= count;
+        start += chunk.len();
+    }
+    (left == 0).then_some(start)
 }
 
 fn position_of(text: &str, byte: usize) -> i64 {
@@ -54,12 +67,13 @@ fn position_of(text: &str, byte: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-fn char_at<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
+fn char_at<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
     let [Value::String(text), Value::Int(index)] = arguments else { return no_such_overload("charAt", arguments) };
     let text = text.as_str();
+    context.budget.read(text.len().saturating_mul(4))?;
     let Some(byte) = byte_of(text, *index) else { return out_of_range(*index) };
-    let sign: String = text.get(byte..).unwrap_or_default().chars().take(1).collect();
-    Ok(Value::string(sign))
+    let end = text.get(byte..).and_then(|rest| rest.chars().next()).map_or(byte, |sign| byte + sign.len_utf8());
+    Ok(Value::string(text.get(byte..end).unwrap_or_default()))
 }
 
 /// Kubernetes charges a traversal, rounded down.
@@ -125,14 +139,24 @@ fn replace<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
         _ => return no_such_overload("replace", arguments),
     };
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let count = text.matches(old).take(limit).count();
+    // What does not grow needs no count.
+    let count = if new.len() <= old.len() { 0 } else { text.matches(old).take(limit).count() };
     let length = count.checked_mul(new.len()).and_then(|added| added.checked_add(text.len())).filter(|length| *length <= MAX_RESULT);
     let length = length.ok_or_else(too_long)?;
     // cel-go charges the input only; of a long result what it is longer by is charged as any text.
     if length > FREE_TEXT && length > text.len() * 2 {
         context.budget.charge((length - text.len()) as u64 / 10)?;
     }
-    Ok(Value::string(text.replacen(old, new, limit)))
+    let mut out = String::with_capacity(length);
+    let mut rest = 0;
+    for (start, part) in text.match_indices(old).take(limit) {
+        context.budget.free(REPLACED)?;
+        out.push_str(text.get(rest..start).unwrap_or_default());
+        out.push_str(new);
+        rest = start + part.len();
+    }
+    out.push_str(text.get(rest..).unwrap_or_default());
+    Ok(Value::string(out))
 }
 
 fn split<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
@@ -193,9 +217,9 @@ fn join<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
     };
     let (mut bytes, mut characters) = (0_usize, 0_u64);
     let separator_characters = separator.chars().count() as u64;
-    for (position, item) in list.iter().enumerate() {
+    for (position, item) in list.items().enumerate() {
         context.budget.free(4)?;
-        let Value::String(item) = &item else {
+        let Value::String(item) = &*item else {
             context.budget.charge(1)?;
             // cel-go tells a list of strings by its first item.
             if position == 0 {
@@ -216,7 +240,7 @@ fn join<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
     }
     context.budget.charge(cost::traversal(characters, 0.2))?;
     let mut text = String::with_capacity(bytes);
-    for (position, item) in list.iter().enumerate() {
+    for (position, item) in list.items().enumerate() {
         if position > 0 {
             text.push_str(separator);
         }
@@ -229,20 +253,26 @@ fn quote<'a>(_: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
     let [Value::String(text)] = arguments else { return no_such_overload("strings.quote", arguments) };
     let mut out = String::with_capacity(text.as_str().len() + 2);
     out.push('"');
-    for sign in text.as_str().chars() {
-        match sign {
-            '\u{7}' => out.push_str("\\a"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{b}' => out.push_str("\\v"),
-            '\\' => out.push_str("\\\\"),
-            '"' => out.push_str("\\\""),
-            sign => out.push(sign),
-        }
+    let text = text.as_str();
+    let mut rest = 0;
+    for (position, byte) in text.bytes().enumerate() {
+        let escaped = match byte {
+            b'\x07' => "\\a",
+            b'\x08' => "\\b",
+            b'\x0c' => "\\f",
+            b'\n' => "\\n",
+            b'\r' => "\\r",
+            b'\t' => "\\t",
+            b'\x0b' => "\\v",
+            b'\\' => "\\\\",
+            b'"' => "\\\"",
+            _ => continue,
+        };
+        out.push_str(text.get(rest..position).unwrap_or_default());
+        out.push_str(escaped);
+        rest = position + 1;
     }
+    out.push_str(text.get(rest..).unwrap_or_default());
     out.push('"');
     Ok(Value::string(out))
 }

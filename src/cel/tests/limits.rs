@@ -217,6 +217,21 @@ fn a_concatenation_costs_nothing_until_it_is_read() {
 }
 
 #[test]
+fn what_is_compared_with_itself_is_equal_unless_it_holds_what_is_not() {
+    let same = |made: &str| evaluate(&format!("[{made}].all(v, v == v)"));
+    for equal in
+        ["lists.range(9)", "dyn(lists.range(9))", "[1.5].map(x, x)", "[object.metadata].map(x, x)", "['a'].transformMap(i, v, [v])"]
+    {
+        assert_eq!(same(equal).as_deref(), Ok("bool: true"), "{equal}");
+    }
+    let not_a_number = "double('Na' + 'N')";
+    for made in ["[0].map(x, NAN)", "[0].map(x, [NAN])", "[0].transformMap(i, v, NAN)", "[optional.of(NAN)].map(x, x)", "([0.0] + [NAN])"] {
+        let made = made.replace("NAN", not_a_number);
+        assert_eq!(same(&made).as_deref(), Ok("bool: false"), "{made}");
+    }
+}
+
+#[test]
 fn errors_stand_where_the_mistake_is() {
     let place = |source: &str| {
         let error = Expression::compile(source, &scope()).unwrap_err();
