@@ -293,6 +293,8 @@ impl std::fmt::Debug for Node<'_> {
 /// and values alternate and a key is pushed with [`Builder::string`].
 #[derive(Debug, Default)]
 pub struct Builder {
+    /// What is read: a string that is a part of it is not copied.
+    text: Option<Arc<String>>,
     pub(super) extra: String,
     pub(super) slots: Vec<Slot>,
     stack: Vec<Slot>,
@@ -304,6 +306,18 @@ impl Builder {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A builder for what is read from a text, whose strings stay there.
+    #[must_use]
+    pub fn reading(text: &Arc<String>) -> Self {
+        Self { text: Some(Arc::clone(text)), ..Self::default() }
+    }
+
+    /// A builder for parts of an object, whose strings stay where they are as far as they stand in its text.
+    #[must_use]
+    pub fn parting(object: &Object) -> Self {
+        Self::reading(&object.text)
     }
 
     /// A builder that appends to an object's tape, which it takes until it is done, so that the slots stay valid.
@@ -337,7 +351,8 @@ impl Builder {
 
     /// Pushes a string, or a map's key.
     pub fn string(&mut self, value: &str) {
-        let slot = extra(&mut self.extra, value);
+        let borrowed = self.text.as_ref().and_then(|text| part(text, value));
+        let slot = borrowed.unwrap_or_else(|| extra(&mut self.extra, value));
         self.push(slot);
     }
 
@@ -370,12 +385,40 @@ impl Builder {
     /// The finished object: the one value pushed (`null` if there was none).
     #[must_use]
     pub fn finish(mut self) -> Object {
+        let root = self.close_all();
+        Object { text: self.text.unwrap_or_default(), extra: self.extra, slots: self.slots, root }
+    }
+
+    /// As [`Builder::finish`], for one of many objects that are kept: it gets just the memory that it needs, and the builder builds on.
+    #[must_use]
+    pub fn take(&mut self) -> Object {
+        let root = self.close_all();
+        let text = self.text.clone().unwrap_or_default();
+        let object = Object { text, extra: self.extra.as_str().to_owned(), slots: self.slots.as_slice().to_vec(), root };
+        self.clear();
+        object
+    }
+
+    /// Forgets what was pushed.
+    pub fn clear(&mut self) {
+        self.extra.clear();
+        self.slots.clear();
+        self.stack.clear();
+        self.open.clear();
+    }
+
+    fn close_all(&mut self) -> Slot {
         while !self.open.is_empty() {
             self.end();
         }
-        let root = self.stack.first().copied().unwrap_or(Slot::Null);
-        Object { text: Arc::default(), extra: self.extra, slots: self.slots, root }
+        self.stack.first().copied().unwrap_or(Slot::Null)
     }
+}
+
+/// The slot of a string that is itself a part of a text, told by where it lies.
+fn part(text: &str, value: &str) -> Option<Slot> {
+    let start = (value.as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
+    (start < text.len() && value.len() <= text.len() - start).then(|| Slot::Text { start: position(start), len: position(value.len()) })
 }
 
 /// Appends a string to the side buffer.
@@ -397,4 +440,42 @@ pub(super) fn close(slots: &mut Vec<Slot>, stack: &mut Vec<Slot>, mark: usize, i
 /// Documents are capped far below 4 GiB where they are read (8 MiB a review, 64 MiB a file), so a position always fits.
 pub(super) fn position(value: usize) -> u32 {
     u32::try_from(value).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_in_the_text_is_not_copied() {
+        let text = Arc::new("name: api".to_owned());
+        let mut builder = Builder::reading(&text);
+        builder.begin_map();
+        builder.string(&text[..4]);
+        builder.string(&text[6..]);
+        builder.string("name");
+        builder.string("");
+        builder.end();
+        let object = builder.take();
+        assert_eq!((object.root().to_json(), object.extra.as_str()), (r#"{"name":"api","name":""}"#.to_owned(), "name"));
+        assert_eq!((object.slots.capacity(), object.extra.capacity()), (4, 4));
+        let mut builder = Builder::parting(&object);
+        builder.string(object.root().entries().next().map_or("", |(key, _)| key));
+        let part = builder.take();
+        assert_eq!((part.root().as_str(), part.extra.as_str()), (Some("name"), ""));
+    }
+
+    #[test]
+    fn nothing_of_what_was_taken_or_given_up_comes_back() {
+        let mut builder = Builder::new();
+        builder.begin_list();
+        builder.string("a");
+        builder.clear();
+        builder.begin_list();
+        builder.int(1);
+        assert_eq!(builder.take().root().to_json(), "[1]");
+        builder.bool(true);
+        assert_eq!(builder.take().root().to_json(), "true");
+        assert_eq!(builder.finish().root().to_json(), "null");
+    }
 }
