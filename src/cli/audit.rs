@@ -5,10 +5,11 @@ use std::io::IsTerminal as _;
 use indicatif::ProgressBar;
 use rayon::prelude::*;
 
+use super::complain;
 use super::exit::Exit;
 use super::sources::{ContextArgs, PolicyArgs, complain_all};
 use super::subjects::{SubjectArgs, Subjects};
-use super::{complain, print};
+use crate::manifest::Loaded;
 use crate::policy::PolicySet;
 use crate::report::{self, Enforcement, Format, Judged, Report, Sources};
 
@@ -51,18 +52,20 @@ pub(super) fn run(args: &Args) -> Exit {
     for policy in set.policies().iter().filter(|policy| policy.annotates()) {
         complain(format!("note: the audit annotations of `{}` are evaluated and not written: there is no audit log here", policy.id));
     }
-    let mut subjects = match args.subjects.read(&set, &args.context) {
+    let subjects = match args.subjects.read(&set, &args.context) {
         Ok(subjects) => subjects,
         Err(exit) => return exit,
     };
     let now = jiff::Timestamp::now().as_second();
     let judged = judge(&set, &subjects, now);
-    let loaded = &mut subjects.loaded;
-    let report = Report::of(&set, judged, std::mem::take(&mut loaded.errors), now);
-    let colour = args.output == Format::Table && anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never;
-    print(&report::render(args.output, &report, &Sources::of(&loaded.documents).with(std::mem::take(&mut loaded.sources)), colour));
-    if loaded.skipped > 0 && std::io::stderr().is_terminal() {
-        complain(format!("{} documents that are no Kubernetes objects were skipped", loaded.skipped));
+    let Loaded { documents, errors, sources, skipped, .. } = subjects.loaded;
+    let report = Report::of(&set, judged, errors, now);
+    let sources = Sources::of(&documents).with(sources);
+    // From here on only the texts are asked for.
+    drop(documents);
+    write(args.output, &report, &sources);
+    if skipped > 0 && std::io::stderr().is_terminal() {
+        complain(format!("{skipped} documents that are no Kubernetes objects were skipped"));
     }
     if !report.errors.is_empty() {
         if args.output != Format::Table {
@@ -79,6 +82,17 @@ pub(super) fn run(args: &Args) -> Exit {
     let fail_on = bar.min().unwrap_or(Enforcement::Deny);
     let undecided = args.fail_on.iter().any(|fail_on| matches!(fail_on, FailOn::Unknown)) && report.summary.unknown > 0;
     if report.fails(fail_on) || undecided { Exit::Violations } else { Exit::Clean }
+}
+
+/// Writes the report to standard output. Whoever reads it may leave early.
+fn write(format: Format, report: &Report, sources: &Sources) {
+    let stdout = std::io::stdout();
+    let colour = format == Format::Table && anstream::AutoStream::choice(&stdout) != anstream::ColorChoice::Never;
+    let _ = match format {
+        Format::Table => report::write(format, report, sources, colour, &mut anstream::stdout().lock()),
+        // They hold no colours, and nothing that a terminal obeys.
+        Format::Json | Format::Sarif => report::write(format, report, sources, colour, &mut stdout.lock()),
+    };
 }
 
 /// A bar on standard error, if that is a terminal and the work is long enough to wait for.

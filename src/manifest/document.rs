@@ -18,7 +18,7 @@ pub struct Source {
     /// File name as the user gave it, or `<stdin>`.
     pub name: String,
     /// The whole text, without a byte order mark.
-    pub text: Arc<str>,
+    pub text: Arc<String>,
 }
 
 /// One object of a file. Positions are made on demand: see [`super::SourceMap`].
@@ -151,14 +151,14 @@ pub fn load_bytes(name: &str, bytes: &[u8], found: bool) -> Loaded {
 #[must_use]
 pub fn read(name: &str, text: &str) -> Loaded {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let source = Arc::new(Source { name: name.into(), text: text.into() });
+    let source = Arc::new(Source { name: name.into(), text: Arc::new(text.to_owned()) });
     let mut loaded = Loaded::default();
     if text.len() > MAX_FILE_BYTES {
         let message = format!("larger than {} MiB: split the file", MAX_FILE_BYTES >> 20);
         loaded.errors.push(InputError { file: name.into(), line: 0, column: 0, message });
         return loaded;
     }
-    Reading { source: &source, loaded: &mut loaded, index: 0 }.all();
+    Reading { source: &source, loaded: &mut loaded, index: 0, builder: Builder::reading(&source.text) }.all();
     if !loaded.errors.is_empty() {
         loaded.sources.push(source);
     }
@@ -169,6 +169,7 @@ struct Reading<'r> {
     source: &'r Arc<Source>,
     loaded: &'r mut Loaded,
     index: usize,
+    builder: Builder,
 }
 
 impl Reading<'_> {
@@ -208,7 +209,7 @@ impl Reading<'_> {
             Ok(object) => {
                 // Only a list needs the places of its items, and only the reader with positions knows them.
                 let is_list = object.root().get("items").is_some_and(|items| items.kind() == Kind::List);
-                let items = is_list.then(|| self::object(value, &mut Vec::new()).ok().flatten()).flatten();
+                let items = is_list.then(|| self::object(value, &mut self.builder, &mut Vec::new()).ok().flatten()).flatten();
                 self.push(object, &chunk, indent, items.map(|(_, items)| items).unwrap_or_default());
             }
             Err(_) => self.chunk(&chunk, indent),
@@ -230,7 +231,7 @@ impl Reading<'_> {
         let source = Arc::clone(self.source);
         let text = source.text.get(chunk.range.clone()).unwrap_or_default();
         let mut remarks = Vec::new();
-        match object(text, &mut remarks) {
+        match object(text, &mut self.builder, &mut remarks) {
             Ok(Some((object, items))) => self.push(object, chunk, indent, items),
             Ok(None) => {}
             Err((place, message)) => {
@@ -284,23 +285,24 @@ impl Reading<'_> {
 type WithItems = (Object, Vec<Extent>);
 
 /// Reads one YAML document: straight into the builder, or through the tree if it has merge keys.
-fn object(text: &str, remarks: &mut reader::Remarks) -> Result<Option<WithItems>, (Place, String)> {
+fn object(text: &str, builder: &mut Builder, remarks: &mut reader::Remarks) -> Result<Option<WithItems>, (Place, String)> {
     let failed = |fault| match fault {
         Fault::At(place, message) => (place, message),
         Fault::Merge => (Place::default(), "a merge key cannot be resolved here".to_owned()),
     };
-    let mut sink = ObjectSink::default();
+    builder.clear();
+    let mut sink = ObjectSink::over(builder);
     match reader::read(text, &mut sink, remarks) {
-        Ok(any) => return Ok(any.then(|| (sink.builder.finish(), sink.items))),
+        Ok(any) => return Ok(any.then(|| (sink.builder.take(), sink.items))),
         Err(Fault::Merge) => remarks.clear(),
         Err(fault) => return Err(failed(fault)),
     }
     let mut sink = TreeSink::default();
     reader::read(text, &mut sink, remarks).map_err(failed)?;
     let Some(tree) = sink.finish() else { return Ok(None) };
-    let mut builder = Builder::new();
-    tree.write(&mut builder);
-    Ok(Some((builder.finish(), Vec::new())))
+    builder.clear();
+    tree.write(builder);
+    Ok(Some((builder.take(), Vec::new())))
 }
 
 /// Adds what helps to the parser's words: a text with `{{` that does not parse is most likely a template.

@@ -23,6 +23,7 @@ pub(super) fn flatten(mut document: Document, loaded: &mut Loaded) {
     let places = places(&extents, &document, items.len());
     let kind = root.text("kind");
     let inherited = (root.text("apiVersion"), kind.strip_suffix("List").unwrap_or(kind));
+    let mut builder = Builder::parting(&document.object);
     for (index, item) in items.items().enumerate() {
         let suffix = FieldPath::of(&["items"]).index(index);
         let whole_path = document.within.whole_path.clone().join(&suffix);
@@ -39,7 +40,7 @@ pub(super) fn flatten(mut document: Document, loaded: &mut Loaded) {
             index: document.index,
             first_line: place.as_ref().map_or(document.first_line, |place| place.line),
             range: place.map_or(document.range.clone(), |place| place.range),
-            object: copy(item, inherited),
+            object: copy(item, inherited, &mut builder),
             within,
         };
         match complaint(part.object.root()) {
@@ -59,8 +60,7 @@ pub(super) fn flatten(mut document: Document, loaded: &mut Loaded) {
 
 /// An item as an object of its own. An item with neither `apiVersion` nor `kind` inherits them, as in kubectl: a `PodList` of the API
 /// server has bare items.
-fn copy(item: Node<'_>, inherited: (&str, &str)) -> Object {
-    let mut builder = Builder::new();
+fn copy(item: Node<'_>, inherited: (&str, &str), builder: &mut Builder) -> Object {
     let is_bare = item.kind() == Kind::Map && item.text("apiVersion").is_empty() && item.text("kind").is_empty();
     if is_bare {
         builder.begin_map();
@@ -70,13 +70,13 @@ fn copy(item: Node<'_>, inherited: (&str, &str)) -> Object {
         }
         for (key, value) in item.entries().filter(|(key, _)| !matches!(*key, "apiVersion" | "kind")) {
             builder.string(key);
-            write(value, &mut builder);
+            write(value, builder);
         }
         builder.end();
     } else {
-        write(item, &mut builder);
+        write(item, builder);
     }
-    builder.finish()
+    builder.take()
 }
 
 fn write(node: Node<'_>, builder: &mut Builder) {

@@ -10,7 +10,8 @@
 //! - `scalar`: what a scalar means, in go-yaml v2's rules
 //! - `tree`: the sink that keeps positions and resolves merge keys
 //! - `list`: `kind: List` and everything else with `items`
-//! - `locate`: [`SourceMap`]: from a field path to line and column
+//! - `locate`: [`SourceMap`] and [`beginnings`]: from a field path to line and column
+//! - `seek`: the sink that only finds where some fields begin
 //! - `discover`: paths, folders, globs and standard input to files
 //! - `emit`: [`to_yaml`], which writes what every YAML reader reads back alike
 
@@ -21,6 +22,7 @@ mod list;
 mod locate;
 mod reader;
 mod scalar;
+mod seek;
 mod split;
 mod tree;
 
@@ -30,7 +32,7 @@ mod tests;
 pub use discover::{Discovered, File, Origin, discover, load_file};
 pub use document::{Document, InputError, Loaded, Note, Source, load, load_bytes, load_found, read};
 pub use emit::{to_yaml, to_yaml_as_written};
-pub use locate::{Position, SourceMap, locate};
+pub use locate::{Beginning, Position, SourceMap, beginnings, locate};
 
 /// Largest file that is read, in bytes.
 pub const MAX_FILE_BYTES: usize = 64 << 20;

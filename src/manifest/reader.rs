@@ -1,7 +1,7 @@
 //! From YAML events to a [`Sink`]: aliases replayed under a cap, depth bounded, duplicate keys refused with both their places.
 //!
-//! There is one driver and two sinks: the object's builder (fast: no position is kept) and the tree with positions. So what `audit`
-//! judges and what it points at cannot differ.
+//! There is one driver and three sinks: the object's builder (fast: no position is kept), the tree with positions, and the seeker that finds
+//! a few. So what `audit` judges and what it points at cannot differ.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -57,12 +57,16 @@ pub(super) trait Sink {
     fn begin_list(&mut self, extent: Extent);
     fn begin_map(&mut self, extent: Extent);
     fn end(&mut self, extent: Extent) -> Result<(), Fault>;
+    /// Whether the rest of the document does not matter.
+    fn is_done(&self) -> bool {
+        false
+    }
 }
 
 /// The fast sink: the object's builder, and where the items of a list stand.
-#[derive(Debug, Default)]
-pub(super) struct ObjectSink {
-    pub(super) builder: Builder,
+#[derive(Debug)]
+pub(super) struct ObjectSink<'b> {
+    pub(super) builder: &'b mut Builder,
     /// Extents of the lists and maps in the list at `items`; scalars among them are left out.
     pub(super) items: Vec<Extent>,
     depth: usize,
@@ -70,7 +74,11 @@ pub(super) struct ObjectSink {
     item: Place,
 }
 
-impl ObjectSink {
+impl<'b> ObjectSink<'b> {
+    pub(super) fn over(builder: &'b mut Builder) -> Self {
+        Self { builder, items: Vec::new(), depth: 0, in_items: false, item: Place::default() }
+    }
+
     fn begin(&mut self, extent: Extent) {
         self.depth += 1;
         if self.depth == 3 {
@@ -79,11 +87,11 @@ impl ObjectSink {
     }
 }
 
-impl Sink for ObjectSink {
+impl Sink for ObjectSink<'_> {
     const MERGES: bool = false;
 
     fn scalar(&mut self, value: Scalar<'_>, _: Extent) {
-        write_scalar(&mut self.builder, value);
+        write_scalar(self.builder, value);
     }
 
     fn key(&mut self, key: &str, _: Extent) {
@@ -185,7 +193,9 @@ impl<'t, S: Sink> Driver<'t, '_, S> {
     fn run(&mut self) -> Result<bool, Fault> {
         let mut documents = 0_usize;
         let mut nodes = false;
-        while let Some((event, span)) = self.source.next()? {
+        while !self.sink.is_done()
+            && let Some((event, span)) = self.source.next()?
+        {
             match event {
                 Event::DocumentStart(..) => {
                     documents += 1;

@@ -288,6 +288,37 @@ fn locates_fields_items_and_what_is_absent() {
     assert_eq!((first.line, first.column), (1, 36));
 }
 
+/// Where a field begins, found alone.
+fn begins(document: &Document, path: &FieldPath) -> (usize, usize) {
+    let found = beginnings(document, &[path]);
+    assert_eq!(found.len(), 1);
+    (found[0].line, found[0].column)
+}
+
+#[test]
+fn the_beginnings_of_fields_are_those_of_their_positions() {
+    let plain =
+        "# comment\napiVersion: v1\nkind: Pod\nspec:\n  a: [{b: 1}, 2, [3, {b: 4}]]\n  c:\n  - b: 5\n    d: {}\n  - 6\n  \"e\": 7\n";
+    let merged = "apiVersion: v1\nkind: Pod\nx: &x {a: 1}\nspec:\n  <<: *x\n  c: *x\n";
+    let list =
+        "kind: List\napiVersion: v1\nitems:\n- {apiVersion: v1, kind: A, spec: &s {a: [1]}}\n- apiVersion: v1\n  kind: B\n  spec: *s\n";
+    let json = "{\"kind\": \"List\", \"apiVersion\": \"v1\", \"items\": [{\"apiVersion\": \"v1\",\n \"kind\": \"A\", \"spec\": {\"a\": [{\"b\": 1}]}}]}";
+    let paths = ["", "kind", "spec", "spec.a", "spec.a[0]", "spec.a[0].b", "spec.a[2][1].b", "spec.a[1].b", "spec.c[0].d.x", "spec.c[1]"];
+    let paths = paths.map(|path| FieldPath::parse(path).unwrap());
+    let more = ["spec.c[7]", "spec.c.a", "spec.e", "spec.b", "none.a", "spec.a[0].c"].map(|path| FieldPath::parse(path).unwrap());
+    let paths: Vec<&FieldPath> = paths.iter().chain(&more).collect();
+    for text in [plain, merged, list, json] {
+        let loaded = load("x.yaml", text);
+        assert_eq!(loaded.errors, [], "{text}");
+        for document in &loaded.documents {
+            let map = SourceMap::of(document);
+            let expected: Vec<_> =
+                paths.iter().map(|path| map.locate(path)).map(|at| Beginning { line: at.line, column: at.column }).collect();
+            assert_eq!(beginnings(document, &paths), expected, "{text}");
+        }
+    }
+}
+
 #[test]
 fn discovers_files_in_a_fixed_order() {
     let folder = tempfile::tempdir().unwrap();
@@ -455,6 +486,7 @@ mod laws {
                     let path = path.clone().key(key);
                     let position = map.locate(&path);
                     prop_assert!(position.exact, "{}", path);
+                    prop_assert_eq!(begins(document, &path), (position.line, position.column), "{}", path);
                     // The place holds the key, as it was written.
                     let written = read("x.yaml", &document.source.text[position.span.clone()]);
                     let found = written.documents.first().map(|document| document.object.root().as_str().unwrap().to_owned());
@@ -463,7 +495,9 @@ mod laws {
                 }
                 for (index, item) in node.items().enumerate() {
                     let path = path.clone().index(index);
-                    prop_assert!(map.locate(&path).exact, "{}", path);
+                    let position = map.locate(&path);
+                    prop_assert!(position.exact, "{}", path);
+                    prop_assert_eq!(begins(document, &path), (position.line, position.column), "{}", path);
                     open.push((path, item));
                 }
             }
@@ -476,6 +510,7 @@ mod laws {
                     let position = locate(document, &FieldPath::of(&["kind"]));
                     prop_assert!(document.source.text.get(position.span.clone()).is_some(), "{:?}", position);
                     prop_assert!(position.line >= 1 && position.line <= text.matches('\n').count() + 1);
+                    prop_assert_eq!(begins(document, &FieldPath::of(&["kind"])), (position.line, position.column));
                 }
                 for error in &loaded.errors {
                     prop_assert!(error.line >= 1 && error.column >= 1 && !error.message.is_empty(), "{:?}", error);

@@ -1,5 +1,7 @@
 //! Foreign text in our output: names, values and keys that somebody else chose.
 
+use std::borrow::Cow;
+
 /// Longest foreign text that is shown, in characters.
 const LONGEST: usize = 128;
 
@@ -27,12 +29,18 @@ pub fn quoted(text: &str) -> String {
 /// As [`quoted`], but of any length: for messages that are ours with foreign names inside.
 #[must_use]
 pub fn escaped(text: &str) -> String {
+    escape(text).into_owned()
+}
+
+/// As [`escaped`], copied only where something is to be escaped.
+#[must_use]
+pub fn escape(text: &str) -> Cow<'_, str> {
     if is_plain(text) {
-        return text.to_owned();
+        return text.into();
     }
     let mut out = String::with_capacity(text.len());
     text.chars().for_each(|character| push_escaped(&mut out, character));
-    out
+    out.into()
 }
 
 /// Whether a text is printable ASCII, as nearly every one is.

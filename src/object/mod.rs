@@ -36,7 +36,7 @@ mod write;
 pub use content::Content;
 pub use fact::Fact;
 pub use field_path::{FieldPath, Segment};
-pub use foreign::{escaped, is_deceptive, quoted};
+pub use foreign::{escape, escaped, is_deceptive, quoted};
 pub use json::{ReadError, ShapeError, hex_digest, nearest_name};
 pub use origin::{Adder, Authored, OriginMap};
 pub use patch::{Action, Operation, PatchError};

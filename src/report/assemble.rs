@@ -5,16 +5,17 @@ use std::collections::BTreeSet;
 use super::checklist::{Marks, checklist};
 use super::model::{Enforcement, ObjectRef, Report, RuleInfo, Severity, Status, Violation, Waived};
 use super::waivers::{Standing, stale, waived};
-use crate::manifest::{Document, InputError, SourceMap};
+use crate::manifest::{Beginning, Document, InputError, beginnings};
+use crate::object::FieldPath;
 use crate::policy::{
-    self, Certainty, Facts, Limits, PolicySet, RelatedIndex, RequestError, Source, Subject, Verdict, evaluate, unlisted_secrets, unseen,
+    self, Certainty, Facts, Limits, PolicySet, RelatedIndex, RequestError, Source, Subject, evaluate, unlisted_secrets, unseen,
 };
 
 /// What judging a document found, with the places. Nothing of it hangs on other documents, so they may be judged side by side.
 #[derive(Debug, Default)]
 pub struct Judged {
     waived: Vec<Waived>,
-    standing: Option<Standing>,
+    standing: Option<Box<Standing>>,
     marks: Marks,
     violations: Vec<Violation>,
     error: Option<InputError>,
@@ -37,7 +38,7 @@ impl Judged {
             verdict.violations.extend(unseen(set, subject, facts));
             let unlisted = unlisted_secrets(set, subject, facts, &verdict);
             verdict.violations.extend(unlisted);
-            Self { marks: Marks::of(set, subject, &verdict), ..Self::of(set, document, subject, facts, &verdict) }
+            Self { marks: Marks::of(set, subject, &verdict), ..Self::of(set, document, subject, facts, verdict.violations) }
         };
         match index.created(set, source, object, default_namespace, now, judge) {
             Ok(judged) => judged,
@@ -45,21 +46,19 @@ impl Judged {
         }
     }
 
-    fn of(set: &PolicySet, document: &Document, subject: &Subject<'_>, facts: &Facts<'_>, verdict: &Verdict) -> Self {
-        if verdict.violations.is_empty() && !subject.is_waiver() {
+    fn of(set: &PolicySet, document: &Document, subject: &Subject<'_>, facts: &Facts<'_>, violations: Vec<policy::Violation>) -> Self {
+        if violations.is_empty() && !subject.is_waiver() {
             return Self::default();
         }
         let object = object_ref(document, subject.namespace);
-        let standing = Standing::of(subject, &object, &document.source.name, document.first_line, facts.now);
-        let mut judged = Self { standing, ..Self::default() };
-        if verdict.violations.is_empty() {
-            return judged;
-        }
-        let map = SourceMap::of(document);
-        for violation in &verdict.violations {
-            let told = located(violation, document, &map, &object);
-            match &violation.waived_by {
-                Some(by) => judged.waived.push(waived(set, facts, by, told)),
+        let standing = Standing::of(subject, &object, &document.source.name, document.first_line, facts.now).map(Box::new);
+        let mut judged = Self { standing, violations: Vec::with_capacity(violations.len()), ..Self::default() };
+        let paths: Vec<&FieldPath> = violations.iter().map(|violation| &violation.path).collect();
+        for (place, mut violation) in beginnings(document, &paths).into_iter().zip(violations) {
+            let waived_by = violation.waived_by.take();
+            let told = located(violation, document, place, &object);
+            match waived_by {
+                Some(by) => judged.waived.push(waived(set, facts, &by, told)),
                 None => judged.violations.push(told),
             }
         }
@@ -77,6 +76,7 @@ impl Report {
         let of_files = set.waivers().iter().filter_map(|waiver| stale(waiver, &used, now));
         let of_objects = judged.iter().filter_map(|one| one.standing.as_ref()?.finding(&used));
         let mut violations: Vec<Violation> = of_files.chain(of_objects).collect();
+        violations.reserve_exact(judged.iter().map(|one| one.violations.len()).sum());
         let mut waived = Vec::new();
         for one in judged {
             waived.extend(one.waived);
@@ -107,12 +107,10 @@ pub(super) fn object_ref(document: &Document, namespace: &str) -> ObjectRef {
     }
 }
 
-pub(super) fn located(violation: &policy::Violation, document: &Document, map: &SourceMap, object: &ObjectRef) -> Violation {
-    let position = map.locate(&violation.path);
-    let message = match &violation.added_by {
-        Some(by) if by == "defaults" => violation.message.clone(),
-        Some(by) => format!("{} (in what injection `{by}` adds)", violation.message),
-        None => violation.message.clone(),
+pub(super) fn located(violation: policy::Violation, document: &Document, place: Beginning, object: &ObjectRef) -> Violation {
+    let message = match violation.added_by {
+        Some(by) if by != "defaults" => format!("{} (in what injection `{by}` adds)", violation.message),
+        _ => violation.message,
     };
     Violation {
         rule: violation.rule.to_string(),
@@ -122,11 +120,11 @@ pub(super) fn located(violation: &policy::Violation, document: &Document, map: &
         object: object.clone(),
         path: violation.path.to_string(),
         message,
-        remedy: violation.remedy.clone(),
+        remedy: violation.remedy,
         file: document.source.name.clone(),
-        line: position.line,
-        column: position.column,
-        fingerprint: violation.fingerprint.clone(),
+        line: place.line,
+        column: place.column,
+        fingerprint: violation.fingerprint,
         status: if violation.certainty == Certainty::Unknown { Status::Unknown } else { Status::New },
     }
 }

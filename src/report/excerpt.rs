@@ -47,7 +47,7 @@ impl Sources {
 
 impl Excerpts for Sources {
     fn text(&self, file: &str) -> Option<&str> {
-        self.0.get(file).map(|source| &*source.text)
+        self.0.get(file).map(|source| source.text.as_str())
     }
 }
 

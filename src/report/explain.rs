@@ -8,9 +8,9 @@ use super::assemble::{located, object_ref, unreadable};
 use super::columns::columns;
 use super::model::{ObjectRef, Violation};
 use crate::identity::{EntryState, Issuance, IssuanceAnswer};
-use crate::manifest::{Document, InputError, SourceMap};
-use crate::object::{Node, Object, Operation, escaped, quoted};
-use crate::policy::{Facts, Limits, PolicySet, Portrait, RelatedIndex, Source, Subject, evaluate, mend, portrait};
+use crate::manifest::{Beginning, Document, InputError, beginnings};
+use crate::object::{FieldPath, Node, Object, Operation, escaped, quoted};
+use crate::policy::{self, Facts, Limits, PolicySet, Portrait, RelatedIndex, Source, Subject, evaluate, mend, portrait};
 
 /// What is known of one object. Serialised it is what `explain -o json` and `inventory -o json` print.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -76,13 +76,13 @@ impl Explanation {
         let explain = |subject: &Subject<'_>, facts: &Facts<'_>| {
             let verdict = evaluate(set, subject, facts, Limits::default());
             let explanation = Self::of(document, subject, portrait(set, subject, facts));
-            let map = SourceMap::of(document);
-            let finding = |violation| Finding {
-                violation: located(violation, document, &map, &explanation.object),
+            let paths: Vec<&FieldPath> = verdict.violations.iter().map(|violation| &violation.path).collect();
+            let finding = |(violation, place): (&policy::Violation, Beginning)| Finding {
+                violation: located(violation.clone(), document, place, &explanation.object),
                 waived_by: violation.waived_by.clone(),
                 patch: mend(set, subject, facts, &verdict, violation),
             };
-            let findings = verdict.violations.iter().map(finding).collect();
+            let findings = verdict.violations.iter().zip(beginnings(document, &paths)).map(finding).collect();
             Self { findings, judged: verdict.evaluated.iter().map(ToString::to_string).collect(), ..explanation }
         };
         index.created(set, source, document.object.root(), default_namespace, now, explain).map_err(|error| unreadable(document, &error))

@@ -32,6 +32,7 @@ mod table;
 mod waivers;
 
 use std::fmt;
+use std::io::{self, BufWriter, Write};
 use std::str::FromStr;
 
 pub use about::About;
@@ -59,17 +60,22 @@ pub enum Format {
     Sarif,
 }
 
-type Renderer = fn(&Report, &dyn Excerpts, bool) -> String;
+/// What a report is written to: a report may be larger than what it tells of, so that no format keeps one as a whole.
+type Out<'o> = BufWriter<&'o mut dyn Write>;
+type Writer = fn(&Report, &dyn Excerpts, bool, &mut Out<'_>) -> io::Result<()>;
+
+/// How much of a report is written at once, in bytes.
+const PIECE: usize = 64 << 10;
 
 impl Format {
     /// Every format.
     pub const ALL: [Self; 3] = [Self::Table, Self::Json, Self::Sarif];
 
-    fn entry(self) -> (&'static str, Renderer) {
+    fn entry(self) -> (&'static str, Writer) {
         match self {
-            Self::Table => ("table", table::render),
-            Self::Json => ("json", json::render),
-            Self::Sarif => ("sarif", sarif::render),
+            Self::Table => ("table", table::write),
+            Self::Json => ("json", json::write),
+            Self::Sarif => ("sarif", sarif::write),
         }
     }
 
@@ -98,9 +104,22 @@ impl FromStr for Format {
 }
 
 /// Shows a report. Only the table uses `excerpts` and `colour`. The text ends in a line feed.
+///
+/// # Errors
+/// What keeps `out` from taking it.
+pub fn write(format: Format, report: &Report, excerpts: &dyn Excerpts, colour: bool, out: &mut dyn Write) -> io::Result<()> {
+    let mut out = BufWriter::with_capacity(PIECE, out);
+    (format.entry().1)(report, excerpts, colour, &mut out)?;
+    out.flush()
+}
+
+/// As [`write()`], into a text.
 #[must_use]
 pub fn render(format: Format, report: &Report, excerpts: &dyn Excerpts, colour: bool) -> String {
-    (format.entry().1)(report, excerpts, colour)
+    let mut out = Vec::new();
+    // Memory takes all.
+    let _ = write(format, report, excerpts, colour, &mut out);
+    String::from_utf8(out).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,19 +1,52 @@
 //! `-o sarif`: SARIF 2.1.0 for code scanning.
 
+use std::io;
+
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-use super::{Enforcement, Excerpts, ObjectRef, Report, RuleInfo, Severity, Status, Violation, Waived, json::pretty};
+use super::json::write_pretty;
+use super::{Enforcement, Excerpts, ObjectRef, Out, Report, RuleInfo, Severity, Status, Violation, Waived};
 
 const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
 
-pub(super) fn render(report: &Report, _: &dyn Excerpts, _: bool) -> String {
-    pretty(&log(report))
+pub(super) fn write(report: &Report, _: &dyn Excerpts, _: bool, out: &mut Out<'_>) -> io::Result<()> {
+    write_pretty(&log(report), out)
 }
 
-fn log(report: &Report) -> Value {
+#[derive(Serialize)]
+struct Log<'r> {
+    #[serde(rename = "$schema")]
+    schema: &'static str,
+    runs: [Run<'r>; 1],
+    version: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Run<'r> {
+    column_kind: &'static str,
+    invocations: [Value; 1],
+    results: Results<'r>,
+    tool: Value,
+}
+
+/// The results, each made when it is written.
+struct Results<'r> {
+    report: &'r Report,
+    rules: Vec<RuleInfo>,
+}
+
+impl Serialize for Results<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { report, rules } = self;
+        let results = report.violations.iter().map(|violation| result(violation, rules));
+        serializer.collect_seq(results.chain(report.waived.iter().map(|waived| suppressed(waived, rules))))
+    }
+}
+
+fn log(report: &Report) -> Log<'_> {
     let rules = rules(report);
-    let results = report.violations.iter().map(|violation| result(violation, &rules));
-    let results: Vec<_> = results.chain(report.waived.iter().map(|waived| suppressed(waived, &rules))).collect();
     let notifications: Vec<_> = report
         .errors
         .iter()
@@ -25,25 +58,16 @@ fn log(report: &Report) -> Value {
             })
         })
         .collect();
-    json!({
-        "$schema": SCHEMA,
-        "version": "2.1.0",
-        "runs": [{
-            "tool": {
-                "driver": {
-                    "name": "doorward",
-                    "semanticVersion": env!("CARGO_PKG_VERSION"),
-                    "rules": rules.iter().map(descriptor).collect::<Vec<_>>(),
-                },
-            },
-            "columnKind": "unicodeCodePoints",
-            "invocations": [{
-                "executionSuccessful": report.errors.is_empty(),
-                "toolExecutionNotifications": notifications,
-            }],
-            "results": results,
-        }],
-    })
+    let tool = json!({
+        "driver": {
+            "name": "doorward",
+            "semanticVersion": env!("CARGO_PKG_VERSION"),
+            "rules": rules.iter().map(descriptor).collect::<Vec<_>>(),
+        },
+    });
+    let invocation = json!({ "executionSuccessful": report.errors.is_empty(), "toolExecutionNotifications": notifications });
+    let run = Run { column_kind: "unicodeCodePoints", invocations: [invocation], results: Results { report, rules }, tool };
+    Log { schema: SCHEMA, runs: [run], version: "2.1.0" }
 }
 
 /// The rules that the report tells of, and those that only a violation names, in order of their ids.

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::io::{self, Write as _};
 
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
 use super::checklist;
 use super::excerpt::Lines;
-use super::{Enforcement, Excerpts, Report, Status, Violation};
+use super::{Enforcement, Excerpts, Out, Report, Status, Violation};
 use crate::manifest::InputError;
 use crate::object::{escaped, is_deceptive, quoted};
 
@@ -17,33 +18,31 @@ const LONGEST_LINE: usize = 200;
 /// Width that the excerpts are fitted to, in columns.
 const WIDTH: usize = 140;
 
-pub(super) fn render(report: &Report, excerpts: &dyn Excerpts, colour: bool) -> String {
+pub(super) fn write(report: &Report, excerpts: &dyn Excerpts, colour: bool, out: &mut Out<'_>) -> io::Result<()> {
     let renderer = renderer(colour);
-    let mut out = String::new();
     let mut lines = OneFile { excerpts, file: None, lines: None };
     let concealed = concealed(report);
     let mut last = None;
     for violation in report.violations.iter().filter(|violation| violation.status != Status::Baseline) {
         let heading = (&violation.file, &violation.object);
         if last != Some(heading) {
-            let _ = writeln!(out, "{}", title(violation));
+            writeln!(out, "{}", title(violation))?;
             last = Some(heading);
         }
         let shown = !concealed.contains(&(violation.file.as_str(), violation.line));
         let line = lines.get(&violation.file, violation.line).filter(|_| shown);
-        let _ = writeln!(out, "{}\n", renderer.render(&[block(violation, line)]));
+        writeln!(out, "{}\n", renderer.render(&[block(violation, line)]))?;
     }
     for error in &report.errors {
         let shown = !concealed.contains(&(error.file.as_str(), error.line));
         let line = lines.get(&error.file, error.line).filter(|_| shown);
-        let _ = writeln!(out, "{}\n", renderer.render(&[error_block(error, line)]));
+        writeln!(out, "{}\n", renderer.render(&[error_block(error, line)]))?;
     }
-    out.push_str(&summary(report));
-    out.push('\n');
+    writeln!(out, "{}", summary(report))?;
     if !report.checklist.is_empty() {
-        let _ = write!(out, "\nChecklist\n{}", checklist::to_text(&report.checklist));
+        write!(out, "\nChecklist\n{}", checklist::to_text(&report.checklist))?;
     }
-    out
+    Ok(())
 }
 
 /// How excerpts are drawn.
