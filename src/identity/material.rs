@@ -41,7 +41,7 @@ pub(super) fn of_pod(pod: &Pod<'_>) -> Vec<CredentialMaterial> {
             found.text(variable.value, || format!("{}.env[{position}].value", container.place()));
         }
         found.words(&container.words, || container.place());
-        for (path, handler) in container.handlers() {
+        for (path, handler) in container.probes().chain(container.hooks()) {
             let at = || format!("{}.{path}", container.place());
             if let Some(exec) = handler.get("exec") {
                 found.words(&Word::of(exec.get("command"), exec.get("args")), || format!("{}.exec", at()));

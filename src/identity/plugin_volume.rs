@@ -11,60 +11,61 @@ pub(super) const PLUGIN_SECONDS: i64 = 3607;
 /// plays no part.
 #[must_use]
 pub fn is_plugin_token_volume(volume: Node<'_>) -> bool {
-    only(volume, &["name", "projected"])
-        && volume.get("projected").is_some_and(|projected| {
-            only(projected, &["sources", "defaultMode"])
-                && projected.get("defaultMode").is_none_or(|mode| mode.as_i64() == Some(420))
-                && are_plugin_sources(projected)
-        })
-}
-
-fn are_plugin_sources(projected: Node<'_>) -> bool {
-    let mut sources = projected.list("sources");
+    let Some([_, Some(projected)]) = fields(volume, ["name", "projected"]) else { return false };
+    let Some([Some(sources), mode]) = fields(projected, ["sources", "defaultMode"]) else { return false };
+    let mut sources = sources.items();
     let (Some(token), Some(certificates), Some(namespace), None) = (sources.next(), sources.next(), sources.next(), sources.next()) else {
         return false;
     };
-    let token_fits = single(token, "serviceAccountToken").is_some_and(|token| {
-        only(token, &["path", "expirationSeconds", "audience"])
-            && token.text("path") == "token"
-            && token.get("expirationSeconds").and_then(Node::as_i64) == Some(PLUGIN_SECONDS)
-            && token.get("audience").is_none_or(|audience| audience.as_str() == Some(""))
-    });
-    let certificates_fit = single(certificates, "configMap").is_some_and(|map| {
-        only(map, &["name", "items"])
-            && map.text("name") == "kube-root-ca.crt"
-            && sole_item(map)
-                .is_some_and(|item| only(item, &["key", "path"]) && item.text("key") == "ca.crt" && item.text("path") == "ca.crt")
-    });
-    let namespace_fits = single(namespace, "downwardAPI").is_some_and(|downward| {
-        only(downward, &["items"])
-            && sole_item(downward).is_some_and(|item| {
-                only(item, &["path", "fieldRef"])
-                    && item.text("path") == "namespace"
-                    && item.get("fieldRef").is_some_and(|reference| {
-                        only(reference, &["apiVersion", "fieldPath"])
-                            && matches!(reference.text("apiVersion"), "" | "v1")
-                            && reference.text("fieldPath") == "metadata.namespace"
-                    })
-            })
-    });
-    token_fits && certificates_fit && namespace_fits
+    mode.is_none_or(|mode| mode.as_i64() == Some(420)) && is_token(token) && is_certificates(certificates) && is_namespace(namespace)
 }
 
-/// The value of a map's only field.
-fn single<'a>(node: Node<'a>, key: &str) -> Option<Node<'a>> {
-    if only(node, &[key]) { node.get(key) } else { None }
+fn is_token(source: Node<'_>) -> bool {
+    let Some([Some(token)]) = fields(source, ["serviceAccountToken"]) else { return false };
+    let Some([path, seconds, audience]) = fields(token, ["path", "expirationSeconds", "audience"]) else { return false };
+    is(path, "token")
+        && seconds.and_then(Node::as_i64) == Some(PLUGIN_SECONDS)
+        && audience.is_none_or(|audience| audience.as_str() == Some(""))
 }
 
-/// The only item of `items`.
-fn sole_item(node: Node<'_>) -> Option<Node<'_>> {
-    let mut items = node.list("items");
+fn is_certificates(source: Node<'_>) -> bool {
+    let Some([Some(map)]) = fields(source, ["configMap"]) else { return false };
+    let Some([name, Some(items)]) = fields(map, ["name", "items"]) else { return false };
+    let Some([key, path]) = sole(items).and_then(|item| fields(item, ["key", "path"])) else { return false };
+    is(name, "kube-root-ca.crt") && is(key, "ca.crt") && is(path, "ca.crt")
+}
+
+fn is_namespace(source: Node<'_>) -> bool {
+    let Some([Some(downward)]) = fields(source, ["downwardAPI"]) else { return false };
+    let Some([Some(items)]) = fields(downward, ["items"]) else { return false };
+    let Some([path, Some(reference)]) = sole(items).and_then(|item| fields(item, ["path", "fieldRef"])) else { return false };
+    let Some([version, field]) = fields(reference, ["apiVersion", "fieldPath"]) else { return false };
+    let version = version.and_then(Node::as_str).unwrap_or_default();
+    is(path, "namespace") && matches!(version, "" | "v1") && is(field, "metadata.namespace")
+}
+
+fn is(node: Option<Node<'_>>, text: &str) -> bool {
+    node.and_then(Node::as_str) == Some(text)
+}
+
+/// The only item of a list.
+fn sole(list: Node<'_>) -> Option<Node<'_>> {
+    let mut items = list.items();
     items.next().filter(|_| items.len() == 0)
 }
 
-/// Whether a map holds no field but these; nulls count as absent.
-fn only(node: Node<'_>, keys: &[&str]) -> bool {
-    node.entries().all(|(key, value)| value.is_null() || keys.contains(&key))
+/// The values of a map that holds no field but these; nulls count as absent.
+fn fields<'a, const COUNT: usize>(node: Node<'a>, keys: [&str; COUNT]) -> Option<[Option<Node<'a>>; COUNT]> {
+    let mut values = [None; COUNT];
+    for (key, value) in node.entries() {
+        let present = Some(value).filter(|value| !value.is_null());
+        match keys.iter().zip(&mut values).find(|(known, _)| **known == key) {
+            Some((_, place)) => *place = present,
+            None if present.is_some() => return None,
+            None => {}
+        }
+    }
+    Some(values)
 }
 
 #[cfg(test)]

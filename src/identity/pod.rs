@@ -129,14 +129,16 @@ impl<'a> Container<'a> {
         self.words.iter().map(|word| word.text)
     }
 
-    /// Probes and hooks, each with its path in the container.
-    pub(super) fn handlers(&self) -> impl Iterator<Item = (&'static str, Node<'a>)> {
+    /// Its probes, each with its path in the container.
+    pub(super) fn probes(&self) -> impl Iterator<Item = (&'static str, Node<'a>)> {
         let probes = ["livenessProbe", "readinessProbe", "startupProbe"].into_iter().zip(self.probes);
-        let hooks = [("lifecycle.postStart", "postStart"), ("lifecycle.preStop", "preStop")];
-        let lifecycle = self.lifecycle;
-        probes
-            .filter_map(|(path, probe)| Some((path, probe?)))
-            .chain(hooks.into_iter().filter_map(move |(path, hook)| Some((path, lifecycle?.get(hook)?))))
+        probes.filter_map(|(path, probe)| Some((path, probe?)))
+    }
+
+    /// Its hooks, likewise.
+    pub(super) fn hooks(&self) -> impl Iterator<Item = (&'static str, Node<'a>)> {
+        let (hooks, lifecycle) = ([("lifecycle.postStart", "postStart"), ("lifecycle.preStop", "preStop")], self.lifecycle);
+        hooks.into_iter().filter_map(move |(path, hook)| Some((path, lifecycle?.get(hook)?)))
     }
 }
 

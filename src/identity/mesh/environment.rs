@@ -206,12 +206,18 @@ fn is_service(address: &str, services: &[&str], port: &str, namespace: &str, mes
 
 /// The identity of a part of Linkerd's control plane, with its own variables resolved.
 fn is_identity(name: &str, account: &str, namespace: &str, mesh: &Mesh) -> bool {
-    let mut steps = name.split(".serviceaccount.identity.");
-    let (Some(owner), Some(authority), None) = (steps.next(), steps.next(), steps.next()) else { return false };
-    let is_namespace = |found: &str| found == namespace || found == "$(_l5d_ns)";
-    let is_domain = |found: &str| found == mesh.trust_domain || found == "$(_l5d_trustdomain)";
-    owner.split_once('.').is_some_and(|(found, of)| found == account && is_namespace(of))
-        && authority.split_once('.').is_some_and(|(of, domain)| is_namespace(of) && is_domain(domain))
+    name.strip_prefix(account)
+        .and_then(|rest| rest.strip_prefix('.'))
+        .and_then(|rest| behind(rest, ["$(_l5d_ns)", namespace]))
+        .and_then(|rest| rest.strip_prefix(".serviceaccount.identity."))
+        .and_then(|rest| behind(rest, ["$(_l5d_ns)", namespace]))
+        .and_then(|rest| rest.strip_prefix('.'))
+        .is_some_and(|domain| domain == mesh.trust_domain || domain == "$(_l5d_trustdomain)")
+}
+
+/// What of a text follows one of two beginnings.
+fn behind<'t>(text: &'t str, beginnings: [&str; 2]) -> Option<&'t str> {
+    beginnings.into_iter().find_map(|beginning| text.strip_prefix(beginning))
 }
 
 /// `istiod.<control plane>.svc:15012`, with a revision or not, with the cluster's domain or not.

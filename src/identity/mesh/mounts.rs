@@ -18,9 +18,6 @@ const TOKENS: [&str; 4] = [
     "/run/secrets/azure/tokens",
 ];
 
-const HOOKS: [&[&str]; 5] =
-    [&["lifecycle", "postStart"], &["lifecycle", "preStop"], &["livenessProbe"], &["readinessProbe"], &["startupProbe"]];
-
 /// The first mount that the injector does not make: `own` are its directories, each with its volume.
 pub(super) fn judge(container: &Container<'_>, mesh: &Mesh, own: &[(&str, &str)]) -> Option<(String, String)> {
     container.mounts.iter().enumerate().find_map(|(index, mount)| {
@@ -35,9 +32,9 @@ pub(super) fn judge(container: &Container<'_>, mesh: &Mesh, own: &[(&str, &str)]
 }
 
 /// The first hook or probe that runs a command of its own.
-pub(super) fn hooks(node: Node<'_>, words: &Words) -> Option<(String, String)> {
-    HOOKS.iter().find_map(|keys| {
-        let command: Vec<&str> = node.path(keys)?.get("exec")?.list("command").map(|word| word.as_str().unwrap_or_default()).collect();
+pub(super) fn hooks(container: &Container<'_>, words: &Words) -> Option<(String, String)> {
+    container.hooks().chain(container.probes()).find_map(|(path, handler)| {
+        let command: Vec<&str> = handler.get("exec")?.list("command").map(|word| word.as_str().unwrap_or_default()).collect();
         let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         let is_known = match (words.speech, command.as_slice()) {
             // Behind `--` it would run any command.
@@ -52,7 +49,7 @@ pub(super) fn hooks(node: Node<'_>, words: &Words) -> Option<(String, String)> {
         (!is_known).then(|| {
             let cause =
                 format!("runs `{}` in the container, which the injector does not", quoted(command.first().copied().unwrap_or_default()));
-            (format!("{}.exec.command", keys.join(".")), cause)
+            (format!("{path}.exec.command"), cause)
         })
     })
 }

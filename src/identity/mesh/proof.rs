@@ -168,7 +168,7 @@ fn judge_proxy(proxy: &Container<'_>, pod: &Pod<'_>, mesh: &Mesh, words: &Words,
     }
     proxy.passes(environment::judge(proxy, mesh, words, true))?;
     proxy.passes(mounts::judge(proxy, mesh, words.proxy_mounts))?;
-    proxy.passes(mounts::hooks(proxy.node, words))?;
+    proxy.passes(mounts::hooks(proxy, words))?;
     proxy.passes(mounts::key_elsewhere(pod.spec, words))?;
     match mounts::aliased(pod.spec, mesh, words) {
         Some((field_path, cause)) => Err(Proof::Unproven { cause: cause.into(), field_path }),
@@ -218,6 +218,6 @@ fn redirects<'p>(pod: &'p Pod<'p>, mesh: &Mesh, words: &Words) -> Result<&'p Con
     })?;
     init.passes(environment::judge(init, mesh, words, false))?;
     init.passes(mounts::judge(init, mesh, if validates { &[] } else { words.redirect_mounts }))?;
-    init.passes(mounts::hooks(init.node, words))?;
+    init.passes(mounts::hooks(init, words))?;
     Ok(init)
 }
