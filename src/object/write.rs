@@ -4,24 +4,35 @@ use std::fmt::Write as _;
 
 /// Appends a text as a JSON string, escaped as `serde_json` escapes it.
 pub(super) fn write_string(out: &mut String, text: &str) {
-    let mut writing = Writing { out, text, written: 0 };
-    writing.out.reserve(text.len() + 2);
-    writing.out.push('"');
-    // Most texts need no escape: runs are looked at whole, and byte by byte only where there is one.
-    let (runs, rest) = text.as_bytes().as_chunks::<16>();
-    for (index, run) in runs.iter().enumerate() {
-        if run.iter().fold(false, |found, byte| found | is_escaped(*byte)) {
-            writing.escape(index * run.len(), run);
-        }
+    out.reserve(text.len() + 2);
+    out.push('"');
+    if is_plain(text.as_bytes()) {
+        out.push_str(text);
+    } else {
+        Writing { out: &mut *out, text, written: 0 }.all();
     }
-    writing.escape(text.len() - rest.len(), rest);
-    writing.plain_up_to(text.len());
-    writing.out.push('"');
+    out.push('"');
 }
 
 /// What JSON does not let stand in a string. No part of a character of several bytes is among them.
 fn is_escaped(byte: u8) -> bool {
     (byte < b' ') | (byte == b'"') | (byte == b'\\')
+}
+
+/// Whether some bytes, looked at all at once, hold one that is escaped.
+fn holds_escaped<const N: usize>(run: &[u8; N]) -> bool {
+    run.iter().fold(false, |found, byte| found | is_escaped(*byte))
+}
+
+/// Whether nothing is to be escaped, as in nearly every text. Ends are looked at in runs that overlap.
+fn is_plain(bytes: &[u8]) -> bool {
+    if let Some(end) = bytes.last_chunk::<16>() {
+        return !holds_escaped(end) && !bytes.as_chunks::<16>().0.iter().any(holds_escaped);
+    }
+    match (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        (Some(start), Some(end)) => !holds_escaped(start) && !holds_escaped(end),
+        _ => !bytes.iter().any(|byte| is_escaped(*byte)),
+    }
 }
 
 struct Writing<'o, 't> {
@@ -32,9 +43,10 @@ struct Writing<'o, 't> {
 }
 
 impl Writing<'_, '_> {
-    fn escape(&mut self, start: usize, bytes: &[u8]) {
-        for (offset, byte) in bytes.iter().enumerate().filter(|(_, byte)| is_escaped(**byte)) {
-            self.plain_up_to(start + offset);
+    fn all(mut self) {
+        let text = self.text;
+        for (at, byte) in text.bytes().enumerate().filter(|(_, byte)| is_escaped(*byte)) {
+            self.plain_up_to(at);
             self.written += 1;
             let escape = match byte {
                 b'"' => "\\\"",
@@ -51,6 +63,7 @@ impl Writing<'_, '_> {
             };
             self.out.push_str(escape);
         }
+        self.plain_up_to(text.len());
     }
 
     fn plain_up_to(&mut self, end: usize) {
