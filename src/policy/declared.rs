@@ -1,7 +1,7 @@
 //! What the names of an expression are declared as: as the API server declares them when a policy is loaded, or with the schema of one
 //! kind that a rule matches.
 
-use super::compile::BASE;
+use super::compiled::BASE;
 use super::schema::{Carrier, Match};
 use super::schemas::{self, Schemas};
 use crate::cel::{Scope, Type, namespace_type, request_type};

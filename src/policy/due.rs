@@ -5,7 +5,7 @@
 //! requestable (`Requested`). The annotation's `"false"` takes something back only if a selected policy lists it as optional
 //! (`UnlessOptedOut`): else an author could leave out what the namespace asks for.
 
-use super::compile::{BASE, InjectionPolicy};
+use super::compiled::{BASE, InjectionPolicy};
 use super::evaluate::CONDITIONS_LIMIT;
 use super::schema::When;
 use super::select::Selected;

@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::compile::{CompiledRule, CompiledValidation, IdentityPolicy, slot};
+use super::compiled::{CompiledRule, CompiledValidation, IdentityPolicy, slot};
 use super::due::Hypothesis;
 use super::location::Found;
 use super::schema::{FailurePolicy, Reason};

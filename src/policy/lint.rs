@@ -3,7 +3,8 @@
 
 use std::ops::Range;
 
-use super::compile::{Compiler, IdentityPolicy, InjectionPolicy, read};
+use super::compile::{Compiler, read};
+use super::compiled::{IdentityPolicy, InjectionPolicy};
 use super::declared::Declared;
 use super::mistake::{Mistake, Note, PolicyError};
 use super::native::{NativePolicy, POLICY, TypedPolicy, WrittenBinding, is_native, param_kind_of};

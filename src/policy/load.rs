@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 
-use super::compile::{IdentityPolicy, InjectionPolicy, read};
+use super::compile::read;
+use super::compiled::{IdentityPolicy, InjectionPolicy};
 use super::library;
 use super::lint::Release;
 use super::mistake::PolicyError;

@@ -4,7 +4,7 @@
 //! - `json_schemas`: the same for editors and other programs
 //! - `conditions`: which requests nobody judges, so that a cluster keeps running
 //! - `location`: the `at` of a validation
-//! - `compile`: documents to policies that can be evaluated; `mistake` what is wrong with one
+//! - `compile`: documents to policies that can be evaluated, which `compiled` holds; `mistake` what is wrong with one
 //! - `native`: `ValidatingAdmissionPolicy` and its bindings, in and out
 //! - `set`: [`PolicySet`], the policies in force
 //! - `library`: the built-in policies
@@ -32,6 +32,7 @@
 
 mod case;
 mod compile;
+mod compiled;
 pub mod conditions;
 mod declared;
 mod due;
@@ -65,7 +66,7 @@ mod wanted;
 mod workload;
 
 pub use case::{Case, CaseFailure, CaseFile, mended_in_case, run_case};
-pub use compile::{IdentityPolicy, InjectionPolicy};
+pub use compiled::{IdentityPolicy, InjectionPolicy};
 pub use evaluate::{Limits, evaluate};
 pub use json_schemas::{IDENTITY_POLICY_SCHEMA, INJECTION_POLICY_SCHEMA, WAIVER_SCHEMA};
 pub use library::{POLICIES, README};

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::compile::InjectionPolicy;
+use super::compiled::InjectionPolicy;
 use super::due::conditions_hold;
 use super::evaluate::{Limits, evaluate};
 use super::related::RelatedIndex;

@@ -173,7 +173,7 @@ impl<'a> RelatedIndex<'a> {
         let wanted = set
             .policies()
             .iter()
-            .flat_map(super::compile::IdentityPolicy::related)
+            .flat_map(super::compiled::IdentityPolicy::related)
             .chain([&waivers, maps])
             .chain(&registration)
             .chain(&placed);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::compile::{IdentityPolicy, InjectionPolicy};
+use super::compiled::{IdentityPolicy, InjectionPolicy};
 use super::native::ParameterQuery;
 use super::schema::Match;
 use super::subject::Subject;

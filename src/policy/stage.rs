@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::cell::{Cell, OnceCell, RefCell};
 
-use super::compile::{CompiledRelated, CompiledRule, CompiledValidation, slot};
+use super::compiled::{CompiledRelated, CompiledRule, CompiledValidation, slot};
 use super::location::Trail;
 use super::schema::RelatedResource;
 use super::select::Selected;

@@ -1,7 +1,7 @@
 //! What a violation is in substance: the part of its key that tells whether a version of an object has the same violation as another one
 //! or a worse one (`hardening.md` A2). The ratchet, a baseline and the fingerprints of SARIF all rest on it.
 
-use super::compile::CompiledValidation;
+use super::compiled::CompiledValidation;
 use super::evaluate::Judge;
 use super::location::{Found, Location, Step};
 use super::stage::Activation;

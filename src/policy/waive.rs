@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::compile::IdentityPolicy;
+use super::compiled::IdentityPolicy;
 use super::schema::Document;
 use super::set::PolicySet;
 use super::subject::{Facts, Source, Subject};

@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
-use super::compile::{CompiledRule, IdentityPolicy, slot};
+use super::compiled::{CompiledRule, IdentityPolicy, slot};
 use super::evaluate::CONDITIONS_LIMIT;
 use super::schema::RelatedResource;
 use super::select::Selected;

@@ -10,7 +10,8 @@ use super::schema::{
 };
 use crate::cel::{Expression, OPEN_ENTRY, Scope, Type};
 use crate::object::{FieldPath, GroupVersionKind, Node};
-use crate::policy::compile::{CompiledRule, CompiledValidation, Compiler, IdentityPolicy};
+use crate::policy::compile::Compiler;
+use crate::policy::compiled::{CompiledRule, CompiledValidation, IdentityPolicy};
 use crate::policy::declared::Declared;
 use crate::policy::mistake::{Mistake, Note, PolicyError, errors, plain};
 use crate::policy::schema::{Match, MatchPolicy, Severity};

@@ -3,7 +3,7 @@
 use super::compile::Binding;
 use crate::cel::{EXPRESSION_LIMIT, EvaluationError, Value};
 use crate::object::{Fact, FieldPath, Node};
-use crate::policy::compile::{CompiledRule, CompiledValidation, slot};
+use crate::policy::compiled::{CompiledRule, CompiledValidation, slot};
 use crate::policy::evaluate::{Judge, MESSAGE_LIMIT, POLICY_LIMIT};
 use crate::policy::schema::Reason;
 use crate::policy::stage::Activation;

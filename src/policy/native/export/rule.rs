@@ -11,7 +11,7 @@ use super::walk::{Fold, Leaf};
 use super::{Export, ExportedPolicy, Omission};
 use crate::cel::{Budget, EvaluationError, Expression, Scope, Value as CelValue, Variables};
 use crate::object::{Node, POD_TEMPLATE_KINDS, PodTemplateKind};
-use crate::policy::compile::BASE;
+use crate::policy::compiled::BASE;
 use crate::policy::conditions::{Condition, NOT_MIRROR, OBJECT_CHANGED, POD_CHANGED, TEMPLATE_CHANGED};
 use crate::policy::evaluate::CONDITIONS_LIMIT;
 use crate::policy::location::Location;
