@@ -338,11 +338,9 @@ fn suggesting(message: String) -> String {
 /// SHA-256 of some bytes as lower-case hexadecimal digits.
 #[must_use]
 pub fn hex_digest(bytes: &[u8]) -> String {
-    let mut out = String::with_capacity(64);
-    for byte in Sha256::digest(bytes) {
-        out.extend([byte >> 4, byte & 15].into_iter().filter_map(|digit| char::from_digit(digit.into(), 16)));
-    }
-    out
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |value: u8| DIGITS.get(usize::from(value)).map(|digit| char::from(*digit));
+    Sha256::digest(bytes).iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(digit).collect()
 }
 
 impl Serialize for Node<'_> {

@@ -14,7 +14,7 @@
 //! - `wanted`: which objects judging a subject will read beside it
 //! - `declared`, `schemas`: what the type checker knows of the names and of the objects
 //! - `lint`: what can be said of a policy before it judges anything
-//! - `select`: which policies speak about a subject
+//! - `select`: which policies speak about a subject; `matches` what a resource's name leaves of them
 //! - `due`: which injections are due, and who has a say
 //! - `staging`: the pod as it will be after defaults and injections
 //! - `stage`: what an expression sees
@@ -42,6 +42,7 @@ mod library;
 mod lint;
 mod load;
 mod location;
+mod matches;
 mod mend;
 mod mistake;
 mod native;

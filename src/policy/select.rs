@@ -54,6 +54,15 @@ impl Match {
             })
     }
 
+    /// The resources that can be meant, without their subresources; `None` if that cannot be said of their names alone.
+    pub(super) fn names(&self) -> Option<Vec<&str>> {
+        if self.pod_template.is_some() || self.resource_rules.is_empty() || self.match_policy == Some(MatchPolicy::Exact) {
+            return None;
+        }
+        let names = self.resource_rules.iter().flat_map(|rule| &rule.resources);
+        names.map(|name| name.split('/').next().filter(|name| *name != "*")).collect()
+    }
+
     fn selects_labels(&self, subject: &Subject<'_>) -> bool {
         self.object_selector.as_ref().is_none_or(|selector| {
             [subject.object, subject.old_object].into_iter().flatten().any(|object| selector.matches(labels(object)))

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::compiled::{IdentityPolicy, InjectionPolicy};
+use super::matches::Matches;
 use super::native::ParameterQuery;
-use super::schema::Match;
 use super::subject::Subject;
 use super::waive::Waiver;
 use crate::object::{Object, ShapeError, hex_digest, nearest_name};
@@ -40,14 +40,6 @@ impl std::fmt::Display for PolicySource {
     }
 }
 
-/// The place of a match among those known so far, at the end if it is a new one.
-fn number(known: &mut Vec<Match>, matches: &Match) -> usize {
-    known.iter().position(|known| known == matches).unwrap_or_else(|| {
-        known.push(matches.clone());
-        known.len() - 1
-    })
-}
-
 fn nearest<'k>(known: impl Iterator<Item = &'k Arc<str>>, id: &str) -> String {
     nearest_name(known.map(|known| &**known), id).map(|known| format!("; did you mean `{known}`?")).unwrap_or_default()
 }
@@ -56,8 +48,8 @@ fn nearest<'k>(known: impl Iterator<Item = &'k Arc<str>>, id: &str) -> String {
 #[derive(Debug)]
 pub struct PolicySet {
     pub(super) policies: Vec<IdentityPolicy>,
-    /// How many different matches their rules have.
-    pub(super) matches: usize,
+    /// What their rules match.
+    pub(super) matches: Matches,
     pub(super) injections: Vec<InjectionPolicy>,
     sources: BTreeMap<Arc<str>, PolicySource>,
     pub(super) waivers: Vec<Waiver>,
@@ -151,11 +143,11 @@ impl PolicySetBuilder {
             sources.insert(name.clone(), source.clone());
         }
         let revision = hex_digest(parts.as_bytes()).chars().take(12).collect();
-        let mut distinct = Vec::new();
+        let mut matches = Matches::default();
         let settled = |(mut policy, _): (IdentityPolicy, PolicySource)| {
             policy.settle(params.root());
             for rule in &mut policy.rules {
-                rule.match_number = number(&mut distinct, &rule.matches);
+                rule.match_number = matches.number(&rule.matches);
             }
             policy
         };
@@ -163,9 +155,10 @@ impl PolicySetBuilder {
             policy.settle(params.root());
             policy
         };
+        let policies = self.policies.into_values().map(settled).collect();
         Ok(PolicySet {
-            policies: self.policies.into_values().map(settled).collect(),
-            matches: distinct.len(),
+            policies,
+            matches: matches.indexed(),
             injections: self.injections.into_values().map(settled_injection).collect(),
             sources,
             waivers: self.waivers,

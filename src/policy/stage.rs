@@ -28,6 +28,8 @@ pub(super) struct Stage<'a> {
     pub(super) asked: Cell<Vec<&'a CompiledValidation>>,
     /// What each match of the set says of the subject, once some rule has asked.
     selected: RefCell<Vec<Option<Selected>>>,
+    /// Whether each match, by number, may mean the subject's resource.
+    possible: &'a [bool],
     identity: IdentitySource<'a>,
 }
 
@@ -61,13 +63,17 @@ impl<'a> Stage<'a> {
         pod: Option<PodTemplate<'a>>,
         identity: IdentitySource<'a>,
     ) -> Self {
-        Self { set, subject, facts, pod, trail: Cell::default(), asked: Cell::default(), selected: RefCell::default(), identity }
+        let possible = set.matches.possible(&subject.resource.resource);
+        Self { set, subject, facts, pod, trail: Cell::default(), asked: Cell::default(), selected: RefCell::default(), possible, identity }
     }
 
     /// Whether a rule means the subject. Many rules match alike: what one was told holds for all.
     pub(super) fn selected(&self, rule: &CompiledRule) -> Selected {
+        if self.possible.get(rule.match_number) == Some(&false) {
+            return Selected::No;
+        }
         let mut known = self.selected.borrow_mut();
-        known.resize(self.set.matches, None);
+        known.resize(self.set.matches.len(), None);
         match known.get_mut(rule.match_number) {
             Some(known) => known.get_or_insert_with(|| rule.matches.selects(self.subject, self.facts)).clone(),
             None => rule.matches.selects(self.subject, self.facts),
