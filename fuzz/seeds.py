@@ -48,6 +48,7 @@ def patches():
 SEEDS = {
     "cel": expressions,
     "field_path": lambda: ["spec.containers[0].env[1].value", "metadata.annotations[spiffe.io/spiffe-id]", ".spec.volumes[0]"],
+    "json": lambda: [*reviews(), *pods(), '{"k:{\\"name\\":\\"a\\"}":[-0,1.5e3,18446744073709551615,"\\u00e9",true,null]}'],
     "manifest": lambda: [*cases(), *policies(), *reviews()],
     "patch": lambda: [*pods(), *patches()],
     "policy": policies,
