@@ -9,7 +9,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::field_path::{FieldPath, Segment};
 use super::scan::Scanner;
-use super::tree::{Entry, Kind, Node, Object, Slot, Tape, position};
+use super::tape::{Entry, Slot, Tape, position};
+use super::tree::{Kind, Node, Object};
 use super::write::write_string;
 
 /// Why a text is no JSON document; line and column are 1-based.

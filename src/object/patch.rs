@@ -10,7 +10,8 @@ use serde::ser::SerializeMap;
 
 use super::content::Content;
 use super::field_path::{FieldPath, Segment};
-use super::tree::{Entry, Node, Object, Slot, Tape, position};
+use super::tape::{Entry, Slot, Tape, position};
+use super::tree::{Node, Object};
 use super::write::write_string;
 
 /// What an operation does.

@@ -163,7 +163,7 @@ impl<'a> PodTemplate<'a> {
 }
 
 fn null(object: &Object) -> Node<'_> {
-    Node { object, slot: super::tree::Slot::Null }
+    Node { object, slot: super::tape::Slot::Null }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@
 use serde::de::DeserializeSeed;
 
 use super::json::Sink;
-use super::tree::{Slot, position};
+use super::tape::{Slot, position};
 
 /// Nesting beyond this is `serde_json`'s to judge, which refuses it beyond 127.
 const DEPTH: usize = 100;

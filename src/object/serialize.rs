@@ -3,8 +3,9 @@
 use serde::Serialize;
 use serde::ser;
 
+use super::builder::Builder;
 use super::json::ReadError;
-use super::tree::{Builder, Object};
+use super::tree::Object;
 
 impl Object {
     /// The object that a Rust value serialises to.
