@@ -1,14 +1,14 @@
 //! `doorward audit`: the rules of the cluster over files, with line and column, or over a live cluster.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 
 use indicatif::ProgressBar;
 use rayon::prelude::*;
 
-use super::complain;
 use super::exit::Exit;
 use super::sources::{ContextArgs, PolicyArgs, complain_all};
 use super::subjects::{SubjectArgs, Subjects};
+use super::{complain, told};
 use crate::manifest::Loaded;
 use crate::policy::PolicySet;
 use crate::report::{self, Enforcement, Format, Judged, Report, Sources};
@@ -63,7 +63,7 @@ pub(super) fn run(args: &Args) -> Exit {
     let sources = Sources::of(&documents).with(sources);
     // From here on only the texts are asked for.
     drop(documents);
-    write(args.output, &report, &sources);
+    let written = told(write(args.output, &report, &sources));
     if skipped > 0 && std::io::stderr().is_terminal() {
         complain(format!("{skipped} documents that are no Kubernetes objects were skipped"));
     }
@@ -71,6 +71,9 @@ pub(super) fn run(args: &Args) -> Exit {
         if args.output != Format::Table {
             complain_all(&report.errors);
         }
+        return Exit::Input;
+    }
+    if !written {
         return Exit::Input;
     }
     let bar = args.fail_on.iter().filter_map(|fail_on| match fail_on {
@@ -84,15 +87,16 @@ pub(super) fn run(args: &Args) -> Exit {
     if report.fails(fail_on) || undecided { Exit::Violations } else { Exit::Clean }
 }
 
-/// Writes the report to standard output. Whoever reads it may leave early.
-fn write(format: Format, report: &Report, sources: &Sources) {
+/// Writes the report to standard output.
+fn write(format: Format, report: &Report, sources: &Sources) -> std::io::Result<()> {
     let stdout = std::io::stdout();
     let colour = format == Format::Table && anstream::AutoStream::choice(&stdout) != anstream::ColorChoice::Never;
-    let _ = match format {
-        Format::Table => report::write(format, report, sources, colour, &mut anstream::stdout().lock()),
+    match format {
+        Format::Table => report::write(format, report, sources, colour, &mut anstream::stdout().lock())?,
         // They hold no colours, and nothing that a terminal obeys.
-        Format::Json | Format::Sarif => report::write(format, report, sources, colour, &mut stdout.lock()),
-    };
+        Format::Json | Format::Sarif => report::write(format, report, sources, colour, &mut stdout.lock())?,
+    }
+    stdout.lock().flush()
 }
 
 /// A bar on standard error, if that is a terminal and the work is long enough to wait for.

@@ -11,7 +11,7 @@ pub enum Exit {
     Violations,
     /// 2: a bad policy, settings or waiver file, or a server that cannot start with what it was given.
     Policy,
-    /// 3: input that could not be read; the rest was judged.
+    /// 3: input that could not be read, and the rest was judged; or a report that could not be written.
     Input,
     /// 4: the cluster could not be reached, or refused.
     Cluster,

@@ -103,10 +103,21 @@ pub fn run() -> ExitCode {
     exit.into()
 }
 
-/// Writes a result. A reader that went away (`| head`) is no error.
+/// Writes a result.
 fn print(text: &str) {
     let mut out = anstream::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    told(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+}
+
+/// Whether a result was written; what kept it from that is told. A reader that went away (`| head`) is no error.
+fn told(written: std::io::Result<()>) -> bool {
+    match written {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            complain(format!("standard output cannot be written, and what is there is not whole: {error}"));
+            false
+        }
+        _ => true,
+    }
 }
 
 /// Writes to standard error as it is.
@@ -117,4 +128,16 @@ fn tell(text: &str) {
 /// Tells what went wrong.
 fn complain(message: impl std::fmt::Display) {
     let _ = writeln!(anstream::stderr().lock(), "doorward: {message}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_that_leaves_is_no_error_and_a_full_disk_is_one() {
+        assert!(told(Ok(())));
+        assert!(told(Err(std::io::ErrorKind::BrokenPipe.into())));
+        assert!(!told(Err(std::io::ErrorKind::StorageFull.into())));
+    }
 }

@@ -13,7 +13,7 @@ pub(super) enum Slot {
         start: u32,
         len: u32,
     },
-    /// A range of `Tape::extra`: strings that held escapes, came from YAML, or were added by an edit.
+    /// A range of `Tape::extra`: strings that held escapes, were changed by YAML, or were added by an edit.
     Extra {
         start: u32,
         len: u32,
